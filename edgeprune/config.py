@@ -1,0 +1,238 @@
+"""`edgeprune.toml` and the command line's flags, resolved once into a frozen BuildConfig."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgeprune.errors import ConfigurationError
+from edgeprune.typed_toml import parse_table, read_toml
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a classifier is trained.
+
+    Attributes:
+        epochs: Passes over the training windows; 0 takes the data card's recommendation.
+        batch_size: Windows a step.
+        learning_rate: Peak learning rate.
+        weight_decay: Decoupled weight decay.
+        l1: Weight of the sum of absolute weights in the loss.
+        group_lasso: Weight of the sum of channel norms in the loss.
+        augmentation: Strength of the sensor-like augmentation; 0 switches it off.
+        threads: Threads of the tensor library; part of the recipe, since it changes rounding.
+    """
+
+    epochs: int = 0
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    l1: float = 0.0
+    group_lasso: float = 0.0
+    augmentation: float = 1.0
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class PruningSettings:
+    """How a classifier is pruned.
+
+    Attributes:
+        method: Name of the pruning method, or "none".
+        ratio: Share of the parameters to remove (0 to 0.95).
+        steps: Rounds of pruning and fine-tuning.
+        fine_tune_epochs: Passes over the training windows after each round.
+        channel_multiple: Channel counts are kept multiples of this.
+        max_flash: Budget of the firmware image in bytes; 0 for none.
+        max_ram: Budget in bytes, stack included; 0 for none.
+        max_instructions: Budget of instructions a window; 0 for none.
+    """
+
+    method: str = "channel"
+    ratio: float = 0.5
+    steps: int = 2
+    fine_tune_epochs: int = 2
+    channel_multiple: int = 4
+    max_flash: int = 0
+    max_ram: int = 0
+    max_instructions: int = 0
+
+
+@dataclass(frozen=True)
+class QuantizationSettings:
+    """How the float network becomes an integer network.
+
+    Attributes:
+        quantizer: "onnxruntime" or "neural-compressor".
+        calibration_windows: Training windows that set the ranges.
+        percentile: Percentile of the activations that a range covers; 100 is the full range.
+    """
+
+    quantizer: str = "onnxruntime"
+    calibration_windows: int = 2048
+    percentile: float = 100.0
+
+
+@dataclass(frozen=True)
+class FirmwareSettings:
+    """How the firmware is made.
+
+    Attributes:
+        toolchain: "zig" or "gnu".
+        emulator: "unicorn" or "qemu".
+        parity_windows: Test windows on which the emulated device must equal the host.
+    """
+
+    toolchain: str = "zig"
+    emulator: str = "unicorn"
+    parity_windows: int = 1000
+
+
+@dataclass(frozen=True)
+class VerificationSettings:
+    """What is certified.
+
+    Attributes:
+        radii_lsb: Radii of the L-infinity box around each window, in steps of the network input.
+        windows: Test windows, drawn stratified by record.
+    """
+
+    radii_lsb: tuple[int, ...] = (1, 2, 4, 8, 16)
+    windows: int = 1000
+
+
+@dataclass(frozen=True)
+class CertifiedShare:
+    """A required share of windows proved and right at a radius in steps of the network input."""
+
+    radius_lsb: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """Limits that gate the exit code; an absent limit is not checked.
+
+    Attributes:
+        accuracy: Least share of test windows decided rightly, int8 as flashed.
+        macro_f1: Least mean F1 over the classes present.
+        macro_f1_loss: Most that macro-F1 may fall from float to int8, as a share.
+        sensitivity: Least sensitivity by class name.
+        precision: Least positive predictive value by class name.
+        f1: Least F1 by class name.
+        flash_bytes: Most flash of the firmware image.
+        ram_bytes: Most RAM, stack included.
+        instructions: Most instructions a window (emulator).
+        certified_share: Least share of windows proved and right at a radius.
+    """
+
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    macro_f1_loss: float | None = None
+    sensitivity: Mapping[str, float] = field(default_factory=dict)
+    precision: Mapping[str, float] = field(default_factory=dict)
+    f1: Mapping[str, float] = field(default_factory=dict)
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+    instructions: int | None = None
+    certified_share: CertifiedShare | None = None
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """Everything that decides a build.
+
+    Attributes:
+        target: Name of a target or path of its TOML file.
+        dataset: Name of a data card or path of its TOML file.
+        data_dir: Folder of the recordings; empty for a synthetic set.
+        model: Name of a classifier, `package.module:factory`, or path of an ONNX file.
+        weights: File of trained weights to start from; empty to train.
+        seed: Seed of everything that is drawn.
+    """
+
+    target: str = "cortex-m7"
+    dataset: str = "synthetic-ecg"
+    data_dir: str = ""
+    model: str = "residual-ecg"
+    weights: str = ""
+    seed: int = 1
+    training: TrainingSettings = TrainingSettings()
+    pruning: PruningSettings = PruningSettings()
+    quantization: QuantizationSettings = QuantizationSettings()
+    firmware: FirmwareSettings = FirmwareSettings()
+    verification: VerificationSettings = VerificationSettings()
+    requirements: Requirements = Requirements()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return nested plain values, in declaration order, as written to the result folder."""
+        return dataclasses.asdict(self)
+
+
+def load_config(path: Path | None, overrides: Mapping[str, Any]) -> BuildConfig:
+    """Return the configuration of a file with the flags of the command line laid over it.
+
+    Args:
+        path: An `edgeprune.toml`, or None for the defaults alone.
+        overrides: Dotted key to value ("pruning.ratio": 0.5); None values are ignored.
+
+    Raises:
+        ConfigurationError: Unknown key, wrong type or value out of range.
+    """
+    config = BuildConfig() if path is None else parse_table(BuildConfig, read_toml(path), path=path)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    for key, value in given.items():
+        config = _override(config, key.split("."), value)
+    check_config(config)
+    return config
+
+
+def _override(config: Any, key: list[str], value: Any) -> Any:
+    name, *rest = key
+    if rest:
+        value = _override(getattr(config, name), rest, value)
+    return dataclasses.replace(config, **{name: value})
+
+
+def check_config(config: BuildConfig) -> None:
+    """Raise a ConfigurationError for the first value that lies outside its range."""
+    bounds: tuple[tuple[str, float, float, float], ...] = (
+        ("training.epochs", config.training.epochs, 0, 10_000),
+        ("training.batch_size", config.training.batch_size, 1, 1 << 20),
+        ("training.learning_rate", config.training.learning_rate, 1e-9, 10.0),
+        ("pruning.ratio", config.pruning.ratio, 0.0, 0.95),
+        ("pruning.steps", config.pruning.steps, 1, 100),
+        ("pruning.channel_multiple", config.pruning.channel_multiple, 1, 64),
+        ("quantization.percentile", config.quantization.percentile, 50.0, 100.0),
+        ("quantization.calibration_windows", config.quantization.calibration_windows, 1, 1 << 30),
+        ("firmware.parity_windows", config.firmware.parity_windows, 1, 1 << 30),
+        ("verification.windows", config.verification.windows, 1, 1 << 30),
+        ("seed", config.seed, 0, 2**31 - 1),
+    )
+    for key, value, low, high in bounds:
+        if not low <= value <= high:
+            raise ConfigurationError(
+                f"'{key}' is {value}, outside {low} to {high}", where=key, hint="change the value"
+            )
+    for radius in config.verification.radii_lsb:
+        if not 0 <= radius <= 255:
+            raise ConfigurationError(
+                f"the radius {radius} lies outside 0 to 255 steps of an int8 input",
+                where="verification.radii_lsb",
+                hint="give steps of the network input, not microvolts",
+            )
+    shares = {"accuracy": config.requirements.accuracy, "macro_f1": config.requirements.macro_f1}
+    for table in ("sensitivity", "precision", "f1"):
+        limits = getattr(config.requirements, table)
+        shares |= {f"{table}.{name}": limit for name, limit in limits.items()}
+    for name, share in shares.items():
+        if share is not None and not 0 <= share <= 1:
+            raise ConfigurationError(
+                f"'requirements.{name}' is {share}, which is not a share from 0 to 1",
+                where=f"requirements.{name}",
+                hint="write 92 % as 0.92",
+            )

@@ -1,0 +1,88 @@
+"""The configuration: precedence, types, and errors that help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeprune.config import BuildConfig, load_config
+from edgeprune.errors import ConfigurationError, EdgepruneError
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "edgeprune.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_flags_override_the_file_and_the_file_overrides_the_defaults(tmp_path: Path) -> None:
+    path = _write(tmp_path, 'target = "cortex-m4"\nseed = 7\n[pruning]\nratio = 0.25\n')
+    config = load_config(path, {"seed": 9, "target": None, "pruning.steps": 3})
+    assert (config.target, config.seed) == ("cortex-m4", 9)
+    assert (config.pruning.ratio, config.pruning.steps) == (0.25, 3)
+    assert config.training == BuildConfig().training
+
+
+def test_unknown_key_names_file_line_and_the_nearest_key(tmp_path: Path) -> None:
+    path = _write(tmp_path, "seed = 1\n\n[pruning]\nration = 0.5\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path, {})
+    assert caught.value.where == f"{path}:4"
+    assert "did you mean 'ratio'?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('seed = "one"', 1, "a whole number"),
+        ("[pruning]\nratio = true", 2, "a number"),
+        ("[requirements]\naccuracy = 93", 0, "not a share"),
+        ("[requirements.sensitivity]\nV = 92.0", 0, "sensitivity.V"),
+        ("[verification]\nradii_lsb = [1, 999]", 0, "steps of an int8 input"),
+        ("[verification]\nradii_lsb = 4", 2, "an array"),
+        ("pruning = 3", 1, "a table"),
+        ("[pruning]\nratio = 0.99", 0, "outside 0.0 to 0.95"),
+    ],
+)
+def test_a_wrong_value_says_what_is_wanted(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    path = _write(tmp_path, text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path, {})
+    assert words in str(caught.value)
+    if line:
+        assert caught.value.where == f"{path}:{line}"
+
+
+def test_nested_requirements_are_typed(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        "[requirements]\naccuracy = 0.9\n"
+        "certified_share = { radius_lsb = 2, share = 0.5 }\nsensitivity = { V = 0.92 }\n",
+    )
+    requirements = load_config(path, {}).requirements
+    assert requirements.certified_share is not None
+    assert requirements.certified_share.radius_lsb == 2
+    assert requirements.sensitivity == {"V": 0.92}
+
+
+def test_a_missing_file_is_an_error_and_not_the_defaults(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        load_config(tmp_path / "absent.toml", {})
+
+
+@given(st.text(max_size=80))
+def test_any_text_gives_a_configuration_or_a_clear_error(text: str) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "edgeprune.toml"
+        path.write_text(text, encoding="utf-8", errors="ignore")
+        try:
+            load_config(path, {})
+        except EdgepruneError as error:
+            assert error.where
