@@ -1,0 +1,35 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+OUT ?= result
+DATA ?= ../shared/data
+export EDGEPRUNE_TEST_DATA ?= $(DATA)
+
+.PHONY: demo test system-test study-build clean
+
+demo: $(INSTALLED)
+	$(BIN)/edgeprune build --target cortex-m7 --out $(OUT)
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not system"
+
+system-test: $(INSTALLED)
+	apt-get update
+	apt-get install -y --no-install-recommends gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+	$(BIN)/pytest -m system
+
+study-build: $(INSTALLED)
+	$(BIN)/python -m tests.studies.build --data $(DATA)
+
+# torch comes first and exactly: a range would bring in a build with several GB of GPU libraries
+$(INSTALLED): pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt torch numpy
+	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv result build dist
