@@ -1,0 +1,93 @@
+"""evidence.json as one record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgeprune.evidence.certificates import CertificateEvidence
+from edgeprune.evidence.dataset import DataEvidence
+from edgeprune.evidence.device import DeviceEvidence, ParityRow
+from edgeprune.evidence.identity import ConfigEntry, Identity, Reproduction, Versions
+from edgeprune.evidence.model import (
+    ClassifierEvidence,
+    PruningEvidence,
+    QuantizationEvidence,
+    TrainingEvidence,
+)
+from edgeprune.evidence.performance import ModelPerformance, StageComparison
+from edgeprune.evidence.requirements import Outcome, Requirement
+
+SCHEMA_NAME = "edgeprune-evidence"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Which form a file has.
+
+    Attributes:
+        name: Name of the form.
+        version: Rises with every change of the form.
+    """
+
+    name: str = SCHEMA_NAME
+    version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Everything that one build found out; the report shows this and nothing else.
+
+    A section that is absent was not made or not tested; the report says so.
+
+    Attributes:
+        schema: Which form the file has.
+        identity: What it is about.
+        versions: With what it was made.
+        reproduction: How to make it again.
+        config: The configuration as resolved.
+        data: The data behind it.
+        classifier: The classifier before pruning.
+        training: How it was trained.
+        pruning: How it was made smaller.
+        quantization: How it became an integer network.
+        performance: Each stage on the test part.
+        comparisons: Stages against each other.
+        parity: Implementations against the integer specification.
+        device: What runs on the target.
+        certificates: What was proved.
+        requirements: What was demanded, and what became of it.
+        limits: What this evidence does not reach, in words.
+        not_tested: What was not tested, in words.
+    """
+
+    schema: Schema = field(default_factory=Schema)
+    identity: Identity
+    versions: Versions
+    reproduction: Reproduction
+    config: tuple[ConfigEntry, ...] = ()
+    data: DataEvidence | None = None
+    classifier: ClassifierEvidence | None = None
+    training: TrainingEvidence | None = None
+    pruning: PruningEvidence | None = None
+    quantization: QuantizationEvidence | None = None
+    performance: tuple[ModelPerformance, ...] = ()
+    comparisons: tuple[StageComparison, ...] = ()
+    parity: tuple[ParityRow, ...] = ()
+    device: DeviceEvidence | None = None
+    certificates: CertificateEvidence | None = None
+    requirements: tuple[Requirement, ...] = ()
+    limits: tuple[str, ...] = ()
+    not_tested: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Outcome:
+        """What follows from the requirements and from the parity that is a gate.
+
+        One failure or one mismatch fails; otherwise anything not tested, or no requirement at all,
+        leaves the verdict at not tested.
+        """
+        outcomes = {requirement.outcome for requirement in self.requirements}
+        if any(row.gate and row.mismatches for row in self.parity) or Outcome.FAIL in outcomes:
+            return Outcome.FAIL
+        return Outcome.PASS if outcomes == {Outcome.PASS} else Outcome.NOT_TESTED
