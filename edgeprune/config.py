@@ -183,19 +183,25 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> BuildConfig:
     Raises:
         ConfigurationError: Unknown key, wrong type or value out of range.
     """
-    config = BuildConfig() if path is None else parse_table(BuildConfig, read_toml(path), path=path)
-    given = {key: value for key, value in overrides.items() if value is not None}
-    for key, value in given.items():
-        config = _override(config, key.split("."), value)
+    table: dict[str, Any] = {} if path is None else read_toml(path)
+    parse_table(BuildConfig, table, path=path)
+    flags: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if value is not None:
+            _lay_over(table, key.split("."), value)
+            _lay_over(flags, key.split("."), value)
+    if flags:
+        parse_table(BuildConfig, flags)
+    config = parse_table(BuildConfig, table, path=path)
     check_config(config)
     return config
 
 
-def _override(config: Any, key: list[str], value: Any) -> Any:
-    name, *rest = key
-    if rest:
-        value = _override(getattr(config, name), rest, value)
-    return dataclasses.replace(config, **{name: value})
+def _lay_over(table: dict[str, Any], key: list[str], value: Any) -> None:
+    *sections, name = key
+    for section in sections:
+        table = table.setdefault(section, {})
+    table[name] = value
 
 
 def check_config(config: BuildConfig) -> None:

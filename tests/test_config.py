@@ -72,6 +72,14 @@ def test_nested_requirements_are_typed(tmp_path: Path) -> None:
     assert requirements.sensitivity == {"V": 0.92}
 
 
+@pytest.mark.parametrize("overrides", [{"pruning.step": 3}, {"pruning.steps": "three"}])
+def test_a_wrong_flag_is_blamed_on_the_command_line(tmp_path: Path, overrides: dict) -> None:
+    path = _write(tmp_path, "[pruning]\nsteps = 2\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path, overrides)
+    assert caught.value.where == "command line"
+
+
 def test_a_missing_file_is_an_error_and_not_the_defaults(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         load_config(tmp_path / "absent.toml", {})
