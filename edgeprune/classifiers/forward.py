@@ -1,0 +1,26 @@
+"""How a classifier is called: with the rhythm, or with the signal alone."""
+
+from __future__ import annotations
+
+import inspect
+
+from torch import Tensor, nn
+
+
+def takes_rhythm(model: nn.Module) -> bool:
+    """Return whether `forward` has a second positional parameter, the rhythm."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(parameter.kind in positional for parameter in parameters) > 1
+
+
+def logits_of(model: nn.Module, signal: Tensor, rhythm: Tensor) -> Tensor:
+    """Return the logits [n, classes] of a classifier, whether or not it takes the rhythm.
+
+    Args:
+        model: The classifier.
+        signal: Float [n, channels, length].
+        rhythm: Float [n, features]; not passed on to a classifier that takes the signal alone.
+    """
+    logits: Tensor = model(signal, rhythm) if takes_rhythm(model) else model(signal)
+    return logits
