@@ -1,0 +1,34 @@
+"""The verbs of `edgeprune`, in the order in which a user meets them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgeprune import __version__
+from edgeprune.cli import datasets, doctor, init, ops, stages, targets
+
+
+def create_app() -> typer.Typer:
+    """Return the command line."""
+    app = typer.Typer(
+        name="edgeprune",
+        help="Prune, verify, quantize and flash medical signal classifiers.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode=None,
+    )
+
+    @app.callback()
+    def version(
+        version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    ) -> None:
+        if version:
+            typer.echo(f"edgeprune {__version__}")
+            raise typer.Exit
+
+    for verb in (init, doctor, targets, datasets, ops, stages):
+        verb.add_to(app)
+    return app

@@ -1,0 +1,72 @@
+"""Flags that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeprune.config import BuildConfig, load_config
+from edgeprune.errors import ConfigurationError
+
+CONFIG_FILE = Path("edgeprune.toml")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict alone.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything that is drawn.")]
+Out = Annotated[Path, typer.Option("--out", help="Result directory; a killed run resumes there.")]
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration file; edgeprune.toml is read if it is there."),
+]
+Target = Annotated[str | None, typer.Option(help="Name of a target, or path of its TOML file.")]
+Dataset = Annotated[str | None, typer.Option(help="Name of a data card, or path of its TOML file.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder that holds the recordings.")]
+Model = Annotated[
+    str | None, typer.Option(help="Classifier name, package.module:factory, or ONNX file.")
+]
+Weights = Annotated[Path | None, typer.Option(help="Trained weights; they are not trained again.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training windows.")]
+Method = Annotated[str | None, typer.Option("--pruning", help="Pruning method, or none.")]
+Ratio = Annotated[float | None, typer.Option(help="Share of the parameters to prune.")]
+MaxFlash = Annotated[int | None, typer.Option(help="Prune until the flash image fits (bytes).")]
+MaxRam = Annotated[int | None, typer.Option(help="Prune until RAM fits, stack included (bytes).")]
+MaxInstructions = Annotated[
+    int | None, typer.Option(help="Prune until a window takes at most this many instructions.")
+]
+Quantizer = Annotated[str | None, typer.Option(help="onnxruntime or neural-compressor.")]
+Toolchain = Annotated[str | None, typer.Option(help="zig or gnu.")]
+Emulator = Annotated[str | None, typer.Option(help="unicorn or qemu.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other key, e.g. pruning.steps=3."),
+]
+
+
+def resolve_config(
+    path: Path | None, flags: dict[str, Any], settings: list[str] | None
+) -> BuildConfig:
+    """Return the configuration: defaults, then the file, then the flags.
+
+    Raises:
+        ConfigurationError: A key or value cannot be used.
+    """
+    if path is None and CONFIG_FILE.is_file():
+        path = CONFIG_FILE
+    texts = {key: str(value) if isinstance(value, Path) else value for key, value in flags.items()}
+    return load_config(path, {**texts, **dict(_parse_setting(text) for text in settings or ())})
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
+    import tomllib
+
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise ConfigurationError(
+            f"'{text}' is not KEY=VALUE", where="--set", hint="e.g. --set pruning.steps=3"
+        )
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()

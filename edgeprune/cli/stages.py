@@ -1,0 +1,80 @@
+"""The verbs that run the stages: each runs the chain up to its own stage, `build` all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from edgeprune.cli import options
+from edgeprune.cli.console import Answer, Console, run_verb
+
+_VERBS = {
+    "train": "Train the classifier on the recordings.",
+    "prune": "Train, then remove channels to a ratio or to a target's budget.",
+    "quantize": "Make the integer network: the one thing that is certified and flashed.",
+    "export": "Write model.tflite, model.onnx and the C library, and compare them.",
+    "bench": "Run the firmware on the emulator: parity on test windows, exact instructions.",
+    "verify": "Certify the integer network on test windows.",
+    "build": "Everything: from recordings to certified firmware and its report.",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    for verb, summary in _VERBS.items():
+        _add_verb(app, verb, summary)
+
+
+def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
+    @app.command(verb, help=summary)
+    def command(
+        target: options.Target = None,
+        dataset: options.Dataset = None,
+        data_dir: options.DataDir = None,
+        model: options.Model = None,
+        weights: options.Weights = None,
+        out: options.Out = Path("result"),
+        config: options.ConfigPath = None,
+        epochs: options.Epochs = None,
+        pruning: options.Method = None,
+        ratio: options.Ratio = None,
+        max_flash: options.MaxFlash = None,
+        max_ram: options.MaxRam = None,
+        max_instructions: options.MaxInstructions = None,
+        quantizer: options.Quantizer = None,
+        toolchain: options.Toolchain = None,
+        emulator: options.Emulator = None,
+        settings: options.Settings = None,
+        seed: options.Seed = None,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
+    ) -> None:
+        console = Console(quiet=quiet, as_json=as_json)
+        flags = {
+            "target": target,
+            "dataset": dataset,
+            "data_dir": data_dir,
+            "model": model,
+            "weights": weights,
+            "training.epochs": epochs,
+            "pruning.method": pruning,
+            "pruning.ratio": ratio,
+            "pruning.max_flash": max_flash,
+            "pruning.max_ram": max_ram,
+            "pruning.max_instructions": max_instructions,
+            "quantization.quantizer": quantizer,
+            "firmware.toolchain": toolchain,
+            "firmware.emulator": emulator,
+            "seed": seed,
+        }
+
+        def body() -> Answer:
+            resolved = options.resolve_config(config, flags, settings)
+            from edgeprune.cli.answers import answer_for
+            from edgeprune.pipeline.build import build
+
+            result = build(resolved, out, until=verb, progress=console)
+            return answer_for(verb, result, console)
+
+        run_verb(verb, console, body)
