@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
 
-from edgeprune.errors import ConfigurationError, UnknownNameError
+from edgeprune.errors import UnknownNameError
 from edgeprune.resources import resource_folder
+from edgeprune.typed_toml import parse_table, read_toml
 
 
 @dataclass(frozen=True)
@@ -162,9 +158,6 @@ class Target:
         return self.memories is None
 
 
-Section = TypeVar("Section")
-
-
 def list_targets() -> tuple[str, ...]:
     """Return the names of the targets that come with edgeprune, sorted."""
     return tuple(sorted(path.stem for path in resource_folder("targets").glob("*.toml")))
@@ -183,135 +176,69 @@ def load_target(name_or_path: str) -> Target:
     """
     if "/" in name_or_path or name_or_path.endswith(".toml"):
         path = Path(name_or_path)
-    else:
+    elif name_or_path in list_targets():
         path = resource_folder("targets") / f"{name_or_path}.toml"
-        if not path.is_file():
-            raise UnknownNameError("target", name_or_path, list_targets())
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            "the target file cannot be read",
-            where=str(path),
-            hint="give the name of a target (`edgeprune targets list`) or the path of a TOML file",
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"this is not TOML: {error}", where=str(path)) from error
-    return _target(path, content)
+    else:
+        raise UnknownNameError("target", name_or_path, list_targets(), where="a path ends in .toml")
+    return _target(path.stem, parse_table(_TargetTable, read_toml(path), path=path))
 
 
-_TOP_KEYS = frozenset({"title", "core", "isa", "dsp", "mve", "fpu", "clock_hz", "supported"})
-_SECTIONS = frozenset({"memories", "toolchain", "adc", "unicorn", "qemu"})
+@dataclass(frozen=True)
+class _UnicornTable:
+    cpu: str
+    note: str = ""
 
 
-def _target(path: Path, content: Mapping[str, Any]) -> Target:
-    _check_keys(path, "", content, _TOP_KEYS | _SECTIONS, _TOP_KEYS)
-    memories = None
-    if "memories" in content:
-        table = _table(path, "memories", content)
-        _check_keys(path, "memories", table, {"flash", "ram", "exchange"})
-        memories = Memories(
-            **{name: _section(path, f"memories.{name}", Memory, table) for name in table}
-        )
-    origins = {}
-    if memories is not None:
+@dataclass(frozen=True)
+class _QemuTable:
+    machine: str
+    icount_shift: int
+    systick_hz: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _TargetTable:
+    """The keys of a target's TOML file."""
+
+    title: str
+    core: str
+    isa: str
+    dsp: bool
+    mve: bool
+    fpu: str
+    clock_hz: int
+    supported: str
+    memories: Memories | None = None
+    toolchain: Toolchain | None = None
+    adc: Adc | None = None
+    unicorn: _UnicornTable | None = None
+    qemu: _QemuTable | None = None
+
+
+def _target(name: str, table: _TargetTable) -> Target:
+    origins: dict[str, int] = {}
+    if table.memories is not None:
         origins = {
-            "code_origin": memories.flash.origin,
-            "ram_origin": memories.ram.origin,
-            "exchange_origin": memories.exchange.origin,
-            "exchange_bytes": memories.exchange.bytes,
+            "code_origin": table.memories.flash.origin,
+            "ram_origin": table.memories.ram.origin,
+            "exchange_origin": table.memories.exchange.origin,
+            "exchange_bytes": table.memories.exchange.bytes,
         }
+    unicorn, qemu = table.unicorn, table.qemu
     return Target(
-        name=path.stem,
-        title=_typed(path, "title", content["title"], str),
-        core=_typed(path, "core", content["core"], str),
-        isa=_typed(path, "isa", content["isa"], str),
-        has_dsp=_typed(path, "dsp", content["dsp"], bool),
-        has_mve=_typed(path, "mve", content["mve"], bool),
-        fpu=_typed(path, "fpu", content["fpu"], str),
-        clock_hz=_typed(path, "clock_hz", content["clock_hz"], int),
-        supported=_typed(path, "supported", content["supported"], str),
-        memories=memories,
-        toolchain=_optional(path, "toolchain", Toolchain, content),
-        adc=_optional(path, "adc", Adc, content),
-        emulator=_optional(path, "unicorn", UnicornSettings, content, origins),
-        qemu=_optional(path, "qemu", QemuSettings, content, origins),
+        name=name,
+        title=table.title,
+        core=table.core,
+        isa=table.isa,
+        has_dsp=table.dsp,
+        has_mve=table.mve,
+        fpu=table.fpu,
+        clock_hz=table.clock_hz,
+        memories=table.memories,
+        toolchain=table.toolchain,
+        adc=table.adc,
+        emulator=UnicornSettings(**vars(unicorn), **origins) if unicorn else None,
+        qemu=QemuSettings(**vars(qemu), **origins) if qemu else None,
+        supported=table.supported,
     )
-
-
-def _optional(
-    path: Path,
-    key: str,
-    kind: type[Section],
-    content: Mapping[str, Any],
-    given: Mapping[str, int] | None = None,
-) -> Section | None:
-    return _section(path, key, kind, content, given) if key in content else None
-
-
-def _section(
-    path: Path,
-    key: str,
-    kind: type[Section],
-    content: Mapping[str, Any],
-    given: Mapping[str, int] | None = None,
-) -> Section:
-    """Build the frozen dataclass `kind` from the table `key`, whose last part is its name."""
-    table = _table(path, key, content)
-    given = given or {}
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    wanted = {name for name in fields if name not in given}
-    required = {name for name in wanted if fields[name].default is dataclasses.MISSING}
-    _check_keys(path, key, table, wanted, required)
-    values: dict[str, Any] = dict(given)
-    for name, value in table.items():
-        where = f"{key}.{name}"
-        match fields[name].type:
-            case "int":
-                values[name] = _typed(path, where, value, int)
-            case "float":
-                values[name] = float(_typed(path, where, value, int, float))
-            case "str":
-                values[name] = _typed(path, where, value, str)
-            case _:
-                items = _typed(path, where, value, list)
-                values[name] = tuple(_typed(path, where, item, str) for item in items)
-    return kind(**values)
-
-
-def _table(path: Path, key: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    table: Mapping[str, Any] = _typed(path, key, content[key.rsplit(".", 1)[-1]], dict)
-    return table
-
-
-def _typed(path: Path, key: str, value: Any, *kinds: type) -> Any:
-    if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, kinds):
-        raise ConfigurationError(
-            f"'{key}' must be {' or '.join(kind.__name__ for kind in kinds)}, not {value!r}",
-            where=f"{path}, key {key}",
-        )
-    return value
-
-
-def _check_keys(
-    path: Path,
-    table: str,
-    content: Mapping[str, Any],
-    known: frozenset[str] | set[str],
-    required: frozenset[str] | set[str] | None = None,
-) -> None:
-    prefix = f"{table}." if table else ""
-    for key in content:
-        if key not in known:
-            nearest = get_close_matches(key, known, n=1, cutoff=0.5)
-            guess = f"did you mean '{nearest[0]}'? " if nearest else ""
-            raise ConfigurationError(
-                f"unknown key '{prefix}{key}'",
-                where=f"{path}, key {prefix}{key}",
-                hint=f"{guess}known: {', '.join(sorted(known))}",
-            )
-    missing = sorted((known if required is None else required) - content.keys())
-    if missing:
-        raise ConfigurationError(
-            f"the key '{prefix}{missing[0]}' is missing", where=f"{path}, key {prefix}{missing[0]}"
-        )
