@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgeprune.errors import UnknownNameError
 from edgeprune.resources import resource_folder
@@ -217,7 +218,7 @@ class _TargetTable:
 
 
 def _target(name: str, table: _TargetTable) -> Target:
-    origins: dict[str, int] = {}
+    origins: dict[str, Any] = {}
     if table.memories is not None:
         origins = {
             "code_origin": table.memories.flash.origin,
