@@ -70,11 +70,15 @@ class QuantizationSettings:
         quantizer: "onnxruntime" or "neural-compressor".
         calibration_windows: Training windows that set the ranges.
         percentile: Percentile of the activations that a range covers; 100 is the full range.
+        search: Try other ranges too and keep those whose decisions stay nearest to the float ones.
+        correct_biases: Try to take each channel's mean rounding error out of its bias.
     """
 
     quantizer: str = "onnxruntime"
     calibration_windows: int = 2048
     percentile: float = 100.0
+    search: bool = True
+    correct_biases: bool = True
 
 
 @dataclass(frozen=True)
