@@ -1,0 +1,63 @@
+"""The ground floor: the IntegerNetwork, its operators, its readers and writers.
+
+The names below are the room's interface. The readers and writers load onnx and the TFLite schema,
+so that they are imported only when they are asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from edgeprune.network.integer_network import IntegerNetwork
+from edgeprune.network.operation import CCall, Operation
+from edgeprune.network.ops import (
+    OPERATORS,
+    Add,
+    AveragePool1d,
+    Concat,
+    Conv1d,
+    Dense,
+    DepthwiseConv1d,
+    MaxPool1d,
+    Requantize,
+    Reshape,
+)
+from edgeprune.network.tensor import Tensor
+
+if TYPE_CHECKING:
+    from edgeprune.network.qdq_reader import read_qdq
+    from edgeprune.network.qdq_writer import write_qdq
+    from edgeprune.network.tflite_writer import write_tflite
+
+_LATE = {
+    "read_qdq": "edgeprune.network.qdq_reader",
+    "write_qdq": "edgeprune.network.qdq_writer",
+    "write_tflite": "edgeprune.network.tflite_writer",
+}
+
+__all__ = [
+    "OPERATORS",
+    "Add",
+    "AveragePool1d",
+    "CCall",
+    "Concat",
+    "Conv1d",
+    "Dense",
+    "DepthwiseConv1d",
+    "IntegerNetwork",
+    "MaxPool1d",
+    "Operation",
+    "Requantize",
+    "Reshape",
+    "Tensor",
+    "read_qdq",
+    "write_qdq",
+    "write_tflite",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
