@@ -37,7 +37,8 @@ class Program:
     Attributes:
         path: The ELF file.
         segments: What a programmer would write to flash.
-        functions: All function symbols, by address, without the Thumb bit.
+        functions: All function symbols, by address, without the Thumb bit; one address may have
+            several names.
         stack_top: The first word of the vector table.
         entry: The second word of the vector table, with its Thumb bit.
         stack_bottom: How far the stack may grow down; None where the image does not say.
@@ -124,15 +125,15 @@ def read_program(path: Path, code_origin: int) -> Program:
             where=str(path),
             hint="link it with the linker script of this target and emulator",
         )
-    functions = {
-        int(symbol["st_value"]) & ~1: Symbol(
-            str(symbol.name), int(symbol["st_value"]) & ~1, int(symbol["st_size"])
-        )
-        for symbol in symbols
-        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF"
-    }
+    functions = sorted(
+        (
+            Symbol(str(symbol.name), int(symbol["st_value"]) & ~1, int(symbol["st_size"]))
+            for symbol in symbols
+            if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF"
+        ),
+        key=lambda symbol: symbol.address,
+    )
     stack_bottom = next(
         (int(symbol["st_value"]) for symbol in symbols if symbol.name == _STACK_BOTTOM), None
     )
-    ordered = tuple(functions[address] for address in sorted(functions))
-    return Program(path, segments, ordered, stack_top, entry, stack_bottom)
+    return Program(path, segments, tuple(functions), stack_top, entry, stack_bottom)

@@ -115,10 +115,11 @@ class QemuDevice:
                     where=place,
                     hint="if the network is large, allow more time; else look for an endless loop",
                 ) from error
-        output = errors.read_text(errors="replace").strip()
-        if finished.returncode < 0 or (finished.returncode == 1 and output):
+        lines = errors.read_text(errors="replace").splitlines()
+        complaints = [line for line in lines if line.startswith("qemu") and "warning:" not in line]
+        if finished.returncode < 0 or (finished.returncode == 1 and complaints):
             raise DeviceError(
-                f"QEMU stopped: {output or f'signal {-finished.returncode}'}",
+                f"QEMU stopped: {' '.join(complaints) or f'signal {-finished.returncode}'}",
                 where=place,
                 hint="a locked-up core means a fault inside a fault: keep the image and report it",
             )
