@@ -27,6 +27,7 @@ from edgeprune.targets import Target
 WINDOW = "edgeprune_classify"
 _ATTRIBUTED = re.compile(r"edgeprune_(classify$|layer_\d+_|front_end_)")
 _MAXIMUM_WINDOWS = 16
+_STRICT_ALIGNMENT = "armv6-m"
 _NOWHERE = -1
 _OUTSIDE = 0
 _PAINT = b"\x5a"
@@ -86,6 +87,8 @@ def count_instructions(
 ) -> InstructionProfile:
     """Count every instruction of up to 16 windows on unicorn.
 
+    On Armv6-M the first window also shows that no access is unaligned, which would fault there.
+
     Args:
         elf: The linked image, with symbols.
         target: What it runs on.
@@ -102,6 +105,11 @@ def count_instructions(
     """
     if not 1 <= len(signal) <= _MAXIMUM_WINDOWS:
         raise ValueError(f"profile 1 to {_MAXIMUM_WINDOWS} windows, not {len(signal)}")
+    if target.isa == _STRICT_ALIGNMENT:
+        one = exchange.pack_windows(signal[:1], None if rhythm is None else rhythm[:1], classes)
+        emulator = emulator_for(elf, target)
+        emulator.require_aligned_access()
+        _run(emulator, elf, target, one, seconds_per_window)
     request = exchange.pack_windows(signal, rhythm, classes)
     profile = _profile(elf, target, request, seconds_per_window * len(signal))
     if profile.windows != len(signal):
@@ -158,12 +166,22 @@ def _profile(
             hint="do not strip the image that is to be profiled",
         )
     counter = _BlockCounter(emulator)
+    _run(emulator, elf, target, request, timeout_seconds)
+    return counter.profile()
+
+
+def _run(
+    emulator: Emulator,
+    elf: Path,
+    target: Target,
+    request: exchange.Request,
+    timeout_seconds: float,
+) -> None:
     origin = emulator.memory.exchange_origin
     emulator.write(origin, request.content.ljust(request.total_bytes, b"\0"))
     exit_code = emulator.run(timeout_seconds)
     memory = emulator.read(origin, request.total_bytes)
     exchange.unpack(request, memory, exit_code, f"{elf.name} on {target.name}, unicorn")
-    return counter.profile()
 
 
 _Blocks = dict[tuple[int, int], int]

@@ -249,3 +249,18 @@ def test_a_function_of_two_names_is_found_by_both(tmp_path: Path, windows: Windo
     )
     elf = images.build(tmp_path, target, (text, images.FRONT_END))
     assert count_instructions(elf, target, signal[:1], rhythm[:1], images.CLASSES).windows == 1
+
+
+def test_unaligned_access_is_found_where_it_faults(tmp_path: Path, windows: Windows) -> None:
+    signal, rhythm, _ = windows
+    for name in ("cortex-m0plus", "cortex-m3"):
+        target = load_target(name)
+        folder = tmp_path / name
+        folder.mkdir()
+        elf = images.build(folder, target, before="*(volatile int *)(signal + 1)")
+        if name == "cortex-m3":
+            assert count_instructions(elf, target, signal[:1], rhythm[:1], images.CLASSES)
+        else:
+            with pytest.raises(DeviceError, match="accesses 4 unaligned bytes at 0x21000081") as e:
+                count_instructions(elf, target, signal[:1], rhythm[:1], images.CLASSES)
+            assert "edgeprune_classify" in e.value.where

@@ -23,7 +23,7 @@ needs_qemu = pytest.mark.skipif(shutil.which(COMMAND) is None, reason=f"{COMMAND
 BOARDS = (*UNICORN_TARGETS, "cortex-m55")
 # What the image's main program executes between its two readings of the timer, apart from
 # edgeprune_classify: passing the arguments and the call.
-_CALL_INSTRUCTIONS = 12
+_CALL_INSTRUCTIONS = 10
 
 
 def test_without_qemu_the_install_line_is_given(
