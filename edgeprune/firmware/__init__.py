@@ -1,0 +1,1 @@
+"""From an IntegerNetwork to C sources, images and a host library."""

@@ -1,0 +1,193 @@
+"""Compiles and links the test image of a target, and measures what it takes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from edgeprune.errors import CompilerError, ConfigurationError
+from edgeprune.files import disk_errors, sha256_file, write_bytes
+from edgeprune.firmware.sources import FirmwareSources
+from edgeprune.firmware.stack import Function, stack_bound
+from edgeprune.firmware.toolchains import TOOLCHAINS, Compiler
+from edgeprune.firmware.writer import environment
+from edgeprune.resources import resource_folder
+from edgeprune.targets import Memories, Target
+
+# An interrupt may come at the deepest point: its frame with FPU registers and alignment.
+INTERRUPT_FRAME_BYTES = 112
+_BOARD_FILES = ("startup.c", "exchange_main.c")
+_BOARD_HEADERS = ("board.h", "exchange.h")
+# The parts of an image that serve the test and not the product.
+_HARNESS = frozenset({"main", "work", "classify", "classify_windows", "classify_samples"})
+
+
+@dataclass(frozen=True)
+class SymbolSize:
+    """What one symbol takes: section ".text" (flash), ".data" (both) or ".bss" (RAM)."""
+
+    name: str
+    section: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """A linked test image.
+
+    Attributes:
+        elf: The ELF file.
+        target: What it runs on.
+        compiler: Name and version of the compiler.
+        flash_bytes: Code, constants and initial values, the exchange program included.
+        ram_bytes: Data, bss and stack; the exchange block is not counted.
+        stack_bytes: Reserved stack: the static bound of the deepest call chain and one interrupt.
+        symbols: What every function and object takes, largest first.
+        sha256: Of the ELF file.
+    """
+
+    elf: Path
+    target: Target
+    compiler: str
+    flash_bytes: int
+    ram_bytes: int
+    stack_bytes: int
+    symbols: tuple[SymbolSize, ...]
+    sha256: str
+
+
+def compile_image(
+    sources: FirmwareSources, target: Target, elf: Path, *, toolchain: str = "zig"
+) -> Image:
+    """Compile the sources with the target's board files and link them.
+
+    The bytes of the ELF file depend on the sources, the target and the compiler only.
+
+    Args:
+        sources: A generated folder.
+        target: What to build for.
+        elf: The file to write.
+        toolchain: "zig" or "gnu".
+
+    Raises:
+        MissingToolError: The compiler is not on this machine.
+        CompilerError: It refuses the sources.
+        ConfigurationError: The target is the host.
+        DiskError: The file cannot be written.
+    """
+    if target.memories is None or target.toolchain is None:
+        raise ConfigurationError(
+            f"there is no image for target '{target.name}'", hint="choose a Cortex-M target"
+        )
+    compiler = TOOLCHAINS.get(toolchain)(target)
+    with disk_errors(elf), tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
+        folder = Path(name)
+        objects = _compile(compiler, sources, target, target.memories, folder)
+        # The stack's size follows from the linked code: link, measure, link again.
+        _link(compiler, target, objects, 0, folder)
+        stack = -(-(_stack_bound(folder / "image.elf") + INTERRUPT_FRAME_BYTES) // 8) * 8
+        _link(compiler, target, objects, stack, folder)
+        write_bytes(elf, (folder / "image.elf").read_bytes())
+    flash, ram = _section_bytes(elf)
+    return Image(
+        elf,
+        target,
+        compiler.version,
+        flash,
+        ram,
+        stack,
+        _symbols(elf),
+        sha256_file(elf),
+    )
+
+
+def _compile(
+    compiler: Compiler,
+    sources: FirmwareSources,
+    target: Target,
+    memories: Memories,
+    folder: Path,
+) -> list[str]:
+    """Copy everything into `folder` and compile it there; return the object files."""
+    for name in sources.files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(sources.folder / name, folder / name)
+    for name in (*_BOARD_FILES, *_BOARD_HEADERS):
+        shutil.copyfile(resource_folder("firmware_export") / "boards" / name, folder / name)
+    include = ("-I.", "-Iruntime")
+    optimization = target.toolchain.optimization if target.toolchain else ()
+    board_flags = ("-Os", f"-DEXCHANGE_ORIGIN={memories.exchange.origin:#x}u", *include)
+    work = [(name, (*optimization, *include)) for name in sources.c_files]
+    work += [(name, board_flags) for name in _BOARD_FILES]
+    objects = []
+    for source, flags in work:
+        target_name = source.replace("/", "_").removesuffix(".c") + ".o"
+        compiler.compile(source, Path(target_name), flags, folder)
+        objects.append(target_name)
+    return objects
+
+
+def _link(
+    compiler: Compiler, target: Target, objects: list[str], stack_bytes: int, folder: Path
+) -> None:
+    script = environment("boards").get_template("image.ld.j2")
+    (folder / "image.ld").write_text(script.render(target=target, stack_bytes=stack_bytes))
+    compiler.link(objects, "image.ld", "image.elf", folder)
+
+
+def _section_bytes(elf: Path) -> tuple[int, int]:
+    """Return (flash, RAM) that the sections of an image take."""
+    flash = ram = 0
+    with elf.open("rb") as stream:
+        for section in ELFFile(stream).iter_sections():
+            if not section["sh_flags"] & 2:  # not allocated on the device
+                continue
+            size = section["sh_size"]
+            if section.name == ".text":
+                flash += size
+            elif section.name == ".data":
+                flash, ram = flash + size, ram + size
+            elif section.name in (".bss", ".stack"):
+                ram += size
+            elif size:
+                raise CompilerError(f"the image has an unknown section '{section.name}'")
+    return flash, ram
+
+
+def _symbols(elf: Path) -> tuple[SymbolSize, ...]:
+    with elf.open("rb") as stream:
+        file = ELFFile(stream)
+        table = file.get_section_by_name(".symtab")
+        found = []
+        for symbol in table.iter_symbols() if table else ():
+            size, index = symbol["st_size"], symbol["st_shndx"]
+            if size and isinstance(index, int):
+                section = file.get_section(index).name
+                found.append(SymbolSize(symbol.name, section, size))
+    return tuple(sorted(found, key=lambda item: (-item.bytes, item.name)))
+
+
+def _stack_bound(elf: Path) -> int:
+    functions = _functions(elf)
+    entry = next(item for item in functions.values() if item.name == "Reset_Handler")
+    return stack_bound(functions, entry.address)
+
+
+def _functions(elf: Path) -> Mapping[int, Function]:
+    with elf.open("rb") as stream:
+        file = ELFFile(stream)
+        table = file.get_section_by_name(".symtab")
+        functions = {}
+        for symbol in table.iter_symbols() if table else ():
+            if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_size"]:
+                section = file.get_section(symbol["st_shndx"])
+                address = symbol["st_value"] & ~1
+                start = address - section["sh_addr"]
+                code = section.data()[start : start + symbol["st_size"]]
+                functions[address] = Function(symbol.name, address, code)
+    return functions

@@ -1,0 +1,168 @@
+"""Generates the folder of C sources that a firmware engineer drops into a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeprune import __version__
+from edgeprune.files import write_text
+from edgeprune.firmware.lowering import Layer, lower
+from edgeprune.firmware.plan import MemoryPlan, memory_plan
+from edgeprune.firmware.writer import (
+    Labels,
+    comment_safe,
+    constant_bytes,
+    environment,
+    float_text,
+    values_text,
+    write_model,
+)
+from edgeprune.network import IntegerNetwork
+from edgeprune.network.tensor import Int8Array
+from edgeprune.resources import resource_folder
+from edgeprune.targets import Target
+
+_GOLDEN_WINDOWS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class FirmwareSources:
+    """A generated folder.
+
+    Attributes:
+        folder: Where the files lie.
+        network: What they compute.
+        plan: The memory plan.
+        layers: What is done for each operation.
+        labels: The words in the files.
+        c_files: The files to compile, relative to the folder.
+        files: All files of the library, relative to the folder.
+        target: The target that they were generated for.
+    """
+
+    folder: Path
+    network: IntegerNetwork
+    plan: MemoryPlan
+    layers: tuple[Layer, ...]
+    labels: Labels
+    c_files: tuple[str, ...]
+    files: tuple[str, ...]
+    target: Target
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Windows whose logits the host test and a device can check themselves against.
+
+    Attributes:
+        inputs: int8 [n, ...] for each input of the network.
+    """
+
+    inputs: tuple[Int8Array, ...]
+
+
+def generate(
+    network: IntegerNetwork,
+    target: Target,
+    labels: Labels,
+    folder: Path,
+    *,
+    golden: Golden | None = None,
+) -> FirmwareSources:
+    """Write the C99 library of a network: model, kernels, CMakeLists.txt, host test, README.
+
+    The bytes depend on the arguments only.
+
+    Args:
+        network: What to compute.
+        target: What it is meant for; the C itself runs anywhere.
+        labels: Names and origin, for the comments and the class names.
+        folder: Where to write; other files there stay.
+        golden: Windows for the host test; random ones by default.
+
+    Raises:
+        NetworkError: The network has not one or two inputs and one output, or the class names do
+            not fit.
+        DiskError: A file cannot be written.
+    """
+    plan = memory_plan(network)
+    layers = lower(network, plan)
+    texts = write_model(network, plan, layers, labels, None)
+    kernels = sorted({layer.kernel for layer in layers if layer.kernel})
+    runtime = [f"edgeprune_{kernel}.c" for kernel in kernels]
+    c_files = ("edgeprune_model.c", *(f"runtime/{name}" for name in runtime))
+    golden = golden or _random_golden(network)
+    texts |= _companions(network, target, labels, plan, layers, c_files, golden)
+    for name in ("edgeprune_arithmetic.h", "edgeprune_kernels.h", *runtime):
+        source = resource_folder("firmware_export") / "runtime" / name
+        texts[f"runtime/{name}"] = source.read_text(encoding="utf-8")
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return FirmwareSources(
+        folder, network, plan, layers, labels, c_files, tuple(sorted(texts)), target
+    )
+
+
+def _companions(
+    network: IntegerNetwork,
+    target: Target,
+    labels: Labels,
+    plan: MemoryPlan,
+    layers: tuple[Layer, ...],
+    c_files: tuple[str, ...],
+    golden: Golden,
+) -> dict[str, str]:
+    """Return the files around the library by name."""
+    count = len(golden.inputs[0])
+    rows = [_rows(values) for values in (*golden.inputs, network.run(*golden.inputs))]
+    context = {
+        "title": comment_safe(labels.title),
+        "version": __version__,
+        "network_hash": network.sha256,
+        "synthetic": labels.synthetic,
+        "trained_on": comment_safe(labels.trained_on),
+        "target": target,
+        "c_files": c_files,
+        "inputs": tuple(
+            _InputRow(region, list(tensor.shape), float_text(tensor.scale), tensor.zero_point)
+            for region, tensor in zip(("signal", "rhythm"), network.input_tensors, strict=False)
+        ),
+        "class_names": tuple(comment_safe(name) for name in labels.class_names),
+        "weight_bytes": constant_bytes(layers),
+        "arena_bytes": plan.arena_bytes,
+        "count": count,
+        "signals": rows[0],
+        "rhythms": rows[1] if len(rows) == 3 else "",
+        "logits": rows[-1],
+    }
+    templates = environment("templates")
+    return {
+        name: templates.get_template(f"{name}.j2").render(context)
+        for name in ("CMakeLists.txt", "host_test.c", "README.md")
+    }
+
+
+@dataclass(frozen=True)
+class _InputRow:
+    name: str
+    shape: list[int]
+    scale: str
+    zero_point: int
+
+
+def _rows(values: Int8Array) -> str:
+    """Return windows as the rows of a C initializer."""
+    return ",\n".join(f"    {{\n{values_text(row)}\n    }}" for row in values)
+
+
+def _random_golden(network: IntegerNetwork) -> Golden:
+    generator = np.random.default_rng(0)
+    return Golden(
+        tuple(
+            generator.integers(-128, 128, (_GOLDEN_WINDOWS, *tensor.shape), dtype=np.int8)
+            for tensor in network.input_tensors
+        )
+    )

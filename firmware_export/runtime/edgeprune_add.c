@@ -1,0 +1,21 @@
+/* Sum of two tensors, each in its own range; both are first shifted left by 20 bits. */
+#include "edgeprune_arithmetic.h"
+#include "edgeprune_kernels.h"
+
+#define LEFT_SHIFT 20
+
+void edgeprune_add(const edgeprune_add_parameters *p, const int8_t *first, const int8_t *second,
+                   int8_t *output) {
+    edgeprune_scaling first_scaling = edgeprune_scale(p->first_multiplier, p->first_shift);
+    edgeprune_scaling second_scaling = edgeprune_scale(p->second_multiplier, p->second_shift);
+    edgeprune_scaling scaling = edgeprune_scale(p->output_multiplier, p->output_shift);
+    int32_t element;
+    for (element = 0; element < p->elements; element++) {
+        int32_t left = (first[element] - p->first_zero_point) * (1 << LEFT_SHIFT);
+        int32_t right = (second[element] - p->second_zero_point) * (1 << LEFT_SHIFT);
+        int32_t sum = edgeprune_rescale_quick(left, &first_scaling) +
+                      edgeprune_rescale_quick(right, &second_scaling);
+        output[element] = edgeprune_clamp(edgeprune_rescale_quick(sum, &scaling) + p->output_zero_point,
+                                          p->clamp_low, p->clamp_high);
+    }
+}

@@ -1,0 +1,154 @@
+/* The integer arithmetic that every kernel shares: TensorFlow Lite's int8 scheme, double rounding.
+ *
+ * real multiplier = multiplier * 2**(shift - 31), multiplier in [2**30, 2**31) or 0, shift in -31..30
+ * (edgeprune checks all ranges named here when it generates a model).
+ * A right shift of a negative number is taken to be arithmetic, as in every Arm and x86 compiler.
+ */
+#ifndef EDGEPRUNE_ARITHMETIC_H
+#define EDGEPRUNE_ARITHMETIC_H
+
+#include <stdint.h>
+
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(EDGEPRUNE_PORTABLE)
+#define EDGEPRUNE_DSP 1
+#include <arm_acle.h>
+#else
+#define EDGEPRUNE_DSP 0
+#endif
+
+/* Scratch memory is reused with several types. */
+#if defined(__GNUC__)
+typedef int16_t __attribute__((may_alias)) edgeprune_scratch16;
+typedef uint32_t __attribute__((may_alias)) edgeprune_scratch32;
+#define EDGEPRUNE_NOINLINE __attribute__((noinline))
+#else
+typedef int16_t edgeprune_scratch16;
+typedef uint32_t edgeprune_scratch32;
+#define EDGEPRUNE_NOINLINE
+#endif
+
+/* Rounds a * b / 2**31 to the nearest integer, halves upwards; b >= 0. */
+static inline int32_t edgeprune_high_multiply(int32_t a, int32_t b) {
+#if defined(__ARM_ARCH) && !defined(__ARM_FEATURE_DSP) && defined(__thumb__) && !defined(__thumb2__)
+    /* Four 16-bit products: Thumb-1 has no 64-bit product and would call a library. */
+    int32_t a_high = a >> 16, b_high = b >> 16;
+    uint32_t a_low = (uint32_t)a & 0xFFFFu, b_low = (uint32_t)b & 0xFFFFu;
+    int32_t first = a_high * (int32_t)b_low, second = (int32_t)a_low * b_high;
+    uint32_t fraction = ((uint32_t)first & 0xFFFFu) + ((uint32_t)second & 0xFFFFu) +
+                        ((a_low * b_low) >> 16) + 0x4000u;
+    return 2 * (a_high * b_high + (first >> 16) + (second >> 16)) + (int32_t)(fraction >> 15);
+#else
+    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
+#endif
+}
+
+/* How one channel is brought to its output scale. */
+typedef struct {
+    int32_t multiplier;
+    int32_t left;  /* shift before the multiplication */
+    int32_t right; /* shift after it */
+    int32_t half;  /* half of 2**right; 0 where right is 0 */
+    int32_t sign;  /* -1; 0 where right is 0 */
+} edgeprune_scaling;
+
+static inline edgeprune_scaling edgeprune_scale(int32_t multiplier, int32_t shift) {
+    edgeprune_scaling scaling;
+    scaling.multiplier = multiplier;
+    scaling.left = shift > 0 ? shift : 0;
+    scaling.right = shift < 0 ? -shift : 0;
+    scaling.half = shift < 0 ? (int32_t)(1u << (scaling.right - 1)) : 0;
+    scaling.sign = shift < 0 ? -1 : 0;
+    return scaling;
+}
+
+/* Any shift and any value whose left-shifted form fits an int32; halves away from zero. */
+static inline int32_t edgeprune_rescale(int32_t value, const edgeprune_scaling *scaling) {
+    int32_t shifted = (int32_t)((uint32_t)value << scaling->left);
+    int32_t high = edgeprune_high_multiply(shifted, scaling->multiplier);
+    int32_t mask = (int32_t)((1u << scaling->right) - 1u);
+    int32_t threshold = (mask >> 1) + (high < 0 ? 1 : 0);
+    return (high >> scaling->right) + ((high & mask) > threshold ? 1 : 0);
+}
+
+/* The same for shift <= 0 and |value| < 2**30, in few instructions. */
+static inline int32_t edgeprune_rescale_quick(int32_t value, const edgeprune_scaling *scaling) {
+#if EDGEPRUNE_DSP
+    int32_t high;
+    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(value * 2), "r"(scaling->multiplier));
+#else
+    int32_t high = edgeprune_high_multiply(value, scaling->multiplier);
+#endif
+    return (high + scaling->half + ((high >> 31) & scaling->sign)) >> scaling->right;
+}
+
+static inline int8_t edgeprune_clamp(int32_t value, int32_t low, int32_t high) {
+    if (value < low) {
+        value = low;
+    }
+    if (value > high) {
+        value = high;
+    }
+    return (int8_t)value;
+}
+
+#if EDGEPRUNE_DSP
+/* The DSP instructions on words of two 16-bit or four 8-bit numbers. */
+static inline uint32_t edgeprune_load32(const int8_t *from) {
+    uint32_t value;
+    __builtin_memcpy(&value, from, 4);
+    return value;
+}
+
+static inline void edgeprune_store32(int8_t *to, uint32_t value) { __builtin_memcpy(to, &value, 4); }
+
+/* Bytes 0 and 2, or 1 and 3, as two 16-bit numbers, added to the two in `sum`. */
+static inline uint32_t edgeprune_add_even(uint32_t sum, uint32_t bytes) {
+    return (uint32_t)__sxtab16((int16x2_t)sum, (int8x4_t)bytes);
+}
+
+static inline uint32_t edgeprune_add_odd(uint32_t sum, uint32_t bytes) {
+    return edgeprune_add_even(sum, (bytes >> 8) | (bytes << 24));
+}
+
+static inline uint32_t edgeprune_even(uint32_t bytes) {
+    return (uint32_t)__sxtb16((int8x4_t)bytes);
+}
+
+static inline uint32_t edgeprune_odd(uint32_t bytes) {
+    return edgeprune_even((bytes >> 8) | (bytes << 24));
+}
+
+/* sum + the two products of 16-bit halves; of the low halves; of the high halves. */
+static inline int32_t edgeprune_smlad(uint32_t a, uint32_t b, int32_t sum) {
+    return __smlad((int16x2_t)a, (int16x2_t)b, sum);
+}
+
+static inline int32_t edgeprune_smlabb(uint32_t a, uint32_t b, int32_t sum) {
+    return __smlabb((int32_t)a, (int32_t)b, sum);
+}
+
+static inline int32_t edgeprune_smlatt(uint32_t a, uint32_t b, int32_t sum) {
+    return __smlatt((int32_t)a, (int32_t)b, sum);
+}
+
+/* The larger or smaller of each byte. */
+static inline uint32_t edgeprune_max8(uint32_t a, uint32_t b) {
+    (void)__ssub8((int8x4_t)a, (int8x4_t)b);
+    return (uint32_t)__sel((uint8x4_t)a, (uint8x4_t)b);
+}
+
+static inline uint32_t edgeprune_min8(uint32_t a, uint32_t b) {
+    (void)__ssub8((int8x4_t)a, (int8x4_t)b);
+    return (uint32_t)__sel((uint8x4_t)b, (uint8x4_t)a);
+}
+
+static inline uint32_t edgeprune_twice16(int32_t value) {
+    return ((uint32_t)value & 0xFFFFu) * 0x10001u;
+}
+
+static inline uint32_t edgeprune_four8(int32_t value) {
+    return ((uint32_t)value & 0xFFu) * 0x01010101u;
+}
+#endif
+
+#endif

@@ -1,0 +1,51 @@
+/* Fully connected layer: two outputs at a time, the input widened once. */
+#include "edgeprune_arithmetic.h"
+#include "edgeprune_kernels.h"
+
+static inline void store(const edgeprune_dense_parameters *p, int32_t feature, int32_t sum,
+                         int8_t *output) {
+    edgeprune_scaling scaling = edgeprune_scale(p->multiplier[feature], p->shift[feature]);
+    int32_t value = p->quick ? edgeprune_rescale_quick(sum, &scaling) : edgeprune_rescale(sum, &scaling);
+    output[feature] = edgeprune_clamp(value + p->output_zero_point, p->clamp_low, p->clamp_high);
+}
+
+void edgeprune_dense(const edgeprune_dense_parameters *p, const int8_t *input, int8_t *output,
+                     int32_t *scratch) {
+    edgeprune_scratch16 *widened = (edgeprune_scratch16 *)(void *)scratch;
+    const int8_t *weights = p->weights;
+    int32_t depth_pairs = (p->input_features + 1) / 2;
+    int32_t feature, depth;
+    for (depth = 0; depth < p->input_features; depth++) {
+        widened[depth] = (int16_t)(input[depth] - p->input_zero_point);
+    }
+    if (depth < 2 * depth_pairs) {
+        widened[depth] = 0;
+    }
+    for (feature = 0; feature < p->output_features; feature += 2) {
+        int32_t second = feature + 1 < p->output_features ? feature + 1 : feature;
+        int32_t first_sum = p->bias[feature], second_sum = p->bias[second];
+        const int8_t *end = weights + 4 * depth_pairs;
+#if EDGEPRUNE_DSP
+        const edgeprune_scratch32 *values = (const edgeprune_scratch32 *)(const void *)widened;
+        do {
+            uint32_t both = edgeprune_load32(weights);
+            uint32_t value = *values++;
+            first_sum = edgeprune_smlad(value, edgeprune_even(both), first_sum);
+            second_sum = edgeprune_smlad(value, edgeprune_odd(both), second_sum);
+            weights += 4;
+        } while (weights != end);
+#else
+        const edgeprune_scratch16 *values = widened;
+        do {
+            int32_t value = *values++;
+            first_sum += value * weights[0];
+            second_sum += value * weights[1];
+            weights += 2;
+        } while (weights != end);
+#endif
+        store(p, feature, first_sum, output);
+        if (second != feature) {
+            store(p, second, second_sum, output);
+        }
+    }
+}

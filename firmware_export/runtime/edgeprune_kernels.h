@@ -1,0 +1,98 @@
+/* The kernels of an int8 network on a device. Written by hand; the generated model calls them.
+ *
+ * Feature maps lie as [length][channels], int8. shift is TensorFlow Lite's exponent: positive
+ * shifts left. `quick` is 1 where no shift is positive and every accumulator stays below 2**30 in
+ * magnitude.
+ *
+ * Interleaved weights, [group][pair of outputs][depth, rounded up to even][2]: the weights of two
+ * output channels lie side by side, so that one load feeds both; an odd last channel and an odd
+ * depth are filled with zeros. Depth runs over [kernel][input channel of the group].
+ */
+#ifndef EDGEPRUNE_KERNELS_H
+#define EDGEPRUNE_KERNELS_H
+
+#include <stdint.h>
+
+typedef struct {
+    int32_t input_length, input_channels, output_length, output_channels;
+    int32_t kernel, stride, dilation, pad_left, groups;
+    int32_t input_zero_point, output_zero_point, clamp_low, clamp_high, quick;
+    const int8_t *weights; /* interleaved */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+} edgeprune_conv1d_parameters;
+
+/* scratch: EDGEPRUNE_CONV1D_SCRATCH(kernel * input_channels / groups) bytes. */
+#define EDGEPRUNE_CONV1D_SCRATCH(depth) (((depth) + 1) / 2 * 16)
+void edgeprune_conv1d(const edgeprune_conv1d_parameters *p, const int8_t *input, int8_t *output,
+                      int32_t *scratch);
+
+typedef struct {
+    int32_t input_length, input_channels, output_length, output_channels;
+    int32_t kernel, stride, dilation, pad_left, channel_multiplier;
+    int32_t input_zero_point, output_zero_point, clamp_low, clamp_high, quick;
+    const int8_t *weights; /* [kernel][output channel] */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+} edgeprune_depthwise_conv1d_parameters;
+
+void edgeprune_depthwise_conv1d(const edgeprune_depthwise_conv1d_parameters *p, const int8_t *input,
+                                int8_t *output);
+
+typedef struct {
+    int32_t input_features, output_features;
+    int32_t input_zero_point, output_zero_point, clamp_low, clamp_high, quick;
+    const int8_t *weights; /* interleaved, one group */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+} edgeprune_dense_parameters;
+
+/* scratch: EDGEPRUNE_DENSE_SCRATCH(input_features) bytes. */
+#define EDGEPRUNE_DENSE_SCRATCH(features) (((features) + 1) / 2 * 4)
+void edgeprune_dense(const edgeprune_dense_parameters *p, const int8_t *input, int8_t *output,
+                     int32_t *scratch);
+
+typedef struct {
+    int32_t input_length, channels, output_length;
+    int32_t kernel, stride, pad_left, clamp_low, clamp_high;
+} edgeprune_pool1d_parameters;
+
+typedef edgeprune_pool1d_parameters edgeprune_max_pool1d_parameters;
+typedef edgeprune_pool1d_parameters edgeprune_average_pool1d_parameters;
+
+void edgeprune_max_pool1d(const edgeprune_max_pool1d_parameters *p, const int8_t *input,
+                          int8_t *output);
+
+/* Averages the cells inside the input only; halves are rounded away from zero. */
+void edgeprune_average_pool1d(const edgeprune_average_pool1d_parameters *p, const int8_t *input,
+                              int8_t *output);
+
+typedef struct {
+    int32_t elements;
+    int32_t first_zero_point, first_multiplier, first_shift;
+    int32_t second_zero_point, second_multiplier, second_shift;
+    int32_t output_zero_point, output_multiplier, output_shift, clamp_low, clamp_high;
+} edgeprune_add_parameters;
+
+/* output may be one of the inputs. */
+void edgeprune_add(const edgeprune_add_parameters *p, const int8_t *first, const int8_t *second,
+                   int8_t *output);
+
+typedef struct {
+    int32_t rows, row_bytes, output_row_stride, output_offset;
+} edgeprune_copy_parameters;
+
+void edgeprune_copy(const edgeprune_copy_parameters *p, const int8_t *input, int8_t *output);
+
+typedef struct {
+    int32_t elements, input_zero_point, output_zero_point, multiplier, shift, clamp_low, clamp_high;
+} edgeprune_requantize_parameters;
+
+/* output may be the input. */
+void edgeprune_requantize(const edgeprune_requantize_parameters *p, const int8_t *input,
+                          int8_t *output);
+
+#endif
