@@ -8,12 +8,22 @@ is brought to 32 bits, once when the exponent shifts it right.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeprune.errors import NetworkError
-from edgeprune.network.tensor import INT8_HIGH, INT8_LOW, Int8Array, Int32Array, Int64Array
+from edgeprune.network.tensor import (
+    INT8_HIGH,
+    INT8_LOW,
+    Int8Array,
+    Int32Array,
+    Int64Array,
+    Integers,
+)
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 # A shifted accumulator plus a zero point must fit an int32 on the device.
 ACCUMULATOR_LIMIT = 2**31 - 256
@@ -46,7 +56,7 @@ class Multiplier:
             np.where(vanishing, 0, exponents).astype(np.int32),
         )
 
-    def apply(self, accumulators: npt.NDArray[np.integer]) -> Int64Array:
+    def apply(self, accumulators: Integers) -> Int64Array:
         """Multiply and round twice (TFLite's MultiplyByQuantizedMultiplier); monotone.
 
         Args:
@@ -97,7 +107,7 @@ def every_int8() -> Int64Array:
     return np.arange(INT8_LOW, INT8_HIGH + 1, dtype=np.int64)
 
 
-def look_up(table: npt.NDArray[np.generic], values: Int8Array) -> npt.NDArray[np.generic]:
+def look_up(table: npt.NDArray[Scalar], values: Int8Array) -> npt.NDArray[Scalar]:
     """Map int8 values through a table over `every_int8()`."""
     # As unsigned bytes the order is 0..127, -128..-1.
     return np.roll(table, INT8_LOW)[values.view(np.uint8)]

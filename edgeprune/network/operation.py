@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeprune.errors import NetworkError
-from edgeprune.network.tensor import INT8_HIGH, INT8_LOW, Int8Array, Tensor
+from edgeprune.network.tensor import INT8_HIGH, INT8_LOW, Int8Array, Integers, Tensor
 
 if TYPE_CHECKING:
     from edgeprune.network.qdq_graph import QdqGraph
@@ -36,7 +36,7 @@ class CCall:
     kernel: str
     inputs: tuple[int, ...]
     parameters: Mapping[str, int]
-    arrays: Mapping[str, npt.NDArray[np.integer]] = field(default_factory=dict)
+    arrays: Mapping[str, Integers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -101,9 +101,7 @@ class Operation(ABC):
 
     @abstractmethod
     def write_qdq(self, graph: QdqGraph, tensors: Tensors) -> None:
-        """Append the float nodes that stand between the inputs' DequantizeLinear and the
-        output's QuantizeLinear in an ONNX file.
-        """
+        """Append the float nodes that compute the output in a QDQ ONNX file, and its range."""
 
     def multiply_accumulates(self, tensors: Tensors, *, nonzero_only: bool = False) -> int:
         """Return the multiply-accumulates of one window, padding included.
@@ -163,6 +161,11 @@ class ClampedOperation(Operation):
         )
         super().check(tensors)
 
+    @property
+    def clamps(self) -> bool:
+        """Whether the clamp is narrower than int8."""
+        return (self.clamp_low, self.clamp_high) != (INT8_LOW, INT8_HIGH)
+
     def write_clamped(
         self,
         graph: TfliteGraph,
@@ -177,7 +180,7 @@ class ClampedOperation(Operation):
         exact in every runtime.
         """
         output = tensors[self.output]
-        if (self.clamp_low, self.clamp_high) == (INT8_LOW, INT8_HIGH):
+        if not self.clamps:
             write(graph.activation(output), "NONE")
         elif fuses_relu and (self.clamp_low, self.clamp_high) == (output.zero_point, INT8_HIGH):
             write(graph.activation(output), "RELU")
@@ -187,7 +190,7 @@ class ClampedOperation(Operation):
             graph.clamp(unclamped, output, self.clamp_low, self.clamp_high)
 
 
-def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return a read-only, contiguous copy: a network must not change after it is checked."""
     copy = np.array(array, dtype=dtype, order="C")
     copy.setflags(write=False)

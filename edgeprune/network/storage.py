@@ -113,7 +113,7 @@ def _assemble(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]])
     operations = []
     for entry in header["operations"]:
         operator = OPERATORS.get(entry["kind"])
-        values = {
+        values: dict[str, Any] = {
             field.name: _thaw(entry[field.name])
             if field.name in entry
             else arrays[f"{entry['name']}/{field.name}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ Int8Array = npt.NDArray[np.int8]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 Float32Array = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.integer[Any]]
+Floats = npt.NDArray[np.floating[Any]]
 
 # Products of two scales must stay ordinary float32 numbers: TFLite multiplies scales in float32.
 _SMALLEST_SCALE = 2.0**-60
@@ -31,7 +34,7 @@ class Tensor:
 
     Args:
         name: Unique in its network.
-        shape: `(length, channels)` of a feature map or `(features,)` of a vector, without the batch.
+        shape: `(length, channels)` of a feature map, `(features,)` of a vector; without the batch.
         scale: The real step of one LSB, exactly a float32.
         zero_point: The integer that stands for 0.
     """
@@ -70,11 +73,12 @@ class Tensor:
     def quantize(self, values: npt.ArrayLike) -> Int8Array:
         """Turn real numbers into integers as ONNX's QuantizeLinear does (float32, half to even)."""
         steps = np.rint(np.asarray(values, np.float32) / np.float32(self.scale))
-        return np.clip(steps + self.zero_point, INT8_LOW, INT8_HIGH).astype(np.int8)
+        integers: Int8Array = np.clip(steps + self.zero_point, INT8_LOW, INT8_HIGH).astype(np.int8)
+        return integers
 
-    def dequantize(self, values: npt.NDArray[np.integer]) -> Float32Array:
+    def dequantize(self, values: Integers) -> Float32Array:
         """Turn integers into the real numbers that they stand for, in float32."""
-        centred = (values.astype(np.int32) - self.zero_point).astype(np.float32)
+        centred: Float32Array = (values.astype(np.int32) - self.zero_point).astype(np.float32)
         return centred * np.float32(self.scale)
 
 

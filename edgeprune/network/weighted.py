@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeprune.network.arithmetic import Multiplier, saturate
 from edgeprune.network.operation import Bounds, ClampedOperation, Tensors, frozen
 from edgeprune.network.tensor import (
     Float32Array,
+    Floats,
     Int8Array,
     Int32Array,
     Int64Array,
+    Integers,
     Tensor,
     check_scale,
 )
 
 if TYPE_CHECKING:
     from edgeprune.network.qdq_graph import QdqGraph
-
-Floats = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -98,8 +97,8 @@ class WeightedOperation(ClampedOperation):
         """See `Operation.run`."""
         source = tensors[self.inputs[0]]
         number = self._exact_type(tensors, spread=1)
-        centred = values[0].astype(number)
-        centred -= number(source.zero_point)
+        centred: Floats = values[0].astype(number)
+        centred -= source.zero_point
         sums = self.weighted_sums(centred, self.weights.astype(number))
         return self._finish(tensors, sums.astype(np.int64))
 
@@ -112,9 +111,11 @@ class WeightedOperation(ClampedOperation):
         """
         ((low, high),) = bounds
         number = self._exact_type(tensors, spread=2)
-        centres = low.astype(number) + high - number(2 * tensors[self.inputs[0]].zero_point)
-        widths = high.astype(number) - low
-        weights = self.weights.astype(number)
+        zero_point = tensors[self.inputs[0]].zero_point
+        centres: Floats = np.add(low, high, dtype=number)
+        centres -= 2 * zero_point
+        widths: Floats = np.subtract(high, low, dtype=number)
+        weights: Floats = self.weights.astype(number)
         centre = self.weighted_sums(centres, weights).astype(np.int64)
         width = self.weighted_sums(widths, np.abs(weights)).astype(np.int64)
         return (
@@ -130,7 +131,7 @@ class WeightedOperation(ClampedOperation):
         """See `Operation.weight_bytes`."""
         return self.weights.nbytes + self.bias.nbytes
 
-    def c_arrays(self, tensors: Tensors) -> dict[str, npt.NDArray[np.integer]]:
+    def c_arrays(self, tensors: Tensors) -> dict[str, Integers]:
         """Return the pointer fields of the C kernel's parameter struct, in order."""
         multiplier = self.multiplier(tensors)
         return {
@@ -166,15 +167,17 @@ class WeightedOperation(ClampedOperation):
         """Return the largest magnitude of sum w * (x - zero_point) for each output."""
         zero_point = tensors[self.inputs[0]].zero_point
         magnitudes = np.abs(np.moveaxis(self.weights.astype(np.int64), self.output_axis, 0))
-        return magnitudes.reshape(self.outputs, -1).sum(axis=1) * (128 + abs(zero_point))
+        sums: Int64Array = magnitudes.reshape(self.outputs, -1).sum(axis=1)
+        return sums * (128 + abs(zero_point))
 
-    def _exact_type(self, tensors: Tensors, spread: int) -> type[np.float32] | type[np.float64]:
+    def _exact_type(self, tensors: Tensors, spread: int) -> np.dtype[np.floating[Any]]:
         """Return the fastest float in which every partial sum is an exact integer.
 
         Products of integers add up exactly, in any order, while no partial sum leaves the range
         in which a float holds all integers: 2^24 or 2^53. The latter is above any int32.
         """
-        return np.float32 if spread * int(self._reach(tensors).max()) < 2**24 else np.float64
+        exact = spread * int(self._reach(tensors).max()) < 2**24
+        return np.dtype(np.float32 if exact else np.float64)
 
     def _finish(self, tensors: Tensors, sums: Int64Array) -> Int8Array:
         sums += self.bias

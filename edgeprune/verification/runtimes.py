@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
 import numpy as np
 
-from edgeprune.errors import MissingToolError, ParityError
+from edgeprune.errors import MissingToolError
 from edgeprune.network import IntegerNetwork, write_tflite
 from edgeprune.network.tensor import Int8Array
-from edgeprune.progress import Progress, Silent
 from edgeprune.registry import Registry
 
 # Windows that one invocation of a runtime computes.

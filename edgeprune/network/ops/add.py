@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from edgeprune.network.arithmetic import Multiplier, every_int8, look_up, saturate
 from edgeprune.network.operation import CCall, ClampedOperation, Shape, Tensors
 from edgeprune.network.tensor import Int8Array, Int64Array

@@ -9,8 +9,7 @@ import numpy as np
 
 from edgeprune.network.convolution import Convolution
 from edgeprune.network.operation import CCall, Tensors
-from edgeprune.network.tensor import Int8Array
-from edgeprune.network.weighted import Floats
+from edgeprune.network.tensor import Floats, Int8Array
 
 if TYPE_CHECKING:
     from edgeprune.network.tflite_graph import TfliteGraph
@@ -58,6 +57,10 @@ class Conv1d(Convolution):
             and self.outputs % self.groups == 0,
             f"{channels} channels in and {self.outputs} out do not split into {self.groups} groups "
             f"of {self.weights.shape[2]} inputs",
+        )
+        self.require(
+            self.groups == 1 or self.groups < channels,
+            "as many groups as channels are a depthwise_conv1d",
         )
 
     def weighted_sums(self, centred: Floats, weights: Floats) -> Floats:

@@ -9,7 +9,8 @@ import numpy as np
 
 from edgeprune.network.arithmetic import Multiplier
 from edgeprune.network.operation import CCall, Shape, Tensors
-from edgeprune.network.weighted import Floats, WeightedOperation
+from edgeprune.network.tensor import Floats
+from edgeprune.network.weighted import WeightedOperation
 
 if TYPE_CHECKING:
     from edgeprune.network.qdq_graph import QdqGraph

@@ -9,8 +9,7 @@ import numpy as np
 
 from edgeprune.network.convolution import Convolution
 from edgeprune.network.operation import CCall, Tensors
-from edgeprune.network.tensor import Int8Array
-from edgeprune.network.weighted import Floats
+from edgeprune.network.tensor import Floats, Int8Array
 
 if TYPE_CHECKING:
     from edgeprune.network.tflite_graph import TfliteGraph
@@ -56,6 +55,7 @@ class DepthwiseConv1d(Convolution):
             self.outputs == channels * self.channel_multiplier,
             f"{self.outputs} outputs are not {channels} channels times {self.channel_multiplier}",
         )
+        self.require(channels > 1, "of one channel it is a conv1d")
 
     def weighted_sums(self, centred: Floats, weights: Floats) -> Floats:
         """See `WeightedOperation.weighted_sums`."""
@@ -63,7 +63,7 @@ class DepthwiseConv1d(Convolution):
         if self.channel_multiplier > 1:
             padded = np.repeat(padded, self.channel_multiplier, axis=2)
         taps = self.sliding.taps(padded)
-        sums = taps[:, :, 0] * weights[0]
+        sums: Floats = taps[:, :, 0] * weights[0]
         for tap in range(1, self.sliding.kernel):
             sums += taps[:, :, tap] * weights[tap]
         return sums

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from edgeprune.network.arithmetic import Multiplier, every_int8, look_up, saturate
 from edgeprune.network.operation import CCall, ClampedOperation, Shape, Tensors
 from edgeprune.network.tensor import Int8Array
@@ -69,8 +67,12 @@ class Requantize(ClampedOperation):
         )
 
     def write_qdq(self, graph: QdqGraph, tensors: Tensors) -> None:
-        """Relu, Clip or nothing but the two ranges."""
-        graph.clamped_node(self, tensors[self.output], "Identity", (graph.value(self.inputs[0]),))
+        """Relu or Clip; an Identity where only the range changes."""
+        output, value = tensors[self.output], graph.value(self.inputs[0])
+        if self.clamps:
+            graph.clamp(self, output, value, self.name)
+        else:
+            graph.node(self, output, "Identity", (value,))
 
     def _multiplier(self, tensors: Tensors) -> Multiplier:
         return Multiplier.of(tensors[self.inputs[0]].scale / tensors[self.output].scale)

@@ -59,6 +59,4 @@ class Reshape(Operation):
 
     def write_qdq(self, graph: QdqGraph, tensors: Tensors) -> None:
         """Reshape between Transpose, because ONNX keeps the channels before the length."""
-        source, output = tensors[self.inputs[0]], tensors[self.output]
-        value = graph.length_first(graph.value(source.name), source, owner=self.name)
-        graph.reshape(self, value, output)
+        graph.reshape(self, tensors[self.inputs[0]], tensors[self.output])
