@@ -8,6 +8,7 @@ and the exchange memory ends the run with an error that names the address and th
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgeprune.errors import DeviceError, MissingToolError
 
 _POWER_UP = b"\xa5"
 _PAGE = 4096
+_NO_END = 0xFFFF_FFFF
 _PRIVATE_PERIPHERALS = (0xE000_0000, 0x0010_0000)
 _BREAKPOINT = 7
 _SEMIHOSTING = b"\xab\xbe"
@@ -164,21 +166,38 @@ class Emulator:
             self.machine.reg_write(getattr(self._registers, f"UC_ARM_REG_{name}"), 0)
         self.machine.reg_write(self._registers.UC_ARM_REG_SP, self.program.stack_top)
         try:
-            self.machine.emu_start(
-                self.program.entry | 1, 0xFFFF_FFFF, timeout=max(1, int(timeout_seconds * 1e6))
-            )
+            timed_out = self._start(timeout_seconds)
         except self._unicorn.UcError as error:
             raise self._failure or self._error(f"the core faulted: {error}") from error
         if self._failure is not None:
             raise self._failure
         if self._exit_code is None:
-            if self.machine.query(self._unicorn.UC_QUERY_TIMEOUT):
+            if timed_out:
                 raise self._error(
                     f"the firmware did not finish within {timeout_seconds:g} s",
                     "if the network is large, allow more time; else look for an endless loop there",
                 )
             raise self._error("the core stopped without leaving through semihosting")
         return self._exit_code
+
+    def _start(self, timeout_seconds: float) -> bool:
+        """Let the core run; return whether it had to be stopped at the limit.
+
+        Unicorn's own limit polls and halves the speed, and the call cannot be interrupted from the
+        keyboard; so it runs in a thread of its own.
+        """
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            run = pool.submit(self.machine.emu_start, self.program.entry | 1, _NO_END)
+            try:
+                run.result(timeout_seconds)
+            except TimeoutError:
+                return True
+            finally:
+                # A stop that comes before the start is lost.
+                while not run.done():
+                    self.machine.emu_stop()
+                    wait([run], 0.05)
+        return False
 
     def _error(self, what: str, hint: str = "") -> DeviceError:
         place = self.program.describe(self.register("PC"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal as signal_module
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -149,3 +150,22 @@ def test_wrong_files_and_names_are_refused(tmp_path: Path, image: Image, windows
         run_image(elf, load_target("cortex-m55"), signal, rhythm, images.CLASSES)
     with pytest.raises(DeviceError, match="not for a little-endian 32-bit Arm core"):
         run_image(Path("/proc/self/exe"), target, signal, rhythm, images.CLASSES)
+
+
+def test_the_keyboard_interrupts_a_run(tmp_path: Path, windows: Windows) -> None:
+    target = load_target("cortex-m3")
+    elf = images.build(tmp_path, target, before="for (;;) {}")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal_module.signal(signal_module.SIGALRM, interrupt)
+    signal_module.setitimer(signal_module.ITIMER_REAL, 1.0)
+    begin = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_image(elf, target, windows[0][:1], windows[1][:1], images.CLASSES)
+    finally:
+        signal_module.setitimer(signal_module.ITIMER_REAL, 0)
+        signal_module.signal(signal_module.SIGALRM, previous)
+    assert time.monotonic() - begin < 15
