@@ -24,6 +24,12 @@ class TrainingSettings:
         l1: Weight of the sum of absolute weights in the loss.
         group_lasso: Weight of the sum of channel norms in the loss.
         augmentation: Strength of the sensor-like augmentation; 0 switches it off.
+        label_smoothing: Share of the target probability spread over all classes.
+        class_mix: Share of each class among the drawn windows; empty takes the square roots of
+            the classes' own shares.
+        record_balance: Within a class, 1 draws all windows alike, 0 all records alike.
+        average_from: Share of the steps after which the weights are averaged; 1 for no average.
+        keep_best: Keep the epoch with the best validation macro-F1 instead of the last.
         threads: Threads of the tensor library; part of the recipe, since it changes rounding.
     """
 
@@ -34,6 +40,11 @@ class TrainingSettings:
     l1: float = 0.0
     group_lasso: float = 0.0
     augmentation: float = 1.0
+    label_smoothing: float = 0.03
+    class_mix: tuple[float, ...] = ()
+    record_balance: float = 0.5
+    average_from: float = 0.5
+    keep_best: bool = True
     threads: int = 2
 
 

@@ -1,0 +1,275 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgeprune.classifiers import check_finite, logits_of, takes_rhythm
+from edgeprune.config import TrainingSettings
+from edgeprune.errors import DataError, ModelError
+from edgeprune.progress import Advance, Progress
+from edgeprune.training.average import WeightAverage
+from edgeprune.training.batches import Batch, BatchSource
+from edgeprune.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from edgeprune.training.determinism import derive_seed, deterministic
+from edgeprune.training.metrics import macro_f1, predict
+from edgeprune.training.regularizers import ChannelGroups, soft_threshold
+from edgeprune.training.schedule import one_cycle
+
+if TYPE_CHECKING:
+    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.windows import Windows
+
+DEFAULT_EPOCHS = 8
+_FILE = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: From 1.
+        loss: Mean loss over its steps.
+        learning_rate: Of its last step.
+        validation_macro_f1: Of the weights that would be kept; None without validation windows.
+    """
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    validation_macro_f1: float | None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained classifier and how it came about.
+
+    Attributes:
+        model: The classifier with the kept weights, in evaluation mode.
+        history: One record an epoch.
+        best_epoch: The epoch that the kept weights are of.
+    """
+
+    model: nn.Module
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+
+
+def train(
+    model: nn.Module,
+    windows: Windows,
+    validation: Windows,
+    front_end: FrontEnd,
+    settings: TrainingSettings,
+    seed: int,
+    progress: Progress,
+    checkpoints: Path | None = None,
+) -> TrainingResult:
+    """Train a classifier; the same arguments give the same bytes, interrupted or not.
+
+    Args:
+        model: Where to start from; it is not changed.
+        windows: Training windows.
+        validation: Windows of other patients that decide which epoch is kept; may be empty.
+        front_end: What made the windows.
+        settings: How to train.
+        seed: Seed of all draws.
+        progress: Receives the steps.
+        checkpoints: Folder to continue from and to leave a checkpoint in after each epoch.
+
+    Raises:
+        DataError: There are no training windows.
+        ModelError: The loss or a weight stopped being a number.
+    """
+    if len(windows.label) == 0:
+        raise DataError(
+            "there are no windows to train with", where="training", hint="check the split"
+        )
+    with deterministic(settings.threads):
+        run = _Run(model, windows, validation, front_end, settings, seed)
+        path = None if checkpoints is None else checkpoints / _FILE
+        if path is not None:
+            run.resume(path)
+        total = run.epochs * run.source.steps
+        with progress.task("training", total, "step") as advance:
+            advance(run.done * run.source.steps)
+            while run.done < run.epochs:
+                run.epoch(advance)
+                if path is not None:
+                    run.save(path)
+        return run.result()
+
+
+class _Run:
+    """One training between its first epoch and its last."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        windows: Windows,
+        validation: Windows,
+        front_end: FrontEnd,
+        settings: TrainingSettings,
+        seed: int,
+    ) -> None:
+        self.model = copy.deepcopy(model)
+        self.validation = validation
+        self.front_end = front_end
+        self.settings = settings
+        self.seed = seed
+        self.source = BatchSource(windows, front_end, settings, seed)
+        self.epochs = settings.epochs or DEFAULT_EPOCHS
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        self.average = WeightAverage(self.model)
+        self.best: Mapping[str, Tensor] = {}
+        self.best_epoch = 0
+        self.history: list[EpochRecord] = []
+        length, channels = front_end.signal_shape
+        example = (torch.zeros(2, channels, length), torch.zeros(2, front_end.rhythm_features))
+        self.groups = ChannelGroups(self.model, example if takes_rhythm(model) else example[:1])
+        self.fingerprint = _fingerprint(model, windows, validation, settings, seed)
+
+    @property
+    def done(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    def epoch(self, advance: Advance) -> None:
+        """Train one epoch and take it into the history."""
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.done))
+        steps = self.epochs * self.source.steps
+        self.model.train()
+        losses = []
+        pace = one_cycle(0, steps, self.settings.learning_rate)
+        for number, batch in enumerate(self.source.epoch(self.done)):
+            step = self.done * self.source.steps + number
+            pace = one_cycle(step, steps, self.settings.learning_rate)
+            for group in self.optimizer.param_groups:
+                group["lr"] = pace.learning_rate
+                group["betas"] = (pace.momentum, 0.999)
+            losses.append(self._step(batch, pace.learning_rate))
+            if step >= steps * self.settings.average_from:
+                self.average.update(self.model)
+            advance(1)
+        self._close(sum(losses) / len(losses), pace.learning_rate)
+
+    def _step(self, batch: Batch, learning_rate: float) -> float:
+        self.optimizer.zero_grad()
+        logits = logits_of(self.model, batch.signal, batch.rhythm)
+        loss = functional.cross_entropy(
+            logits, batch.label, label_smoothing=self.settings.label_smoothing
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        if self.settings.l1:
+            soft_threshold(self.model, learning_rate * self.settings.l1)
+        if self.settings.group_lasso:
+            self.groups.shrink(learning_rate * self.settings.group_lasso)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise ModelError(
+                f"the loss is not a number in epoch {self.done + 1}",
+                where="training",
+                hint="lower training.learning_rate",
+            )
+        return value
+
+    def _close(self, loss: float, learning_rate: float) -> None:
+        state = self.average.state if self.average.seen else self.model.state_dict()
+        kept = {name: tensor.clone() for name, tensor in state.items()}
+        if self.settings.l1 or self.settings.group_lasso:
+            self._take_zeros(kept)
+        score = None
+        if len(self.validation.label):
+            judge = copy.deepcopy(self.model)
+            judge.load_state_dict(kept)
+            decision = predict(judge, self.validation, self.front_end).argmax(1)
+            score = macro_f1(self.validation.label, decision)
+        self.history.append(EpochRecord(self.done + 1, loss, learning_rate, score))
+        earlier = [record.validation_macro_f1 or 0.0 for record in self.history[:-1]]
+        if not self.settings.keep_best or score is None or score > max(earlier, default=-1.0):
+            self.best, self.best_epoch = kept, self.done
+
+    def _take_zeros(self, average: dict[str, Tensor]) -> None:
+        """Make the average exactly zero where a penalty has brought the weights to zero."""
+        for name, parameter in self.model.named_parameters():
+            average[name][parameter.detach() == 0] = 0
+
+    def save(self, path: Path) -> None:
+        """Leave a checkpoint."""
+        tensors = {f"best.{name}": tensor for name, tensor in self.best.items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state.items()}
+        tensors |= {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for number, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+        facts = {
+            "average_seen": self.average.seen,
+            "best_epoch": self.best_epoch,
+            "history": [asdict(record) for record in self.history],
+        }
+        copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        write_checkpoint(Checkpoint(self.fingerprint, copies, facts), path)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint of the same training, if there is one."""
+        found = read_checkpoint(path, self.fingerprint)
+        if found is None:
+            return
+        self.model.load_state_dict(_part(found.tensors, "model"))
+        self.average.restore(_part(found.tensors, "average"), found.facts["average_seen"])
+        self.best = _part(found.tensors, "best")
+        self.best_epoch = found.facts["best_epoch"]
+        self.history = [EpochRecord(**record) for record in found.facts["history"]]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _part(found.tensors, "optimizer").items():
+            number, _, kind = name.partition(".")
+            moments.setdefault(int(number), {})[kind] = tensor
+        state = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**state, "state": moments})
+
+    def result(self) -> TrainingResult:
+        """Return the classifier with the kept weights."""
+        self.model.load_state_dict(self.best)
+        check_finite(self.model.state_dict(), where="training")
+        return TrainingResult(self.model.eval(), tuple(self.history), self.best_epoch)
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(f"{prefix}."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}.")
+    }
+
+
+def _fingerprint(
+    model: nn.Module,
+    windows: Windows,
+    validation: Windows,
+    settings: TrainingSettings,
+    seed: int,
+) -> str:
+    digest = hashlib.sha256()
+    digest.update(json.dumps([asdict(settings), seed, torch.__version__]).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    for part in (windows, validation):
+        for array in (part.signal, part.rhythm, part.label, part.record):
+            digest.update(array.tobytes())
+    return digest.hexdigest()
