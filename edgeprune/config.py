@@ -58,6 +58,8 @@ class PruningSettings:
         steps: Rounds of pruning and fine-tuning.
         fine_tune_epochs: Passes over the training windows after each round.
         channel_multiple: Channel counts are kept multiples of this.
+        importance: What makes a channel important: "l1" or "l2", the norm of all its weights.
+        scope: "global" ranks the channels of all layers together; "local" thins layers alike.
         max_flash: Budget of the firmware image in bytes; 0 for none.
         max_ram: Budget in bytes, stack included; 0 for none.
         max_instructions: Budget of instructions a window; 0 for none.
@@ -68,6 +70,8 @@ class PruningSettings:
     steps: int = 2
     fine_tune_epochs: int = 2
     channel_multiple: int = 4
+    importance: str = "l2"
+    scope: str = "global"
     max_flash: int = 0
     max_ram: int = 0
     max_instructions: int = 0

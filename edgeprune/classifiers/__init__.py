@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edgeprune.classifiers.catalogue import CLASSIFIERS, ClassifierSpec, create
     from edgeprune.classifiers.finite import check_finite
-    from edgeprune.classifiers.forward import logits_of, takes_rhythm
+    from edgeprune.classifiers.forward import example_inputs, logits_of, takes_rhythm
     from edgeprune.classifiers.state import load_classifier, save_classifier
     from edgeprune.classifiers.user import load_user_classifier, load_weights
 
@@ -19,6 +19,7 @@ _HOMES = {
     "CLASSIFIERS": "catalogue",
     "ClassifierSpec": "catalogue",
     "create": "catalogue",
+    "example_inputs": "forward",
     "logits_of": "forward",
     "takes_rhythm": "forward",
     "check_finite": "finite",
@@ -33,6 +34,7 @@ __all__ = [
     "ClassifierSpec",
     "check_finite",
     "create",
+    "example_inputs",
     "load_classifier",
     "load_user_classifier",
     "load_weights",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import torch
 from torch import Tensor, nn
 
 
@@ -24,3 +25,18 @@ def logits_of(model: nn.Module, signal: Tensor, rhythm: Tensor) -> Tensor:
     """
     logits: Tensor = model(signal, rhythm) if takes_rhythm(model) else model(signal)
     return logits
+
+
+def example_inputs(
+    model: nn.Module, signal_shape: tuple[int, int], rhythm_features: int
+) -> tuple[Tensor, ...]:
+    """Return zeros for two windows, as `model` takes them.
+
+    Args:
+        model: The classifier.
+        signal_shape: Length and channels of the signal.
+        rhythm_features: Features of the rhythm; left out where the classifier does not take it.
+    """
+    length, channels = signal_shape
+    signal = torch.zeros(2, channels, length)
+    return (signal, torch.zeros(2, rhythm_features)) if takes_rhythm(model) else (signal,)

@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
 from edgeprune.classifiers.catalogue import ClassifierSpec, create
 from edgeprune.classifiers.finite import check_finite
+from edgeprune.classifiers.structure import LayerWidth, layer_widths, resize
 from edgeprune.errors import ModelError
 from edgeprune.files import write_bytes
 
 _KEY = "edgeprune"
 _FORMAT = 1
-
-
-@dataclass(frozen=True)
-class LayerWidth:
-    """Channel counts of one layer as it is now.
-
-    Attributes:
-        layer: Qualified name of the layer.
-        inputs: Channels or features in.
-        outputs: Channels or features out.
-        groups: Groups of a convolution; 1 elsewhere.
-    """
-
-    layer: str
-    inputs: int
-    outputs: int
-    groups: int
-
-
-def layer_widths(model: nn.Module) -> tuple[LayerWidth, ...]:
-    """Return the channel counts of every convolution, dense layer and normalization."""
-    widths = []
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.Conv1d | nn.Conv2d):
-            width = LayerWidth(name, layer.in_channels, layer.out_channels, layer.groups)
-        elif isinstance(layer, nn.Linear):
-            width = LayerWidth(name, layer.in_features, layer.out_features, 1)
-        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            width = LayerWidth(name, layer.num_features, layer.num_features, 1)
-        else:
-            continue
-        widths.append(width)
-    return tuple(widths)
-
-
-def resize(model: nn.Module, widths: tuple[LayerWidth, ...]) -> None:
-    """Give the layers of `model` other channel counts, in place; their weights become zero.
-
-    Raises:
-        ModelError: A layer of `widths` is not in the model.
-    """
-    layers = dict(model.named_modules())
-    for width in widths:
-        layer = layers.get(width.layer)
-        if isinstance(layer, nn.Conv1d | nn.Conv2d):
-            layer.in_channels, layer.out_channels = width.inputs, width.outputs
-            layer.groups = width.groups
-            taps = layer.weight.shape[2:]
-            shape = (width.outputs, width.inputs // width.groups, *taps)
-        elif isinstance(layer, nn.Linear):
-            layer.in_features, layer.out_features = width.inputs, width.outputs
-            shape = (width.outputs, width.inputs)
-        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.num_features = width.outputs
-            shape = (width.outputs,)
-            layer.running_mean = torch.zeros(shape)
-            layer.running_var = torch.ones(shape)
-        else:
-            raise ModelError(
-                f"the architecture has no layer '{width.layer}' to resize",
-                where=width.layer,
-                hint="build the classifier with the version that saved it",
-            )
-        if layer.weight is not None:
-            layer.weight = nn.Parameter(torch.zeros(shape))
-        if layer.bias is not None:
-            layer.bias = nn.Parameter(torch.zeros(width.outputs))
 
 
 def save_classifier(model: nn.Module, spec: ClassifierSpec, path: Path) -> None:

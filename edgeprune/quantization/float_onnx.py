@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import nn
 
-from edgeprune.classifiers import takes_rhythm
+from edgeprune.classifiers import example_inputs
 from edgeprune.errors import ModelError
 from edgeprune.quantization.graph import clean_float_onnx
 
@@ -39,12 +39,8 @@ def to_float_onnx(
     Raises:
         ModelError: The classifier cannot be called with such inputs or cannot be exported.
     """
-    length, channels = signal_shape
-    inputs = [torch.zeros(2, channels, length)]
-    names = [SIGNAL]
-    if takes_rhythm(model):
-        inputs.append(torch.zeros(2, rhythm_features))
-        names.append(RHYTHM)
+    inputs = example_inputs(model, signal_shape, rhythm_features)
+    names = (SIGNAL, RHYTHM)[: len(inputs)]
     exported = io.BytesIO()
     frozen = copy.deepcopy(model).eval()
     try:
@@ -54,11 +50,11 @@ def to_float_onnx(
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 frozen,
-                tuple(inputs),
+                inputs,
                 exported,  # type: ignore[arg-type]  # only the newer exporter needs a path
                 dynamo=False,
                 opset_version=OPSET,
-                input_names=names,
+                input_names=list(names),
                 output_names=[LOGITS],
                 dynamic_axes={name: {0: "n"} for name in (*names, LOGITS)},
             )

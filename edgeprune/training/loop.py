@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgeprune.classifiers import check_finite, logits_of, takes_rhythm
+from edgeprune.classifiers import check_finite, example_inputs, logits_of
 from edgeprune.config import TrainingSettings
 from edgeprune.errors import DataError, ModelError
 from edgeprune.progress import Advance, Progress
@@ -140,9 +140,8 @@ class _Run:
         self.best: Mapping[str, Tensor] = {}
         self.best_epoch = 0
         self.history: list[EpochRecord] = []
-        length, channels = front_end.signal_shape
-        example = (torch.zeros(2, channels, length), torch.zeros(2, front_end.rhythm_features))
-        self.groups = ChannelGroups(self.model, example if takes_rhythm(model) else example[:1])
+        example = example_inputs(model, front_end.signal_shape, front_end.rhythm_features)
+        self.groups = ChannelGroups(self.model, example)
         self.fingerprint = _fingerprint(model, windows, validation, settings, seed)
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-Layer = nn.Conv1d | nn.Conv2d | nn.Linear
+from edgeprune.classifiers.structure import Layer, layers_in_use
 
 
 class ChannelGroups:
@@ -27,7 +27,7 @@ class ChannelGroups:
     """
 
     def __init__(self, model: nn.Module, example: tuple[Tensor, ...]) -> None:
-        layers, behind = _chains(model, example)
+        layers, behind = layers_in_use(model, example)
         self._groups: list[tuple[Tensor, ...]] = []
         for layer in layers[:-1]:
             norm = behind.get(layer)
@@ -64,30 +64,3 @@ def soft_threshold(model: nn.Module, amount: float) -> None:
 def _norm(parts: tuple[Tensor, ...]) -> Tensor:
     squares = [part.detach().reshape(len(part), -1).square().sum(1) for part in parts]
     return torch.stack(squares).sum(0).sqrt()
-
-
-@torch.no_grad()
-def _chains(
-    model: nn.Module, example: tuple[Tensor, ...]
-) -> tuple[list[Layer], dict[Layer, nn.BatchNorm1d]]:
-    """Call the model once; return its layers in order of use and what normalizes them."""
-    made: dict[int, tuple[Layer, Tensor]] = {}
-    layers: list[Layer] = []
-    behind: dict[Layer, nn.BatchNorm1d] = {}
-
-    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(module, Layer):
-            layers.append(module)
-            made[id(output)] = module, output
-        elif isinstance(module, nn.BatchNorm1d) and id(inputs[0]) in made:
-            behind[made[id(inputs[0])][0]] = module
-
-    handles = [module.register_forward_hook(watch) for module in model.modules()]
-    training = model.training
-    try:
-        model.eval()(*example)
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
-    return layers, behind

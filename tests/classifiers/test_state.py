@@ -16,7 +16,7 @@ from edgeprune.classifiers import (
     logits_of,
     save_classifier,
 )
-from edgeprune.classifiers.state import layer_widths, resize
+from edgeprune.classifiers.structure import layer_widths, resize
 from edgeprune.errors import ModelError, UnknownNameError
 
 SHAPE = (64, 2)

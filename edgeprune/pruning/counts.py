@@ -1,0 +1,58 @@
+"""What a classifier really holds and computes once its normalizations are folded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edgeprune.classifiers.structure import Layer
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of the network as it is deployed.
+
+    Attributes:
+        parameters: Weights, and one bias an output channel (a normalization folds into it).
+        nonzero: Weights that are not zero.
+        multiply_accumulates: Products of one window.
+    """
+
+    parameters: int
+    nonzero: int
+    multiply_accumulates: int
+
+
+@torch.no_grad()
+def count(model: nn.Module, example: tuple[Tensor, ...]) -> Counts:
+    """Count a classifier's parameters and products by calling it once.
+
+    Args:
+        model: The classifier; its mode is restored.
+        example: Inputs to call it with.
+    """
+    seen: set[nn.Module] = set()
+    parameters = nonzero = products = 0
+
+    def watch(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal parameters, nonzero, products
+        assert isinstance(layer, Layer)
+        weight = layer.weight
+        products += output[0].numel() * weight[0].numel()
+        if layer not in seen:
+            seen.add(layer)
+            parameters += weight.numel() + weight.shape[0]
+            nonzero += int((weight != 0).sum())
+
+    layers = [layer for layer in model.modules() if isinstance(layer, Layer)]
+    handles = [layer.register_forward_hook(watch) for layer in layers]
+    training = model.training
+    try:
+        model.eval()(*example)
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    return Counts(parameters, nonzero, products)
