@@ -9,33 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Any
 
 from edgeprune.devices.program import Program
 from edgeprune.errors import DeviceError, MissingToolError
+from edgeprune.targets import Memories, Memory
 
 _POWER_UP = b"\xa5"
 _PAGE = 4096
 _NO_END = 0xFFFF_FFFF
-_PRIVATE_PERIPHERALS = (0xE000_0000, 0x0010_0000)
+_PRIVATE_PERIPHERALS = Memory(origin=0xE000_0000, bytes=0x0010_0000)
 _BREAKPOINT = 7
 _SEMIHOSTING = b"\xab\xbe"
 _SYS_EXIT = 0x18
 _SYS_EXIT_EXTENDED = 0x20
 _APPLICATION_EXIT = 0x20026
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The address ranges of an emulated target; sizes in bytes."""
-
-    code_origin: int
-    code_bytes: int
-    ram_origin: int
-    ram_bytes: int
-    exchange_origin: int
-    exchange_bytes: int
 
 
 class Emulator:
@@ -44,14 +32,14 @@ class Emulator:
     Args:
         program: The image.
         core: Suffix of unicorn's constant `UC_CPU_ARM_...`: "CORTEX_M7".
-        memory: What the target has.
+        memories: What the target has.
 
     Raises:
         DeviceError: Unicorn has no such core, or the image does not fit the memory.
         MissingToolError: unicorn is not installed.
     """
 
-    def __init__(self, program: Program, core: str, memory: Memory) -> None:
+    def __init__(self, program: Program, core: str, memories: Memories) -> None:
         try:
             import unicorn
             from unicorn import arm_const
@@ -62,21 +50,19 @@ class Emulator:
         self._unicorn: Any = unicorn
         self._registers: Any = arm_const
         self.program = program
-        self.memory = memory
+        self.memories = memories
         self.machine: Any = unicorn.Uc(
             unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
         )
         self.machine.ctl_set_cpu_model(self._model(core))
-        self._map(
-            memory.code_origin, memory.code_bytes, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
-        )
         read_write = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
-        self._map(memory.ram_origin, memory.ram_bytes, read_write)
-        self._map(memory.exchange_origin, memory.exchange_bytes, read_write)
-        self._map(*_PRIVATE_PERIPHERALS, read_write)
+        self._map(memories.flash, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        self._map(memories.ram, read_write)
+        self._map(memories.exchange, read_write)
+        self._map(_PRIVATE_PERIPHERALS, read_write)
         for segment in program.segments:
             end = segment.address + len(segment.content)
-            if segment.address < memory.code_origin or end > memory.code_origin + memory.code_bytes:
+            if segment.address < memories.flash.origin or end > _end(memories.flash):
                 raise DeviceError(
                     f"the image loads bytes at 0x{segment.address:08x}..0x{end:08x}, outside flash",
                     where=str(program.path),
@@ -98,9 +84,9 @@ class Emulator:
             )
         return int(model)
 
-    def _map(self, origin: int, size: int, permissions: int) -> None:
-        start = origin // _PAGE * _PAGE
-        end = -(-(origin + size) // _PAGE) * _PAGE
+    def _map(self, memory: Memory, permissions: int) -> None:
+        start = memory.origin // _PAGE * _PAGE
+        end = -(-_end(memory) // _PAGE) * _PAGE
         try:
             self.machine.mem_map(start, end - start, permissions)
         except self._unicorn.UcError as error:
@@ -118,12 +104,6 @@ class Emulator:
         """Call `callback(address, size)` whenever the core enters a straight run of code."""
         self.machine.hook_add(
             self._unicorn.UC_HOOK_BLOCK, lambda _, address, size, __: callback(address, size)
-        )
-
-    def on_instruction(self, callback: Callable[[int, int], None]) -> None:
-        """Call `callback(address, size)` before each instruction: a hundred times slower."""
-        self.machine.hook_add(
-            self._unicorn.UC_HOOK_CODE, lambda _, address, size, __: callback(address, size)
         )
 
     def require_aligned_access(self) -> None:
@@ -159,8 +139,8 @@ class Emulator:
         Raises:
             DeviceError: The program faulted, stopped without exit, or ran longer than the limit.
         """
-        memory = self.memory
-        self.write(memory.ram_origin, _POWER_UP * memory.ram_bytes)
+        ram = self.memories.ram
+        self.write(ram.origin, _POWER_UP * ram.bytes)
         self._exit_code = self._failure = None
         for name in ("R0", "R1", "R2", "R3", "R12", "LR"):
             self.machine.reg_write(getattr(self._registers, f"UC_ARM_REG_{name}"), 0)
@@ -235,10 +215,14 @@ class Emulator:
             verb = "executes"
         else:
             verb = "reads"
-        memory = self.memory
-        in_flash = 0 <= address - memory.code_origin < memory.code_bytes
+        flash = self.memories.flash
+        in_flash = flash.origin <= address < _end(flash)
         place = "in flash" if in_flash else "where this target has no memory"
         if verb == "executes" and not in_flash:
             place = "where there is no code"
         self._failure = self._error(f"the firmware {verb} {size} bytes at 0x{address:08x}, {place}")
         return False
+
+
+def _end(memory: Memory) -> int:
+    return memory.origin + memory.bytes

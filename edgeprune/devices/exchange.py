@@ -69,14 +69,12 @@ class Request:
 
     Attributes:
         content: The header and all inputs, from the start of the block.
-        count: Windows (CLASSIFY) or samples (FRONT_END).
         windows: The most windows that the image may produce.
         record_bytes: Bytes of output a window.
         output_offset: Where the outputs will lie.
     """
 
     content: bytes
-    count: int
     windows: int
     record_bytes: int
     output_offset: int
@@ -130,11 +128,18 @@ def pack_windows(
         signal: int8 [n, length, channels].
         rhythm: int8 [n, features], or None for a network without that input.
         classes: Number of logits.
+
+    Raises:
+        ValueError: A window is not int8, or there is not one rhythm a signal.
     """
     count = len(signal)
     flat = signal.reshape(count, -1)
     if rhythm is None:
         rhythm = np.empty((count, 0), np.int8)
+    if signal.dtype != np.int8 or rhythm.dtype != np.int8 or len(rhythm) != count:
+        raise ValueError(
+            f"windows are int8: {count} signals of {signal.dtype}, {len(rhythm)} of {rhythm.dtype}"
+        )
     inputs = np.concatenate([flat, rhythm.reshape(count, -1)], axis=1)
     output_offset = _aligned(HEADER_BYTES + inputs.size)
     header = _header(
@@ -146,7 +151,7 @@ def pack_windows(
         input_offset=HEADER_BYTES,
         output_offset=output_offset,
     )
-    return Request(header + inputs.tobytes(), count, count, classes, output_offset)
+    return Request(header + inputs.tobytes(), count, classes, output_offset)
 
 
 def pack_recording(
@@ -164,7 +169,12 @@ def pack_recording(
         signal_bytes: length * channels of the network's signal input.
         rhythm_bytes: Rhythm features of the network, 0 for none.
         classes: Number of logits.
+
+    Raises:
+        ValueError: The samples are not int16.
     """
+    if samples.dtype != np.int16:
+        raise ValueError(f"samples are int16, not {samples.dtype}")
     beats_offset = _aligned(HEADER_BYTES + 2 * len(samples))
     output_offset = beats_offset + 4 * len(beats)
     header = _header(
@@ -181,7 +191,7 @@ def pack_recording(
     content = (header + samples.astype("<i2").tobytes()).ljust(beats_offset, b"\0")
     content += beats.astype("<u4").tobytes()
     record_bytes = signal_bytes + rhythm_bytes + classes
-    return Request(content, len(samples), len(beats), record_bytes, output_offset)
+    return Request(content, len(beats), record_bytes, output_offset)
 
 
 def unpack(request: Request, memory: bytes, exit_code: int, where: str) -> Response:

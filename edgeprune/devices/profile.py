@@ -177,7 +177,7 @@ def _run(
     request: exchange.Request,
     timeout_seconds: float,
 ) -> None:
-    origin = emulator.memory.exchange_origin
+    origin = emulator.memories.exchange.origin
     emulator.write(origin, request.content.ljust(request.total_bytes, b"\0"))
     exit_code = emulator.run(timeout_seconds)
     memory = emulator.read(origin, request.total_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeprune.devices.emulator import Emulator, Memory
+from edgeprune.devices.emulator import Emulator
 from edgeprune.devices.program import read_program
 from edgeprune.errors import DeviceError
 from edgeprune.targets import Target
@@ -17,23 +17,14 @@ def emulator_for(elf: Path, target: Target) -> Emulator:
         DeviceError: Unicorn cannot run this target, or the image is not for it.
         MissingToolError: unicorn is not installed.
     """
-    if target.emulator is None:
+    if target.emulator is None or target.memories is None:
         raise DeviceError(
             f"unicorn has no model of {target.title}",
             where=f"target {target.name}",
             hint="use the backend 'qemu'" if target.qemu else "run the host library instead",
         )
-    settings = target.emulator
-    program = read_program(elf, settings.code_origin)
-    memory = Memory(
-        settings.code_origin,
-        target.flash_bytes,
-        settings.ram_origin,
-        target.ram_bytes,
-        settings.exchange_origin,
-        settings.exchange_bytes,
-    )
-    return Emulator(program, settings.cpu, memory)
+    program = read_program(elf, target.memories.flash.origin)
+    return Emulator(program, target.emulator.cpu, target.memories)
 
 
 class UnicornDevice:
@@ -46,7 +37,7 @@ class UnicornDevice:
         self, exchange: bytes, read_bytes: int, timeout_seconds: float
     ) -> tuple[int, bytes]:
         """See `Device.execute`."""
-        origin = self._emulator.memory.exchange_origin
+        origin = self._emulator.memories.exchange.origin
         self._emulator.write(origin, exchange.ljust(read_bytes, b"\0"))
         exit_code = self._emulator.run(timeout_seconds)
         return exit_code, self._emulator.read(origin, read_bytes)

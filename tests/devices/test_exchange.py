@@ -153,3 +153,13 @@ def test_the_timer_has_64_bits() -> None:
     request = windows()
     memory = answer(request, np.zeros((2, 3), np.int8), ticks_low=5, ticks_high=2)
     assert exchange.unpack(request, memory, 0, "here").ticks_total == (2 << 32) + 5
+
+
+def test_only_integers_of_the_right_width_are_packed() -> None:
+    signal = np.zeros((2, 4, 1), np.int8)
+    with pytest.raises(ValueError, match="windows are int8"):
+        exchange.pack_windows(signal.astype(np.int16), None, 3)
+    with pytest.raises(ValueError, match="windows are int8"):
+        exchange.pack_windows(signal, np.zeros((1, 3), np.int8), 3)
+    with pytest.raises(ValueError, match="samples are int16"):
+        exchange.pack_recording(np.zeros(4), np.zeros(0, np.int64), 4, 0, 3)

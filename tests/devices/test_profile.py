@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import unicorn
 
 from edgeprune.devices import InstructionProfile, count_front_end, count_instructions, exchange
 from edgeprune.devices.emulator import Emulator
@@ -98,7 +99,7 @@ def by_single_steps(
 
     predicated: set[int] = set()
 
-    def step(address: int, _: int) -> None:
+    def step(_: object, address: int, __: int, ___: object) -> None:
         while stack and (address, emulator.register("SP")) == stack[-1][1:]:
             stack.pop()
         if address in names:
@@ -113,9 +114,9 @@ def by_single_steps(
             totals[-1] += 1 + len(block)
         predicated.update(block)
 
-    emulator.on_instruction(step)
+    emulator.machine.hook_add(unicorn.UC_HOOK_CODE, step)
     request = exchange.pack_windows(signal, rhythm, images.CLASSES)
-    emulator.write(emulator.memory.exchange_origin, request.content.ljust(request.total_bytes))
+    emulator.write(emulator.memories.exchange.origin, request.content.ljust(request.total_bytes))
     assert emulator.run(60) == 0
     return counts, totals
 

@@ -36,13 +36,9 @@ def test_batches_follow_from_the_exchange_memory(image: Image, windows: Windows)
     signal, rhythm, logits = windows
     elf, target = image("cortex-m3")
     assert target.memories is not None
-    assert target.emulator is not None
+    exchange = dataclasses.replace(target.memories.exchange, bytes=4096)
     small = dataclasses.replace(
-        target,
-        memories=dataclasses.replace(
-            target.memories, exchange=dataclasses.replace(target.memories.exchange, bytes=4096)
-        ),
-        emulator=dataclasses.replace(target.emulator, exchange_bytes=4096),
+        target, memories=dataclasses.replace(target.memories, exchange=exchange)
     )
     run = run_image(elf, small, signal, rhythm, images.CLASSES)
     np.testing.assert_array_equal(run.logits, logits)
