@@ -1,0 +1,8 @@
+"""Charts as SVG that inherits the page's colours; every label that is a figure cites it."""
+
+from edgeprune.report.charts.certificates import certificate_chart
+from edgeprune.report.charts.layers import layer_chart
+from edgeprune.report.charts.memory import memory_chart
+from edgeprune.report.charts.training import training_chart
+
+__all__ = ["certificate_chart", "layer_chart", "memory_chart", "training_chart"]

@@ -1,0 +1,59 @@
+"""The arena over the run of the network."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from edgeprune.report.charts import svg
+from edgeprune.report.citation import Citation, number
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72.0, 750.0, 12.0, 292.0
+_LETTER = 6.1
+
+
+def memory_chart(device: Citation) -> Markup:
+    """Draw every tensor as a box: layers from left to right, bytes of the arena upwards.
+
+    Args:
+        device: A DeviceEvidence whose plan holds tensors.
+    """
+    memory = device.memory
+    layers = list(device.layers)
+    step = (_RIGHT - _LEFT) / len(layers)
+    scale = (_BOTTOM - _TOP) / (number(memory.arena_bytes) or 1)
+
+    def x(layer: float) -> float:
+        return _LEFT + layer * step
+
+    def y(offset: float) -> float:
+        return _BOTTOM - offset * scale
+
+    peak = number(memory.peak_layer)
+    parts = [svg.rectangle((x(peak), _TOP), step, _BOTTOM - _TOP, "peak")]
+    for tensor in memory.tensors:
+        first, last = number(tensor.first_layer), number(tensor.last_layer)
+        offset, size = number(tensor.offset), number(tensor.size)
+        width, height = (last - first + 1) * step, size * scale
+        corner = (x(first), y(offset + size))
+        parts.append(svg.rectangle(corner, width, height, "tensor"))
+        if height > 12 and width > _LETTER * len(str(tensor.name)) + 6:
+            middle = (corner[0] + width / 2, corner[1] + height / 2 + 4)
+            parts.append(svg.cited(tensor.name, middle, "middle small"))
+    parts += [
+        svg.line((_LEFT, _BOTTOM), (_RIGHT, _BOTTOM), "axis"),
+        svg.line((_LEFT, _TOP), (_RIGHT, _TOP), "axis limit"),
+        svg.cited(memory.arena_bytes, (_LEFT - 22, _TOP + 4), "end"),
+        svg.text("B", (_LEFT - 8, _TOP + 4), "end unit"),
+        svg.tick(0, (_LEFT - 22, _BOTTOM + 4), "end"),
+        svg.text("layer", (_LEFT - 8, _BOTTOM + 20), "end name"),
+    ]
+    parts += [
+        svg.cited(layer.index, (x(index + 0.5), _BOTTOM + 20), "middle")
+        for index, layer in enumerate(layers)
+    ]
+    return svg.chart(
+        "memory",
+        "Place and lifetime of every tensor in the arena. The table below holds the same figures.",
+        (760, 322),
+        parts,
+    )

@@ -1,0 +1,100 @@
+"""The few SVG elements that the charts are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup
+
+from edgeprune.report.citation import Citation, cite
+
+Point = tuple[float, float]
+
+
+def element(tag: str, content: str = "", **attributes: str | float) -> Markup:
+    """Return an element; underscores in attribute names stand for hyphens."""
+    written = Markup("").join(
+        Markup(' {}="{}"').format(Markup(name.strip("_").replace("_", "-")), _written(value))
+        for name, value in attributes.items()
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(tag), written, content)
+
+
+def line(start: Point, end: Point, css_class: str) -> Markup:
+    """Return a straight line."""
+    return element("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], class_=css_class)
+
+
+def polyline(points: Iterable[Point], css_class: str) -> Markup:
+    """Return a line through points."""
+    return element("polyline", points=_points(points), class_=css_class)
+
+
+def polygon(points: Iterable[Point], css_class: str) -> Markup:
+    """Return a filled area."""
+    return element("polygon", points=_points(points), class_=css_class)
+
+
+def circle(centre: Point, radius: float, css_class: str) -> Markup:
+    """Return a dot."""
+    return element("circle", cx=centre[0], cy=centre[1], r=radius, class_=css_class)
+
+
+def rectangle(corner: Point, width: float, height: float, css_class: str) -> Markup:
+    """Return a rectangle from its upper left corner."""
+    return element(
+        "rect", x=corner[0], y=corner[1], width=width, height=height, rx=1.5, class_=css_class
+    )
+
+
+def text(content: str, at: Point, css_class: str = "") -> Markup:
+    """Return a label that is no figure."""
+    return element("text", content, x=at[0], y=at[1], class_=css_class)
+
+
+def tick(value: float, at: Point, css_class: str = "") -> Markup:
+    """Return a mark of an axis: a number that belongs to the scale and not to the evidence."""
+    return text(f"{value:g}", at, f"tick {css_class}".strip())
+
+
+def cited(
+    citation: Citation, at: Point, css_class: str = "", decimals: int | None = None
+) -> Markup:
+    """Return a label that is a figure of the evidence."""
+    return cite(
+        citation,
+        decimals,
+        tag="text",
+        x=_written(at[0]),
+        y=_written(at[1]),
+        class_=css_class,
+    )
+
+
+def chart(name: str, title: str, size: Point, parts: Sequence[Markup]) -> Markup:
+    """Return a chart with its text alternative.
+
+    Args:
+        name: Unique name in the page.
+        title: What the chart shows, in words, for those who cannot see it.
+        size: Width and height in its own units.
+        parts: Its elements, back to front.
+    """
+    return element(
+        "svg",
+        Markup("\n").join([element("title", title, id=f"{name}-title"), *parts]),
+        class_=f"chart chart-{name}",
+        role="img",
+        aria_labelledby=f"{name}-title",
+        viewBox=f"0 0 {_written(size[0])} {_written(size[1])}",
+        xmlns="http://www.w3.org/2000/svg",
+    )
+
+
+def _points(points: Iterable[Point]) -> str:
+    return " ".join(f"{_written(x)},{_written(y)}" for x, y in points)
+
+
+def _written(value: str | float) -> str:
+    """Write a coordinate with at most two decimals: the same bytes everywhere."""
+    return value if isinstance(value, str) else f"{round(value, 2):g}"

@@ -1,0 +1,87 @@
+"""evidence.json to one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from edgeprune.evidence import Evidence, read_evidence
+from edgeprune.files import write_text
+from edgeprune.report.charts import certificate_chart, layer_chart, memory_chart, training_chart
+from edgeprune.report.citation import Citation, cite, count, number, raw
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the report.
+
+    Attributes:
+        name: Name of its template in `templates/sections` and of its anchor.
+        title: Its heading.
+    """
+
+    name: str
+    title: str
+
+
+SECTIONS = (
+    Section("about", "What this report is, and what it is not"),
+    Section("data", "Data and split"),
+    Section("history", "Classifier, pruning and quantization"),
+    Section("performance", "Performance"),
+    Section("parity", "Parity with the integer specification"),
+    Section("device", "Flash, memory and instructions"),
+    Section("certificates", "Certificates"),
+    Section("limits", "Limits, and what was not tested"),
+    Section("reproduce", "Versions and reproduction"),
+)
+
+
+def render_report(evidence: Evidence) -> str:
+    """Return the report as one HTML page; equal evidence gives an equal page.
+
+    Args:
+        evidence: The only source of every figure that is shown.
+    """
+    environment = Environment(
+        loader=PackageLoader("edgeprune.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "cite": cite,
+        "count": count,
+        "number": number,
+        "plain": raw,
+        "distinct": _distinct,
+    }
+    environment.globals |= {
+        "certificate_chart": certificate_chart,
+        "layer_chart": layer_chart,
+        "memory_chart": memory_chart,
+        "training_chart": training_chart,
+    }
+    return environment.get_template("report.html.j2").render(
+        evidence=Citation(evidence), verdict=evidence.verdict.value, sections=SECTIONS
+    )
+
+
+def write_report(evidence_file: Path, report_file: Path) -> None:
+    """Read evidence.json and write the report beside it or elsewhere.
+
+    Raises:
+        DataError: The evidence is absent, damaged or of another version.
+        DiskError: The report cannot be written.
+    """
+    write_text(report_file, render_report(read_evidence(evidence_file)))
+
+
+def _distinct(citations: Iterable[Citation]) -> list[Citation]:
+    """Return the first citation of each different value that is something, in order."""
+    return list(dict.fromkeys(citation for citation in citations if citation))
