@@ -1,0 +1,168 @@
+"""Reads QuantizeLinear and DequantizeLinear: ranges of activations, scales of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprune.errors import ModelError
+from edgeprune.network.qdq_sketch import Node, Sketch
+from edgeprune.network.qdq_values import (
+    Activation,
+    Array,
+    Constant,
+    FloatInput,
+    Pending,
+    QuantizedConstant,
+    Range,
+    Unknown,
+    Value,
+)
+from edgeprune.network.tensor import check_scale
+
+# An unsigned byte minus this is the signed byte that means the same.
+_UNSIGNED_OFFSET = 128
+
+
+def quantize(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
+    """QuantizeLinear: gives a value its range."""
+    value = inputs[0]
+    if isinstance(value, Constant):
+        return _quantized_constant(sketch, node, value, inputs)
+    if value is None or isinstance(value, Unknown | QuantizedConstant):
+        return Unknown()
+    to = _range(sketch, node, inputs)
+    name = node.inputs[0]
+    if isinstance(value, FloatInput):
+        return _input(sketch, value, to)
+    if isinstance(value, Pending):
+        activation = sketch.finish(value, name, to)
+        return sketch.settled_layout(activation, value.node, f"{name}/reshaped")
+    moved = sketch.settled_layout(value, node.name, name)
+    tensor = sketch.requantized(moved.tensor, to, value.node or node.name, name)
+    return Activation(tensor, moved.index)
+
+
+def dequantize(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
+    """DequantizeLinear: of an activation, or of weights and biases."""
+    value = inputs[0]
+    if isinstance(value, Constant):
+        return _dequantized_constant(sketch, node, value, inputs)
+    if isinstance(value, FloatInput):
+        return _input(sketch, value, _range(sketch, node, inputs))
+    if isinstance(value, Activation):
+        given = _range(sketch, node, inputs)
+        if given != sketch.range_of(value.tensor):
+            raise ModelError(
+                f"{node.label} reads its integers in another range than they were written in",
+                where=sketch.where,
+            )
+        return value
+    return Unknown()
+
+
+def _input(sketch: Sketch, value: FloatInput, to: Range) -> Activation:
+    if value.name in sketch.tensors and sketch.range_of(value.name) != to:
+        raise ModelError(f"input '{value.name}' is quantized to two ranges", where=sketch.where)
+    return sketch.input(value, to)
+
+
+def _range(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Range:
+    scales, zero_points = _parameters(sketch, node, inputs)
+    if scales.size != 1 or zero_points.size != 1:
+        raise ModelError(
+            f"{node.label} gives an activation {scales.size} scales; it can have one",
+            where=sketch.where,
+            hint="quantize activations per tensor",
+        )
+    if zero_points.dtype not in (np.int8, np.uint8):
+        raise ModelError(
+            f"{node.label} quantizes an activation to {zero_points.dtype}",
+            where=sketch.where,
+            hint="quantize activations to int8 or uint8",
+        )
+    offset = _UNSIGNED_OFFSET if zero_points.dtype == np.uint8 else 0
+    return Range(float(scales.reshape(-1)[0]), int(zero_points.reshape(-1)[0]) - offset)
+
+
+def _parameters(
+    sketch: Sketch, node: Node, inputs: Sequence[Value | None]
+) -> tuple[npt.NDArray[np.float32], Array]:
+    """Return scales, which are checked, and zero points, whose type is that of the integers."""
+    scale, zero_point = inputs[1], inputs[2] if len(inputs) > 2 else None
+    if not isinstance(scale, Constant) or not isinstance(zero_point, Constant | None):
+        raise ModelError(
+            f"{node.label} has a scale or zero point that is no constant",
+            where=sketch.where,
+            hint="quantize statically: dynamic quantization needs floats on the device",
+        )
+    if node.attributes.get("block_size"):
+        raise ModelError(f"{node.label} has a scale a block", where=sketch.where)
+    scales = np.asarray(scale.values, np.float32)
+    for each in scales.reshape(-1).tolist():
+        if not (np.isfinite(each) and each > 0):
+            raise ModelError(
+                f"scale '{node.inputs[1]}' of {node.label} is {each}",
+                where=sketch.where,
+                hint="calibrate again; a scale must be positive and finite",
+            )
+        check_scale(each, where=f"scale '{node.inputs[1]}' of {node.label}")
+    if zero_point is None:
+        integers = inputs[0].values.dtype if isinstance(inputs[0], Constant) else np.uint8
+        default = np.uint8 if np.dtype(integers).kind == "f" else integers
+        return scales, np.zeros((), default)
+    return scales, zero_point.values
+
+
+def _quantized_constant(
+    sketch: Sketch, node: Node, value: Constant, inputs: Sequence[Value | None]
+) -> Value:
+    """Quantize float weights that the file holds beside their QuantizeLinear."""
+    scales, zero_points = _parameters(sketch, node, inputs)
+    axis = int(node.attributes.get("axis", 1))
+    if not np.isfinite(value.values).all():
+        raise ModelError(f"'{value.name}' holds NaN or infinite numbers", where=sketch.where)
+    limits = np.iinfo(zero_points.dtype)
+    steps = np.rint(value.values / _along(scales, axis, value.values.ndim))
+    steps += _along(zero_points.astype(np.float64), axis, value.values.ndim)
+    integers = np.clip(steps, limits.min, limits.max).astype(zero_points.dtype)
+    return Constant(value.name, integers)
+
+
+def _dequantized_constant(
+    sketch: Sketch, node: Node, value: Constant, inputs: Sequence[Value | None]
+) -> Value:
+    scales, zero_points = _parameters(sketch, node, inputs)
+    integers = value.values
+    if integers.dtype not in (np.int8, np.uint8, np.int32):
+        raise ModelError(
+            f"constant '{value.name}' is {integers.dtype}",
+            where=sketch.where,
+            hint="quantize weights to int8 and biases to int32",
+        )
+    centre = _UNSIGNED_OFFSET if integers.dtype == np.uint8 else 0
+    if (zero_points != centre).any():
+        raise ModelError(
+            f"the weights '{value.name}' have a zero point that is not {centre}",
+            where=sketch.where,
+            hint="quantize weights symmetrically (onnxruntime: WeightSymmetric=True)",
+        )
+    if integers.dtype == np.uint8:
+        integers = (integers.astype(np.int16) - centre).astype(np.int8)
+    if scales.size == 1:
+        return QuantizedConstant(value.name, integers, scales.reshape(1), None)
+    axis = int(node.attributes.get("axis", 1))
+    axis += integers.ndim if axis < 0 else 0
+    if scales.ndim != 1 or not 0 <= axis < integers.ndim or scales.size != integers.shape[axis]:
+        raise ModelError(f"the scales of '{value.name}' fit none of its axes", where=sketch.where)
+    return QuantizedConstant(value.name, integers, scales, axis)
+
+
+def _along(values: Array, axis: int, rank: int) -> Array:
+    """Return values one an entry of `axis`, ready to broadcast against `rank` axes."""
+    if values.size == 1:
+        return values.reshape(-1)[:1]
+    axis %= rank
+    return values.reshape([-1 if each == axis else 1 for each in range(rank)])

@@ -1,0 +1,229 @@
+"""The network under construction while a QDQ graph is read, and a graph's nodes made handy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from edgeprune.errors import ModelError, UnsupportedOperatorError
+from edgeprune.network.operation import Operation, Shape
+from edgeprune.network.ops import Requantize, Reshape
+from edgeprune.network.qdq_values import (
+    Activation,
+    Array,
+    Constant,
+    FloatInput,
+    Pending,
+    QuantizedConstant,
+    Range,
+    Unknown,
+    Value,
+    canonical_index,
+)
+from edgeprune.network.tensor import Int64Array, Tensor
+
+QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+
+# The range of a tensor that has none, so that reading goes on and finds all that is wrong.
+_PLACEHOLDER = Range(1.0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A node of an ONNX graph."""
+
+    proto: onnx.NodeProto
+    operator: str
+    domain: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    @staticmethod
+    def of(proto: onnx.NodeProto) -> Node:
+        """Return the node; where it has no name, its first output is its name."""
+        return Node(
+            proto,
+            proto.op_type,
+            proto.domain,
+            proto.name or (proto.output[0] if proto.output else proto.op_type),
+            tuple(proto.input),
+            tuple(proto.output),
+            {each.name: helper.get_attribute_value(each) for each in proto.attribute},
+        )
+
+    @property
+    def label(self) -> str:
+        """Operator and name, for messages."""
+        domain = f"{self.domain}." if self.domain else ""
+        return f"{domain}{self.operator} '{self.name}'"
+
+    def require(self, condition: object, what: str) -> None:
+        """Refuse this node as unsupported unless `condition` holds."""
+        if not condition:
+            raise UnsupportedOperatorError(what)
+
+
+class Sketch:
+    """Collects tensors and operations.
+
+    Args:
+        where: The file, for messages.
+
+    Attributes:
+        batch: The fixed batch of the graph's inputs, 1 where it is open.
+        missing_ranges: Float values that something reads but nothing quantizes.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.batch = 1
+        self.tensors: dict[str, Tensor] = {}
+        self.operations: list[Operation] = []
+        self.missing_ranges: list[str] = []
+
+    def append(self, operation: Operation, to: Range) -> str:
+        """File an operation and its output; return the output's name."""
+        shapes = (self.tensors[name].shape for name in operation.inputs)
+        shape = operation.output_shape(*shapes)
+        self.tensors[operation.output] = Tensor(operation.output, shape, to.scale, to.zero_point)
+        self.operations.append(operation)
+        return operation.output
+
+    def input(self, value: FloatInput, to: Range) -> Activation:
+        """File an input of the network, whose layout is what it has where it is quantized."""
+        shape = value.shape
+        if len(shape) > 4 or (len(shape) == 4 and shape[2] != 1):
+            raise UnsupportedOperatorError(f"input '{value.name}' of shape {shape} is not 1-D")
+        physical = (shape[1],) if len(shape) == 2 else (shape[-1], shape[1])
+        self.tensors[value.name] = Tensor(value.name, physical, to.scale, to.zero_point)
+        return Activation(value.name, canonical_index(physical).reshape(shape))
+
+    def range_of(self, tensor: str) -> Range:
+        """Return the range of a tensor."""
+        return Range(self.tensors[tensor].scale, self.tensors[tensor].zero_point)
+
+    def header(self, name: str, inputs: tuple[str, ...], output: str) -> dict[str, Any]:
+        """Return the fields that every operation has, with a name that is still free."""
+        taken = {operation.name for operation in self.operations}
+        return {"name": _free(name, taken), "inputs": inputs, "output": output}
+
+    def free_tensor(self, name: str) -> str:
+        """Return `name`, or a variation of it where a tensor has that name."""
+        return _free(name, set(self.tensors))
+
+    def finish(self, pending: Pending, output: str, to: Range) -> Activation:
+        """Give a pending value its range."""
+        key = (to, pending.clamp)
+        if key not in pending.finished:
+            pending.finished[key] = pending.finish(self.free_tensor(output), to, pending.clamp)
+        return Activation(pending.finished[key], pending.index)
+
+    def activation(self, value: Value | None, name: str) -> Activation:
+        """Return a value that an operator reads as an activation; note where its range lacks.
+
+        Args:
+            value: What stands at the operator's input.
+            name: The input's name in the graph.
+        """
+        if isinstance(value, Activation):
+            return value
+        if isinstance(value, Pending):
+            if value.kept is None:
+                self.note_missing(name)
+            return self.finish(value, name, value.kept or _PLACEHOLDER)
+        if isinstance(value, FloatInput):
+            self.note_missing(name)
+            return self.input(value, _PLACEHOLDER)
+        raise UnsupportedOperatorError(f"its operand '{name}' is a constant")
+
+    def settled(self, value: Value, name: str) -> str:
+        """Return the tensor of a value that ends the graph ('' where it is unknown)."""
+        if isinstance(value, Unknown):
+            return ""
+        if isinstance(value, Constant | QuantizedConstant):
+            raise ModelError(f"the output '{name}' is a constant", where=self.where)
+        return self.activation(value, name).tensor
+
+    def note_missing(self, name: str) -> None:
+        """Remember that the float value `name` has no range."""
+        if name not in self.missing_ranges:
+            self.missing_ranges.append(name)
+
+    def shape(self, tensor: str) -> Shape:
+        """Return the shape of a tensor without batch."""
+        return self.tensors[tensor].shape
+
+    def as_map(self, value: Activation, node: str) -> str:
+        """Return a tensor (length, channels) that holds the value [1, channels, (1,) length]."""
+        shape = value.index.shape
+        if len(shape) not in (3, 4) or (len(shape) == 4 and shape[2] != 1):
+            raise UnsupportedOperatorError(f"its input of shape {shape} is not 1-D")
+        physical = (shape[-1], shape[1])
+        if not np.array_equal(value.index.reshape(-1), canonical_index(physical).reshape(-1)):
+            raise UnsupportedOperatorError(
+                "its input was transposed in a way that would move data: give feature maps as "
+                "[batch, channels, length]"
+            )
+        return self.viewed(value, physical, node)
+
+    def as_vector(self, value: Activation, node: str) -> str:
+        """Return a tensor (features,) that holds the elements of the value in its own order."""
+        return self.viewed(value, (value.index.size,), node)
+
+    def requantized(self, tensor: str, to: Range, name: str, output: str) -> str:
+        """Return the tensor in another range."""
+        if self.range_of(tensor) == to:
+            return tensor
+        header = self.header(name, (tensor,), self.free_tensor(output))
+        return self.append(Requantize(**header), to)
+
+    def viewed(self, value: Activation, shape: Shape, node: str, output: str = "") -> str:
+        """Return a tensor of that shape over the bytes of the value's tensor."""
+        if self.shape(value.tensor) == shape:
+            return value.tensor
+        name = value.node or f"{node}/reshape"
+        header = self.header(name, (value.tensor,), self.free_tensor(output or f"{name}/output"))
+        return self.append(Reshape(**header, shape=shape), self.range_of(value.tensor))
+
+    def settled_layout(self, value: Activation, node: str, output: str) -> Activation:
+        """Return the value with a tensor that has as many axes as the ONNX value has."""
+        shape = value.index.shape
+        if len(shape) == 2:
+            physical: Shape = (value.index.size,)
+        else:
+            physical = (shape[-1], shape[1])
+            flat = value.index.reshape(-1)
+            if not np.array_equal(flat, canonical_index(physical).reshape(-1)):
+                return value
+        return Activation(self.viewed(value, physical, node, output), value.index, value.node)
+
+    def moved(self, node: Node, value: Value, index: Int64Array) -> Value:
+        """Return the value after a layout operator that made `index` of its index."""
+        node.require(index.shape[0] == 1, "it mixes the windows of a batch")
+        if isinstance(value, FloatInput):
+            return FloatInput(value.name, index.shape)
+        if isinstance(value, Pending):
+            return Pending(
+                value.node, index, value.finish, value.clamp, value.kept, None, value.finished
+            )
+        assert isinstance(value, Activation)
+        return Activation(value.tensor, index, node.name)
+
+
+def real_constant(value: Value | None) -> Array | None:
+    """Return the numbers of a constant, quantized or not; None for anything else."""
+    if isinstance(value, Constant):
+        return np.asarray(value.values, np.float64)
+    return value.real() if isinstance(value, QuantizedConstant) else None
+
+
+def _free(name: str, taken: set[str]) -> str:
+    candidates = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 3)))
+    return next(candidate for candidate in candidates if candidate not in taken)
