@@ -1,0 +1,352 @@
+"""What the device does to raw samples, in integers: the specification of the front end.
+
+For each beat, from the int16 counts of the converter and the sample numbers of the beats:
+
+1. Conditioning (linear, one rounding): sums of `2 * factor` samples every `factor` samples bring
+   the rate to about 120 Hz with a zero at 60 Hz; a triangular mean over about one second (two
+   boxcars of 64) is subtracted as the baseline.
+2. Two channels of 96 samples: the beat, and the beat minus the patient's running template. Both
+   are divided by the template's peak, so that the classifier sees shapes and not millivolts.
+3. Rhythm features: logarithms of the RR intervals around the beat against running quantiles of
+   the patient's own, measures of their irregularity, and the beat's form against the template.
+
+The template and all running values come from earlier beats only; what lies after the beat is its
+window and one RR interval, so a beat is classified one beat later (`delay_beats`). The C of the
+device (firmware_export/runtime/edgeprune_front_end.c) computes the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprune.errors import ConfigurationError
+from edgeprune.targets import Adc
+
+Int8Array = npt.NDArray[np.int8]
+Int16Array = npt.NDArray[np.int16]
+Int64Array = npt.NDArray[np.int64]
+
+_RATE_HZ = 120.0
+_RHYTHM_NAMES = (
+    *(f"log RR[{lag:+d}] / upper quantile" for lag in range(-4, 2)),
+    *(f"log RR[{lag:+d}] / median" for lag in range(2)),
+    *("log RR change: quartile of 32", "log RR change: median of 32"),
+    *("log RR change: 3/8 quantile of 16", "log RR change: quartile of 64"),
+    *("log RR change: mean of 32", "log RR change: mean of 64"),
+    "log upper quantile of RR",
+    *("log QRS difference to template", "log P difference to template", "log QRS energy"),
+)
+# Windows (changes back from the beat) and eighths of the quantiles of |RR change|.
+_CHANGE_QUANTILES = ((32, 2), (32, 4), (16, 3), (64, 2))
+_CHANGE_MEANS = (32, 64)
+
+
+@dataclass(frozen=True)
+class FrontEndOutput:
+    """What the front end made of a recording.
+
+    Attributes:
+        signal: int8 [beats, length, channels].
+        rhythm: int8 [beats, features].
+        valid: bool [beats]; a device never emits the others: their window or the RR interval after
+            them reaches beyond the recording.
+    """
+
+    signal: Int8Array
+    rhythm: Int8Array
+    valid: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """The front end's integer constants; `run` is the specification.
+
+    Attributes:
+        factor: Raw samples a conditioned sample.
+        rr_least: Shorter RR intervals count as this (raw samples).
+        rr_most: Longer RR intervals count as this; the device then waits no longer.
+        rr_reference: The RR interval whose logarithm is the feature's zero.
+        amplitude_least: Smaller template peaks count as this (conditioned counts).
+        before: Conditioned samples of the window before the beat.
+        length: Conditioned samples of the window.
+        boxcar: Length of each of the two boxcars of the baseline, a power of two.
+        qrs: First and last + 1 sample of the window's QRS zone.
+        p_wave: First and last + 1 sample of the window's P zone.
+        history: RR intervals remembered.
+        peak: What the template's peak becomes in the int8 window.
+        settling: The template's update halves its weight this many times before it is steady.
+    """
+
+    factor: int
+    rr_least: int
+    rr_most: int
+    rr_reference: int
+    amplitude_least: int
+    before: int = 48
+    length: int = 96
+    boxcar: int = 64
+    qrs: tuple[int, int] = (36, 62)
+    p_wave: tuple[int, int] = (14, 38)
+    history: int = 64
+    peak: int = 64
+    settling: int = 4
+
+    @staticmethod
+    def for_adc(adc: Adc) -> FrontEnd:
+        """Return the front end for a converter.
+
+        Raises:
+            ConfigurationError: The rate is too low or too far from a multiple of 120 Hz.
+        """
+        factor = max(1, round(adc.rate_hz / _RATE_HZ))
+        if not 0.8 <= adc.rate_hz / (factor * _RATE_HZ) <= 1.25:
+            raise ConfigurationError(
+                f"the front end cannot take {adc.rate_hz:g} samples a second",
+                where="adc.rate_hz",
+                hint="use a converter of 100 Hz or more",
+            )
+        sixth_of_a_millivolt = 1000 / 6 / adc.microvolt_per_count * 2 * factor
+        return FrontEnd(
+            factor=factor,
+            rr_least=round(0.1 * adc.rate_hz),
+            rr_most=round(5.687 * adc.rate_hz),
+            rr_reference=round(0.8 * adc.rate_hz),
+            amplitude_least=max(1, round(sixth_of_a_millivolt)),
+        )
+
+    @property
+    def signal_shape(self) -> tuple[int, int]:
+        """Length and channels of the signal input."""
+        return self.length, 2
+
+    @property
+    def rhythm_names(self) -> tuple[str, ...]:
+        """What each rhythm feature is."""
+        return _RHYTHM_NAMES
+
+    @property
+    def rhythm_features(self) -> int:
+        """Features of the rhythm input."""
+        return len(_RHYTHM_NAMES)
+
+    @property
+    def interval_features(self) -> int:
+        """Leading rhythm features that depend on the RR intervals alone."""
+        return len(_RHYTHM_NAMES) - 3
+
+    @property
+    def signal_scale(self) -> float:
+        """Real step of one LSB of the signal input: the template's peak is 2."""
+        return 1 / 32
+
+    @property
+    def signal_zero_point(self) -> int:
+        """The integer that stands for 0."""
+        return 0
+
+    @property
+    def rhythm_scale(self) -> float:
+        """Real step of one LSB of the rhythm input: one octave is 1."""
+        return 1 / 32
+
+    @property
+    def rhythm_zero_point(self) -> int:
+        """The integer that stands for 0."""
+        return 0
+
+    @property
+    def delay_beats(self) -> int:
+        """Beats that must follow a beat before it is classified."""
+        return 1
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Raw samples before and after a beat's sample that its window needs."""
+        first = self.before + self.boxcar - 1
+        last = self.length - self.before + self.boxcar - 2
+        return self.factor * (first + 1), self.factor * (last + 1) - 1
+
+    def constants(self) -> Mapping[str, int]:
+        """Return the fields of the C struct `edgeprune_front_end_config`, in its order."""
+        return {
+            "factor": self.factor,
+            "rr_least": self.rr_least,
+            "rr_most": self.rr_most,
+            "rr_reference": self.rr_reference,
+            "amplitude_least": self.amplitude_least,
+        }
+
+    def run(self, samples: Int16Array, beats: Int64Array) -> FrontEndOutput:
+        """Return the network's inputs for every beat of one recording.
+
+        Args:
+            samples: int16 [n], counts of the converter.
+            beats: int64 [k], ascending sample numbers.
+        """
+        count = len(beats)
+        if count < 2:
+            return FrontEndOutput(
+                np.zeros((count, *self.signal_shape), np.int8),
+                np.zeros((count, self.rhythm_features), np.int8),
+                np.zeros(count, np.bool_),
+            )
+        conditioned = self.condition(samples, beats)
+        before, after = self.intervals(beats)
+        intervals, median = self.interval_rows(before, after)
+        steady = (8 * before >= 7 * median) & (8 * after >= 7 * median) & (4 * before <= 5 * median)
+        template = self._templates(conditioned, steady)
+        difference = _clip16(conditioned - template)
+        signal = self._scaled(conditioned, difference, template)
+        form = self._form(conditioned, difference, template)
+        rhythm = np.concatenate([intervals, form], axis=1)
+        return FrontEndOutput(signal, _clip8(rhythm), self._valid(len(samples), beats))
+
+    def condition(self, samples: Int16Array, beats: Int64Array) -> Int64Array:
+        """Return the conditioned window of every beat, int16 values [k, length].
+
+        Outside the recording its first and its last sample are held.
+        """
+        counts = samples.astype(np.int64)
+        total = np.concatenate([[0], np.cumsum(counts)])
+
+        def up_to(index: Int64Array) -> Int64Array:
+            inside = total[np.clip(index, 0, len(counts))]
+            early = np.where(index < 0, index * counts[0], 0)
+            late = np.where(index > len(counts), (index - len(counts)) * counts[-1], 0)
+            return np.asarray(inside + early + late)
+
+        edge = self.boxcar - 1
+        steps = np.arange(-self.before - edge, self.length - self.before + edge)
+        positions = beats[:, None] + self.factor * steps
+        sums = up_to(positions + self.factor) - up_to(positions - self.factor)
+        baseline = _boxcar(_boxcar(sums, self.boxcar), self.boxcar)
+        square = self.boxcar * self.boxcar
+        centred = square * sums[:, edge : edge + self.length] - baseline
+        return _clip16((centred + square // 2) >> (square.bit_length() - 1))
+
+    def intervals(self, beats: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return the RR intervals before and after each beat; the ends repeat their neighbour."""
+        gaps = np.clip(np.diff(beats), self.rr_least, self.rr_most)
+        return np.concatenate([gaps[:1], gaps]), np.concatenate([gaps, gaps[-1:]])
+
+    def interval_rows(self, before: Int64Array, after: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return the features that depend on the intervals alone, and the running median RR.
+
+        Args:
+            before: RR interval before each beat [k], in raw samples.
+            after: RR interval after each beat [k].
+
+        Returns:
+            Features int8 values [k, interval_features], medians [k].
+        """
+        upper = _running_quantile(before, self.history, 7)
+        median = _running_quantile(before, 32, 4)
+        log_before, log_after = integer_log(before), integer_log(after)
+        log_upper, log_median = integer_log(upper), integer_log(median)
+        lagged = [
+            np.concatenate([np.repeat(log_before[:1], lag), log_before[: len(log_before) - lag]])
+            for lag in (4, 3, 2, 1, 0)
+        ]
+        changes = np.abs(np.diff(before, prepend=before[:1]))
+        columns = [row - log_upper for row in lagged]
+        columns += [log_after - log_upper, log_before - log_median, log_after - log_median]
+        for window, eighths in _CHANGE_QUANTILES:
+            change = _running_quantile(changes, window, eighths)
+            columns.append(integer_log(16 * change + 16) - log_upper)
+        for window in _CHANGE_MEANS:
+            total, number = _running_sum(changes, window)
+            columns.append(integer_log(16 * total // number + 16) - log_upper)
+        columns.append(log_upper - integer_log(np.array([self.rr_reference])))
+        return _clip8(np.stack(columns, axis=1)).astype(np.int64), median
+
+    def _templates(self, conditioned: Int64Array, steady: npt.NDArray[np.bool_]) -> Int64Array:
+        """Return the template that each beat meets: a running mean of earlier steady beats."""
+        templates = np.empty_like(conditioned)
+        template = conditioned[0].copy()
+        weight = 0
+        for index, beat in enumerate(conditioned):
+            templates[index] = template
+            if steady[index]:
+                weight = min(weight + 1, self.settling)
+                difference = _clip16(beat - template)
+                template = template + ((difference + (1 << (weight - 1))) >> weight)
+        return templates
+
+    def _scaled(
+        self, conditioned: Int64Array, difference: Int64Array, template: Int64Array
+    ) -> Int8Array:
+        amplitude = np.abs(template[:, slice(*self.qrs)]).max(axis=1)
+        gain = (self.peak << 14) // np.maximum(amplitude, self.amplitude_least)
+        channels = np.stack([conditioned, difference], axis=2)
+        return _clip8((channels * gain[:, None, None] + (1 << 13)) >> 14)
+
+    def _form(
+        self, conditioned: Int64Array, difference: Int64Array, template: Int64Array
+    ) -> Int64Array:
+        qrs, p_wave = slice(*self.qrs), slice(*self.p_wave)
+        expected = _log_energy(template[:, qrs])
+        return np.stack(
+            [
+                (_log_energy(difference[:, qrs]) - expected) >> 1,
+                ((_log_energy(difference[:, p_wave]) - expected) >> 1) + 64,
+                _log_energy(conditioned[:, qrs]) - expected,
+            ],
+            axis=1,
+        )
+
+    def _valid(self, samples: int, beats: Int64Array) -> npt.NDArray[np.bool_]:
+        _, reach = self.reach
+        complete = beats + reach < samples
+        followed = np.append(np.ones(len(beats) - 1, np.bool_), beats[-1] + self.rr_most < samples)
+        return np.asarray(complete & followed)
+
+
+def integer_log(values: Int64Array) -> Int64Array:
+    """Return log2 of integers >= 1 in 1/32 octave, linear within the octave, floored.
+
+    On a device: count leading zeros, one shift, two additions.
+    """
+    exponent = np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1
+    return np.asarray(32 * exponent + ((values << 5) >> exponent) - 32)
+
+
+def _clip8(values: Int64Array) -> Int8Array:
+    return np.clip(values, -127, 127).astype(np.int8)
+
+
+def _clip16(values: Int64Array) -> Int64Array:
+    return np.clip(values, -32768, 32767)
+
+
+def _boxcar(rows: Int64Array, length: int) -> Int64Array:
+    total = np.cumsum(np.pad(rows, ((0, 0), (1, 0))), axis=1)
+    return np.asarray(total[:, length:] - total[:, :-length])
+
+
+def _log_energy(rows: Int64Array) -> Int64Array:
+    return integer_log(((rows * rows).sum(axis=1) >> 8) + 1)
+
+
+def _running_sum(values: Int64Array, window: int) -> tuple[Int64Array, Int64Array]:
+    """Return the sum over the last `window` values up to each, and how many those are."""
+    total = np.concatenate([[0], np.cumsum(values)])
+    last = np.arange(1, len(values) + 1)
+    first = np.maximum(last - window, 0)
+    return np.asarray(total[last] - total[first]), last - first
+
+
+def _running_quantile(values: Int64Array, window: int, eighths: int) -> Int64Array:
+    """Return the lower `eighths`/8 quantile of the last `window` values up to each."""
+    result = np.empty_like(values)
+    for index in range(min(window - 1, len(values))):
+        ordered = np.sort(values[: index + 1])
+        result[index] = ordered[(index * eighths) >> 3]
+    if len(values) >= window:
+        rows = np.lib.stride_tricks.sliding_window_view(values, window)
+        rank = ((window - 1) * eighths) >> 3
+        result[window - 1 :] = np.partition(rows, rank, axis=1)[:, rank]
+    return result
