@@ -13,8 +13,9 @@ from edgeprune.network import CCall, IntegerNetwork, Operation
 
 Array = npt.NDArray[np.integer]
 
-# Below this magnitude an accumulator may be doubled in an int32, which the quick rounding does.
+# The quick rounding doubles the accumulator and shifts the zero point left, both in an int32.
 _QUICK_LIMIT = 2**30
+_QUICK_SHIFT = -22
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,4 +126,5 @@ def _is_quick(call: CCall) -> bool:
     by_output = weights.T if call.kernel == "depthwise_conv1d" else weights
     sums = by_output.reshape(len(bias), -1).sum(axis=1)
     reach = sums * (128 + abs(call.parameters["input_zero_point"])) + np.abs(bias.astype(np.int64))
-    return bool(reach.max() < _QUICK_LIMIT and call.arrays["shift"].max() <= 0)
+    shift = call.arrays["shift"]
+    return bool(reach.max() < _QUICK_LIMIT and _QUICK_SHIFT <= shift.min() and shift.max() <= 0)

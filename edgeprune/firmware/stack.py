@@ -11,7 +11,6 @@ import capstone
 from edgeprune.errors import CompilerError
 
 _WORD = 4
-_CALLS = frozenset({"bl", "b", "b.w", "blx"})
 _NUMBER = re.compile(r"#(-?(?:0x)?[0-9a-f]+)")
 
 
@@ -78,11 +77,12 @@ def _frame(function: Function, functions: Mapping[int, Function]) -> _Frame:
             used += -_number(operands, function)
         elif name.startswith("sub") and operands.split(",")[0] == "sp":
             used += _number(operands, function)
-        elif name in _CALLS:
-            if not operands.startswith("#"):
-                raise CompilerError("the image calls through a pointer", where=function.name)
+        elif name == "blx" or (name == "bx" and operands != "lr"):
+            raise CompilerError("the image calls through a pointer", where=function.name)
+        elif name.startswith("b") and operands.startswith("#"):
+            # A call, or a branch to another function's start as the last thing that is done.
             address = _number(operands, function)
-            if address in functions and address != function.address:
+            if address in functions and (address != function.address or name == "bl"):
                 callees.add(address)
     return _Frame(used, frozenset(callees))
 

@@ -50,6 +50,7 @@ class Compiler:
         "-fno-unwind-tables",
         "-fno-asynchronous-unwind-tables",
         "-fno-common",
+        "-fomit-frame-pointer",
     )
 
     def compile(self, source: str, target: Path, flags: Sequence[str], folder: Path) -> None:
@@ -67,7 +68,7 @@ class Compiler:
         Raises:
             CompilerError: The linker refuses them.
         """
-        flags = ("-nostdlib", "-T", script, "-Wl,--gc-sections", *self.link_flags)
+        flags = ("-T", script, "-Wl,--gc-sections", *self.link_flags)
         run((*self.command, *self.machine, *objects, *flags, "-o", target), folder)
 
 
@@ -80,6 +81,8 @@ def zig(target: Target) -> Compiler:
     """
     flags = _toolchain(target).zig
     command = zig_command()
+    # Cores without a divider need zig's run-time library, which zig compiles once a machine.
+    library = () if target.isa == "armv6-m" else ("-nostdlib",)
     version = run((*command[:-1], "version"), Path.cwd()).strip()
     return Compiler(
         "zig",
@@ -87,7 +90,7 @@ def zig(target: Target) -> Compiler:
         flags,
         # zig adds checks of its own to debug builds; ours run on the host.
         ("-fno-sanitize=all", "-DEDGEPRUNE_OWN_STRING"),
-        ("-Wl,-e,Reset_Handler", "-Wl,--build-id=none"),
+        (*library, "-Wl,-e,Reset_Handler", "-Wl,--build-id=none"),
         f"zig {version}",
     )
 
@@ -112,7 +115,7 @@ def gnu(target: Target) -> Compiler:
         (program,),
         flags,
         ("-DEDGEPRUNE_OWN_STRING", "-fno-tree-loop-distribute-patterns"),
-        ("-Wl,-e,Reset_Handler", "-Wl,--build-id=none", "-lgcc"),
+        ("-nostdlib", "-Wl,-e,Reset_Handler", "-Wl,--build-id=none", "-lgcc"),
         f"arm-none-eabi-gcc {version}",
     )
 

@@ -6,9 +6,12 @@
 
 void edgeprune_add(const edgeprune_add_parameters *p, const int8_t *first, const int8_t *second,
                    int8_t *output) {
-    edgeprune_scaling first_scaling = edgeprune_scale(p->first_multiplier, p->first_shift);
-    edgeprune_scaling second_scaling = edgeprune_scale(p->second_multiplier, p->second_shift);
-    edgeprune_scaling scaling = edgeprune_scale(p->output_multiplier, p->output_shift);
+    /* Every shift is at most 0: both inputs are scaled down to the wider of the two ranges. */
+    edgeprune_quick_scaling first_scaling =
+        edgeprune_scale_quick(p->first_multiplier, p->first_shift, 0);
+    edgeprune_quick_scaling second_scaling =
+        edgeprune_scale_quick(p->second_multiplier, p->second_shift, 0);
+    edgeprune_quick_scaling scaling = edgeprune_scale_quick(p->output_multiplier, p->output_shift, 0);
     int32_t element;
     for (element = 0; element < p->elements; element++) {
         int32_t left = (first[element] - p->first_zero_point) * (1 << LEFT_SHIFT);

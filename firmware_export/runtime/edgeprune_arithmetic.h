@@ -29,7 +29,7 @@ typedef uint32_t edgeprune_scratch32;
 
 /* Rounds a * b / 2**31 to the nearest integer, halves upwards; b >= 0. */
 static inline int32_t edgeprune_high_multiply(int32_t a, int32_t b) {
-#if defined(__ARM_ARCH) && !defined(__ARM_FEATURE_DSP) && defined(__thumb__) && !defined(__thumb2__)
+#if defined(__ARM_ARCH) && defined(__thumb__) && !defined(__thumb2__)
     /* Four 16-bit products: Thumb-1 has no 64-bit product and would call a library. */
     int32_t a_high = a >> 16, b_high = b >> 16;
     uint32_t a_low = (uint32_t)a & 0xFFFFu, b_low = (uint32_t)b & 0xFFFFu;
@@ -42,13 +42,12 @@ static inline int32_t edgeprune_high_multiply(int32_t a, int32_t b) {
 #endif
 }
 
-/* How one channel is brought to its output scale. */
+/* How one channel is brought to its output scale: any shift, any value whose left-shifted form
+ * fits an int32. */
 typedef struct {
     int32_t multiplier;
     int32_t left;  /* shift before the multiplication */
     int32_t right; /* shift after it */
-    int32_t half;  /* half of 2**right; 0 where right is 0 */
-    int32_t sign;  /* -1; 0 where right is 0 */
 } edgeprune_scaling;
 
 static inline edgeprune_scaling edgeprune_scale(int32_t multiplier, int32_t shift) {
@@ -56,12 +55,10 @@ static inline edgeprune_scaling edgeprune_scale(int32_t multiplier, int32_t shif
     scaling.multiplier = multiplier;
     scaling.left = shift > 0 ? shift : 0;
     scaling.right = shift < 0 ? -shift : 0;
-    scaling.half = shift < 0 ? (int32_t)(1u << (scaling.right - 1)) : 0;
-    scaling.sign = shift < 0 ? -1 : 0;
     return scaling;
 }
 
-/* Any shift and any value whose left-shifted form fits an int32; halves away from zero. */
+/* Rounds after the product and after the shift; there, halves away from zero. */
 static inline int32_t edgeprune_rescale(int32_t value, const edgeprune_scaling *scaling) {
     int32_t shifted = (int32_t)((uint32_t)value << scaling->left);
     int32_t high = edgeprune_high_multiply(shifted, scaling->multiplier);
@@ -70,15 +67,36 @@ static inline int32_t edgeprune_rescale(int32_t value, const edgeprune_scaling *
     return (high >> scaling->right) + ((high & mask) > threshold ? 1 : 0);
 }
 
-/* The same for shift <= 0 and |value| < 2**30, in few instructions. */
-static inline int32_t edgeprune_rescale_quick(int32_t value, const edgeprune_scaling *scaling) {
+/* The same and the output's zero point in few instructions, for shift <= 0 and |value| < 2**30;
+ * a zero point other than 0 needs a shift of -22 or more. */
+typedef struct {
+    int32_t multiplier;
+    int32_t right;
+    int32_t offset; /* half of 2**right, and the zero point times 2**right */
+    int32_t sign;   /* -1; 0 where right is 0 */
+} edgeprune_quick_scaling;
+
+static inline edgeprune_quick_scaling edgeprune_scale_quick(int32_t multiplier, int32_t shift,
+                                                            int32_t zero_point) {
+    edgeprune_quick_scaling scaling;
+    scaling.multiplier = multiplier;
+    scaling.right = -shift;
+    scaling.offset = (int32_t)((1u << scaling.right) >> 1);
+    if (zero_point != 0) {
+        scaling.offset += zero_point * (1 << scaling.right);
+    }
+    scaling.sign = shift < 0 ? -1 : 0;
+    return scaling;
+}
+
+static inline int32_t edgeprune_rescale_quick(int32_t value, const edgeprune_quick_scaling *scaling) {
 #if EDGEPRUNE_DSP
     int32_t high;
     __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(value * 2), "r"(scaling->multiplier));
 #else
     int32_t high = edgeprune_high_multiply(value, scaling->multiplier);
 #endif
-    return (high + scaling->half + ((high >> 31) & scaling->sign)) >> scaling->right;
+    return (high + scaling->offset + ((high >> 31) & scaling->sign)) >> scaling->right;
 }
 
 static inline int8_t edgeprune_clamp(int32_t value, int32_t low, int32_t high) {
@@ -91,6 +109,16 @@ static inline int8_t edgeprune_clamp(int32_t value, int32_t low, int32_t high) {
     return (int8_t)value;
 }
 
+static inline int8_t edgeprune_saturate(int32_t value) {
+#if EDGEPRUNE_DSP
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+    return (int8_t)result;
+#else
+    return edgeprune_clamp(value, INT8_MIN, INT8_MAX);
+#endif
+}
+
 #if EDGEPRUNE_DSP
 /* The DSP instructions on words of two 16-bit or four 8-bit numbers. */
 static inline uint32_t edgeprune_load32(const int8_t *from) {
@@ -101,13 +129,16 @@ static inline uint32_t edgeprune_load32(const int8_t *from) {
 
 static inline void edgeprune_store32(int8_t *to, uint32_t value) { __builtin_memcpy(to, &value, 4); }
 
-/* Bytes 0 and 2, or 1 and 3, as two 16-bit numbers, added to the two in `sum`. */
+/* Bytes 0 and 2, or 1 and 3, as two 16-bit numbers, added to the two in `sum`. The odd ones in
+ * assembly: the rotation is free in the instruction, but compilers make one of its own. */
 static inline uint32_t edgeprune_add_even(uint32_t sum, uint32_t bytes) {
     return (uint32_t)__sxtab16((int16x2_t)sum, (int8x4_t)bytes);
 }
 
 static inline uint32_t edgeprune_add_odd(uint32_t sum, uint32_t bytes) {
-    return edgeprune_add_even(sum, (bytes >> 8) | (bytes << 24));
+    uint32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sum), "r"(bytes));
+    return result;
 }
 
 static inline uint32_t edgeprune_even(uint32_t bytes) {
@@ -115,7 +146,22 @@ static inline uint32_t edgeprune_even(uint32_t bytes) {
 }
 
 static inline uint32_t edgeprune_odd(uint32_t bytes) {
-    return edgeprune_even((bytes >> 8) | (bytes << 24));
+    uint32_t result;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(bytes));
+    return result;
+}
+
+/* The low halves of both, or the high halves, as one word. */
+static inline uint32_t edgeprune_low_halves(uint32_t first, uint32_t second) {
+    uint32_t result;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(first), "r"(second));
+    return result;
+}
+
+static inline uint32_t edgeprune_high_halves(uint32_t first, uint32_t second) {
+    uint32_t result;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(second), "r"(first));
+    return result;
 }
 
 /* sum + the two products of 16-bit halves; of the low halves; of the high halves. */

@@ -36,8 +36,8 @@ static void fill(edgeprune_scratch16 *columns, int32_t position, int32_t depth, 
             uint32_t bytes = edgeprune_load32(from);
             uint32_t even = edgeprune_add_even(offset, bytes);
             uint32_t odd = edgeprune_add_odd(offset, bytes);
-            words[0] = (even & 0xFFFFu) | (odd << 16);
-            words[POSITIONS] = (even >> 16) | (odd & 0xFFFF0000u);
+            words[0] = edgeprune_low_halves(even, odd);
+            words[POSITIONS] = edgeprune_high_halves(even, odd);
             words += 2 * POSITIONS;
             from += 4;
         }
@@ -71,18 +71,19 @@ static void fill_window(const edgeprune_conv1d_parameters *p, const int8_t *inpu
     }
 }
 
-/* sums[position * 2 + channel of the pair] += columns * weights */
-static inline void accumulate(const edgeprune_scratch16 *columns, const int8_t *weights,
-                              int32_t depth_pairs, int32_t *sums) {
-    int32_t s00 = sums[0], s01 = sums[1], s10 = sums[2], s11 = sums[3];
-    int32_t s20 = sums[4], s21 = sums[5], s30 = sums[6], s31 = sums[7];
+/* sums[channel of the pair][position] = bias + columns * weights. The loop needs every
+ * register there is: it is a function of its own, and must not be unrolled. */
+EDGEPRUNE_NOINLINE static void accumulate(const edgeprune_scratch16 *columns, const int8_t *weights,
+                                          int32_t depth_pairs, int32_t first_bias,
+                                          int32_t second_bias, int32_t *sums) {
+    int32_t s00 = first_bias, s10 = first_bias, s20 = first_bias, s30 = first_bias;
+    int32_t s01 = second_bias, s11 = second_bias, s21 = second_bias, s31 = second_bias;
+    const int8_t *end = weights + 4 * depth_pairs;
 #if EDGEPRUNE_DSP
     const edgeprune_scratch32 *words = (const edgeprune_scratch32 *)(const void *)columns;
-    const int8_t *end = weights + 4 * depth_pairs;
     do {
         uint32_t both = edgeprune_load32(weights);
-        uint32_t first = edgeprune_even(both);
-        uint32_t second = edgeprune_odd(both);
+        uint32_t first = edgeprune_even(both), second = edgeprune_odd(both);
         uint32_t value = words[0];
         s00 = edgeprune_smlad(value, first, s00);
         s01 = edgeprune_smlad(value, second, s01);
@@ -95,11 +96,10 @@ static inline void accumulate(const edgeprune_scratch16 *columns, const int8_t *
         value = words[3];
         s30 = edgeprune_smlad(value, first, s30);
         s31 = edgeprune_smlad(value, second, s31);
-        words += POSITIONS;
         weights += 4;
+        words += POSITIONS;
     } while (weights != end);
 #else
-    const int8_t *end = weights + 4 * depth_pairs;
     do {
         int32_t first = weights[0], second = weights[1];
         int32_t value = columns[0];
@@ -118,23 +118,38 @@ static inline void accumulate(const edgeprune_scratch16 *columns, const int8_t *
         weights += 2;
     } while (weights != end);
 #endif
-    sums[0] = s00, sums[1] = s01, sums[2] = s10, sums[3] = s11;
-    sums[4] = s20, sums[5] = s21, sums[6] = s30, sums[7] = s31;
+    sums[0] = s00, sums[1] = s10, sums[2] = s20, sums[3] = s30;
+    sums[4] = s01, sums[5] = s11, sums[6] = s21, sums[7] = s31;
 }
 
-/* Brings the sums of one channel (every second of `sums`) to int8 and stores them. */
-static inline void store(const edgeprune_conv1d_parameters *p, int32_t channel, const int32_t *sums,
-                         int32_t positions, int8_t *output) {
-    edgeprune_scaling scaling = edgeprune_scale(p->multiplier[channel], p->shift[channel]);
-    int32_t position, value;
-    for (position = 0; position < positions; position++) {
-        if (p->quick) {
-            value = edgeprune_rescale_quick(sums[position * 2], &scaling);
-        } else {
-            value = edgeprune_rescale(sums[position * 2], &scaling);
+/* Brings the sums of one channel to int8 and stores them. */
+EDGEPRUNE_NOINLINE static void store(const edgeprune_conv1d_parameters *p, int32_t channel,
+                                     const int32_t *sums, int32_t positions, int8_t *output) {
+    int32_t step = p->output_channels, low = p->clamp_low, high = p->clamp_high;
+    int32_t multiplier = p->multiplier[channel], shift = p->shift[channel];
+    if (p->quick) {
+        edgeprune_quick_scaling scaling = edgeprune_scale_quick(multiplier, shift, p->output_zero_point);
+        if (low == INT8_MIN && high == INT8_MAX && positions == POSITIONS) {
+            output[0] = edgeprune_saturate(edgeprune_rescale_quick(sums[0], &scaling));
+            output += step;
+            output[0] = edgeprune_saturate(edgeprune_rescale_quick(sums[1], &scaling));
+            output += step;
+            output[0] = edgeprune_saturate(edgeprune_rescale_quick(sums[2], &scaling));
+            output += step;
+            output[0] = edgeprune_saturate(edgeprune_rescale_quick(sums[3], &scaling));
+            return;
         }
-        *output = edgeprune_clamp(value + p->output_zero_point, p->clamp_low, p->clamp_high);
-        output += p->output_channels;
+        for (; positions > 0; positions--) {
+            *output = edgeprune_clamp(edgeprune_rescale_quick(*sums++, &scaling), low, high);
+            output += step;
+        }
+    } else {
+        edgeprune_scaling scaling = edgeprune_scale(multiplier, shift);
+        for (; positions > 0; positions--) {
+            int32_t value = edgeprune_rescale(*sums++, &scaling) + p->output_zero_point;
+            *output = edgeprune_clamp(value, low, high);
+            output += step;
+        }
     }
 }
 
@@ -166,15 +181,11 @@ void edgeprune_conv1d(const edgeprune_conv1d_parameters *p, const int8_t *input,
             for (channel = first; channel < first + group_outputs; channel += 2) {
                 int32_t sums[2 * POSITIONS];
                 int32_t second = channel + 1 < first + group_outputs ? channel + 1 : channel;
-                for (position = 0; position < POSITIONS; position++) {
-                    sums[position * 2] = p->bias[channel];
-                    sums[position * 2 + 1] = p->bias[second];
-                }
-                accumulate(columns, weights, depth_pairs, sums);
+                accumulate(columns, weights, depth_pairs, p->bias[channel], p->bias[second], sums);
                 weights += 4 * depth_pairs;
                 store(p, channel, sums, positions, output + channel);
                 if (second != channel) {
-                    store(p, second, sums + 1, positions, output + second);
+                    store(p, second, sums + POSITIONS, positions, output + second);
                 }
             }
         }

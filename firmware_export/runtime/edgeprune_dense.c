@@ -4,9 +4,15 @@
 
 static inline void store(const edgeprune_dense_parameters *p, int32_t feature, int32_t sum,
                          int8_t *output) {
-    edgeprune_scaling scaling = edgeprune_scale(p->multiplier[feature], p->shift[feature]);
-    int32_t value = p->quick ? edgeprune_rescale_quick(sum, &scaling) : edgeprune_rescale(sum, &scaling);
-    output[feature] = edgeprune_clamp(value + p->output_zero_point, p->clamp_low, p->clamp_high);
+    int32_t multiplier = p->multiplier[feature], shift = p->shift[feature], value;
+    if (p->quick) {
+        edgeprune_quick_scaling scaling = edgeprune_scale_quick(multiplier, shift, p->output_zero_point);
+        value = edgeprune_rescale_quick(sum, &scaling);
+    } else {
+        edgeprune_scaling scaling = edgeprune_scale(multiplier, shift);
+        value = edgeprune_rescale(sum, &scaling) + p->output_zero_point;
+    }
+    output[feature] = edgeprune_clamp(value, p->clamp_low, p->clamp_high);
 }
 
 void edgeprune_dense(const edgeprune_dense_parameters *p, const int8_t *input, int8_t *output,

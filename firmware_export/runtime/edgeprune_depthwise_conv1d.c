@@ -4,9 +4,15 @@
 
 static inline int8_t finish(const edgeprune_depthwise_conv1d_parameters *p, int32_t channel,
                             int32_t sum) {
-    edgeprune_scaling scaling = edgeprune_scale(p->multiplier[channel], p->shift[channel]);
-    int32_t value = p->quick ? edgeprune_rescale_quick(sum, &scaling) : edgeprune_rescale(sum, &scaling);
-    return edgeprune_clamp(value + p->output_zero_point, p->clamp_low, p->clamp_high);
+    int32_t multiplier = p->multiplier[channel], shift = p->shift[channel], value;
+    if (p->quick) {
+        edgeprune_quick_scaling scaling = edgeprune_scale_quick(multiplier, shift, p->output_zero_point);
+        value = edgeprune_rescale_quick(sum, &scaling);
+    } else {
+        edgeprune_scaling scaling = edgeprune_scale(multiplier, shift);
+        value = edgeprune_rescale(sum, &scaling) + p->output_zero_point;
+    }
+    return edgeprune_clamp(value, p->clamp_low, p->clamp_high);
 }
 
 void edgeprune_depthwise_conv1d(const edgeprune_depthwise_conv1d_parameters *p, const int8_t *input,

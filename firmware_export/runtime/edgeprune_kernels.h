@@ -1,8 +1,8 @@
 /* The kernels of an int8 network on a device. Written by hand; the generated model calls them.
  *
  * Feature maps lie as [length][channels], int8. shift is TensorFlow Lite's exponent: positive
- * shifts left. `quick` is 1 where no shift is positive and every accumulator stays below 2**30 in
- * magnitude.
+ * shifts left. `quick` is 1 where every shift is in -22..0 and every accumulator stays below
+ * 2**30 in magnitude.
  *
  * Interleaved weights, [group][pair of outputs][depth, rounded up to even][2]: the weights of two
  * output channels lie side by side, so that one load feeds both; an odd last channel and an odd
