@@ -19,7 +19,7 @@ from edgeprune.network.ops import (
 from edgeprune.network.qdq_layout import LAYOUT_OPERATORS, layout, shape_of
 from edgeprune.network.qdq_ranges import dequantize, quantize
 from edgeprune.network.qdq_sketch import Node, Sketch, real_constant
-from edgeprune.network.qdq_values import Clamp, Pending, Range, Value, canonical_index
+from edgeprune.network.qdq_values import Activation, Clamp, Pending, Range, Value, canonical_index
 from edgeprune.network.qdq_weighted import conv, gemm, matmul
 from edgeprune.network.qdq_windows import sliding_of
 from edgeprune.network.tensor import Int64Array
@@ -180,13 +180,11 @@ def _add(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
     for value, other in (inputs[0], inputs[1]), (inputs[1], inputs[0]):
         real = real_constant(other)
         if real is not None:
-            node.require(
-                isinstance(value, Pending) and value.add_bias is not None,
-                "it adds a constant to something that can take no bias",
-            )
-            assert isinstance(value, Pending)
-            assert value.add_bias is not None
-            return value.add_bias(real)
+            # A range between a product and its bias only loses precision: go back before it.
+            before = value.origin if isinstance(value, Activation) else value
+            if isinstance(before, Pending) and before.add_bias is not None:
+                return before.add_bias(real)
+            node.require(False, "it adds a constant to something that can take no bias")
     first, second = (
         sketch.activation(value, name) for value, name in zip(inputs, node.inputs, strict=True)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def _moved_constant(node: Node, value: QuantizedConstant, move: Move) -> Quantiz
         ]
         node.require(fits, "it splits the axis along which weights have their scales")
         axis = fits[0]
-    return QuantizedConstant(value.name, values, value.scales, axis)
+    return replace(value, values=values, axis=axis)
 
 
 def _numbers(node: Node, inputs: Sequence[Value | None], attribute: str) -> list[int] | None:

@@ -143,21 +143,18 @@ def _dequantized_constant(
             hint="quantize weights to int8 and biases to int32",
         )
     centre = _UNSIGNED_OFFSET if integers.dtype == np.uint8 else 0
-    if (zero_points != centre).any():
-        raise ModelError(
-            f"the weights '{value.name}' have a zero point that is not {centre}",
-            where=sketch.where,
-            hint="quantize weights symmetrically (onnxruntime: WeightSymmetric=True)",
-        )
-    if integers.dtype == np.uint8:
-        integers = (integers.astype(np.int16) - centre).astype(np.int8)
-    if scales.size == 1:
-        return QuantizedConstant(value.name, integers, scales.reshape(1), None)
     axis = int(node.attributes.get("axis", 1))
+    offsets = zero_points.astype(np.int64) - centre
+    if integers.dtype != np.int32:
+        integers = integers.astype(np.int16) - centre
+    integers = integers - _along(offsets, axis, integers.ndim).astype(integers.dtype)
+    zero_point = int(np.abs(offsets).max(initial=0))
+    if scales.size == 1:
+        return QuantizedConstant(value.name, integers, scales.reshape(1), None, zero_point)
     axis += integers.ndim if axis < 0 else 0
     if scales.ndim != 1 or not 0 <= axis < integers.ndim or scales.size != integers.shape[axis]:
         raise ModelError(f"the scales of '{value.name}' fit none of its axes", where=sketch.where)
-    return QuantizedConstant(value.name, integers, scales, axis)
+    return QuantizedConstant(value.name, integers, scales, axis, zero_point)
 
 
 def _along(values: Array, axis: int, rank: int) -> Array:

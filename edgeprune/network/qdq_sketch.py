@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -123,7 +123,7 @@ class Sketch:
         key = (to, pending.clamp)
         if key not in pending.finished:
             pending.finished[key] = pending.finish(self.free_tensor(output), to, pending.clamp)
-        return Activation(pending.finished[key], pending.index)
+        return Activation(pending.finished[key], pending.index, origin=pending)
 
     def activation(self, value: Value | None, name: str) -> Activation:
         """Return a value that an operator reads as an activation; note where its range lacks.
@@ -202,7 +202,7 @@ class Sketch:
             flat = value.index.reshape(-1)
             if not np.array_equal(flat, canonical_index(physical).reshape(-1)):
                 return value
-        return Activation(self.viewed(value, physical, node, output), value.index, value.node)
+        return replace(value, tensor=self.viewed(value, physical, node, output))
 
     def moved(self, node: Node, value: Value, index: Int64Array) -> Value:
         """Return the value after a layout operator that made `index` of its index."""

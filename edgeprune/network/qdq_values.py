@@ -72,12 +72,16 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class QuantizedConstant:
-    """Constant integers with zero point 0 and their scales; `axis` is None for a single scale."""
+    """Constant integers with their scales; `axis` is None for a single scale.
+
+    The integers have their zero point subtracted, so that they may need more than 8 bits.
+    """
 
     name: str
     values: Array
     scales: npt.NDArray[np.float32]
     axis: int | None
+    zero_point: int = 0
 
     def real(self) -> npt.NDArray[np.float64]:
         """Return the real numbers that the integers stand for."""
@@ -95,11 +99,13 @@ class Activation:
         tensor: The tensor's name.
         index: See the module.
         node: The last layout or pass-through node on the way here, which names what it becomes.
+        origin: What it was before it was quantized, for a bias that is added only now.
     """
 
     tensor: str
     index: Int64Array
     node: str = ""
+    origin: Pending | None = None
 
 
 class Finish(Protocol):

@@ -155,8 +155,14 @@ def _pending(
 
 def _weights(sketch: Sketch, node: Node, value: Value | None, name: str) -> QuantizedConstant:
     if isinstance(value, QuantizedConstant):
-        node.require(value.values.dtype == np.int8, f"its weights '{name}' are not 8 bits wide")
-        return value
+        node.require(value.values.dtype != np.int32, f"its weights '{name}' are not 8 bits wide")
+        if value.zero_point:
+            raise ModelError(
+                f"the weights '{value.name}' are not symmetric: their zero point is not 0",
+                where=sketch.where,
+                hint="quantize weights symmetrically (onnxruntime: WeightSymmetric=True)",
+            )
+        return replace(value, values=value.values.astype(np.int8))
     node.require(isinstance(value, Constant), f"its weights '{name}' are computed")
     assert isinstance(value, Constant)
     # Float weights: read on with a range of their own to find all that is wrong.
@@ -172,6 +178,7 @@ def _bias(sketch: Sketch, node: Node, value: Value | None, steps: Float32Array) 
         return np.zeros(len(steps), np.int32)
     if (
         isinstance(value, QuantizedConstant)
+        and value.values.dtype == np.int32
         and value.values.shape == steps.shape
         # The quantizer's product of the two scales may differ in the last bits of a float32.
         and np.allclose(value.scales, steps, rtol=1e-6, atol=0)
