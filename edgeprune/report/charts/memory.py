@@ -7,7 +7,7 @@ from markupsafe import Markup
 from edgeprune.report.charts import svg
 from edgeprune.report.citation import Citation, number
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72.0, 750.0, 12.0, 292.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72.0, 750.0, 24.0, 304.0
 _LETTER = 6.1
 
 
@@ -28,8 +28,7 @@ def memory_chart(device: Citation) -> Markup:
     def y(offset: float) -> float:
         return _BOTTOM - offset * scale
 
-    peak = number(memory.peak_layer)
-    parts = [svg.rectangle((x(peak), _TOP), step, _BOTTOM - _TOP, "peak")]
+    parts = []
     for tensor in memory.tensors:
         first, last = number(tensor.first_layer), number(tensor.last_layer)
         offset, size = number(tensor.offset), number(tensor.size)
@@ -39,7 +38,10 @@ def memory_chart(device: Citation) -> Markup:
         if height > 12 and width > _LETTER * len(str(tensor.name)) + 6:
             middle = (corner[0] + width / 2, corner[1] + height / 2 + 4)
             parts.append(svg.cited(tensor.name, middle, "middle small"))
+    peak = x(number(memory.peak_layer))
     parts += [
+        svg.rectangle((peak, _TOP), step, _BOTTOM - _TOP, "peak"),
+        svg.text("peak", (peak + step / 2, _TOP - 8), "middle peak-name"),
         svg.line((_LEFT, _BOTTOM), (_RIGHT, _BOTTOM), "axis"),
         svg.line((_LEFT, _TOP), (_RIGHT, _TOP), "axis limit"),
         svg.cited(memory.arena_bytes, (_LEFT - 22, _TOP + 4), "end"),
@@ -54,6 +56,6 @@ def memory_chart(device: Citation) -> Markup:
     return svg.chart(
         "memory",
         "Place and lifetime of every tensor in the arena. The table below holds the same figures.",
-        (760, 322),
+        (760, 334),
         parts,
     )
