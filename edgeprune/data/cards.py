@@ -1,0 +1,308 @@
+"""Dataset cards: one TOML file says all that edgeprune knows of a data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgeprune.errors import ConfigurationError, UnknownNameError
+from edgeprune.resources import resource_folder
+from edgeprune.targets import Adc
+from edgeprune.typed_toml import parse_table, read_toml
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class FilesCard:
+    """Where the files of a data set come from.
+
+    Attributes:
+        base_url: The publisher's folder, ending in a slash; empty where nothing is fetched.
+        checksums: Name of the publisher's list of SHA-256 sums, in that folder.
+        checksums_sha256: SHA-256 of that list: the anchor that all other sums hang on.
+        extensions: Extensions of the files of one record.
+        annotator: Extension of the annotation file among them.
+    """
+
+    base_url: str = ""
+    checksums: str = ""
+    checksums_sha256: str = ""
+    extensions: tuple[str, ...] = ()
+    annotator: str = ""
+
+
+@dataclass(frozen=True)
+class SignalCard:
+    """How the signal was sampled.
+
+    Attributes:
+        rate_hz: Samples a second.
+        microvolt_per_count: Size of one count of the converter.
+        bits: Width of the converter; its counts are signed, around 0 uV.
+        leads: Acceptable leads by name, the first that a record has is read.
+    """
+
+    rate_hz: int
+    microvolt_per_count: float
+    bits: int
+    leads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SplitCard:
+    """Which records train, validate and test.
+
+    Attributes:
+        development: Records to learn from; the validation records are among them.
+        validation: The part of `development` that chooses epochs and settings.
+        test: Records that are only ever evaluated.
+        left_out: Records that are not used, each with the reason.
+        shared_patients: Patients known to be on both sides of the split, which the statement of
+            disjointness must name; any other overlap is an error.
+    """
+
+    development: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    shared_patients: tuple[str, ...] = ()
+
+    @property
+    def train(self) -> tuple[str, ...]:
+        """The development records that are not kept for validation."""
+        return tuple(name for name in self.development if name not in self.validation)
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """All records in use, in the order train, validation, test."""
+        return self.train + self.validation + self.test
+
+
+@dataclass(frozen=True)
+class SyntheticCard:
+    """Parameters of a generated data set.
+
+    Attributes:
+        seconds: Length of every record.
+        premature_narrow: Largest share of premature narrow beats that a patient may have.
+        premature_wide: The same of premature wide beats.
+        fusion: The same of fusion beats.
+    """
+
+    seconds: int
+    premature_narrow: float = 0.08
+    premature_wide: float = 0.10
+    fusion: float = 0.03
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """One data set.
+
+    Attributes:
+        name: The name that `--dataset` takes.
+        title: One line.
+        source: Name of the reader: "wfdb" or "synthetic-ecg".
+        synthetic: True where no patient was ever measured; everything made from it says so.
+        origin: Where the data set is described.
+        licence: The owner's licence.
+        citation: What to cite.
+        text: What a reader should know.
+        signal: Sampling.
+        labels: Class name to annotation symbols; the order of the classes is the card's.
+        not_beats: Annotation symbols that mark no beat.
+        split: Records by use.
+        patients: Record to patient, where that is not one to one.
+        files: What to fetch.
+        synthetic_ecg: Parameters of the generated data set.
+        path: The file the card was read from.
+    """
+
+    name: str
+    title: str
+    source: str
+    synthetic: bool
+    origin: str
+    licence: str
+    citation: str
+    text: str
+    signal: SignalCard
+    labels: Mapping[str, tuple[str, ...]]
+    split: SplitCard
+    not_beats: tuple[str, ...] = ()
+    patients: Mapping[str, str] = field(default_factory=dict)
+    files: FilesCard = field(default_factory=FilesCard)
+    synthetic_ecg: SyntheticCard | None = None
+    path: str = ""
+
+    @property
+    def adc(self) -> Adc:
+        """The converter that the recordings were made with."""
+        signal = self.signal
+        return Adc(signal.rate_hz, signal.microvolt_per_count, signal.bits)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of the labels' numbers."""
+        return tuple(self.labels)
+
+    def patient(self, record: str) -> str:
+        """Return the patient of a record."""
+        return self.patients.get(record, record)
+
+    def label_of(self, symbol: str) -> int | None:
+        """Return the class number of an annotation symbol; -1 for no beat, None if unknown."""
+        for number, symbols in enumerate(self.labels.values()):
+            if symbol in symbols:
+                return number
+        return -1 if symbol in self.not_beats else None
+
+    @property
+    def record_files(self) -> tuple[str, ...]:
+        """Names of the files that the records in use consist of."""
+        return tuple(
+            f"{record}.{extension}"
+            for record in sorted(self.split.records)
+            for extension in self.files.extensions
+        )
+
+
+def list_cards() -> tuple[str, ...]:
+    """Return the names of the cards that edgeprune carries."""
+    return tuple(sorted(path.stem for path in resource_folder("datasets").glob("*.toml")))
+
+
+def load_card(name_or_path: str | Path) -> DatasetCard:
+    """Return a card by name, or a user's own by the path of its TOML file.
+
+    Raises:
+        UnknownNameError: No card has that name.
+        ConfigurationError: The file has unknown, missing or contradictory keys.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        path = Path(text)
+    elif text in list_cards():
+        path = resource_folder("datasets") / f"{text}.toml"
+    else:
+        raise UnknownNameError("data set", text, list_cards(), where="a path ends in .toml")
+    table = {**read_toml(path), "path": str(path)}
+    card = parse_table(DatasetCard, table, path=path)
+    _check(card)
+    return card
+
+
+def split_statement(card: DatasetCard) -> str:
+    """Return one sentence on whether any patient is on two sides of the split.
+
+    Raises:
+        ConfigurationError: A patient is on two sides and the card does not declare it.
+    """
+    sides = {
+        "training": {card.patient(record) for record in card.split.train},
+        "validation": {card.patient(record) for record in card.split.validation},
+        "test": {card.patient(record) for record in card.split.test},
+    }
+    names = list(sides)
+    overlaps = {
+        patient: (first, second)
+        for position, first in enumerate(names)
+        for second in names[position + 1 :]
+        for patient in sides[first] & sides[second]
+    }
+    undeclared = sorted(set(overlaps) - set(card.split.shared_patients))
+    if undeclared:
+        patient = undeclared[0]
+        raise ConfigurationError(
+            f"patient '{patient}' is in the {' and the '.join(overlaps[patient])} records",
+            where=card.path,
+            hint="move the records to one side, or declare it in split.shared_patients",
+        )
+    counts = ", ".join(f"{len(patients)} {side}" for side, patients in sides.items())
+    statement = f"Split by patient ({counts})"
+    if not overlaps:
+        return f"{statement}: no patient is on two sides."
+    exceptions = []
+    for patient, (first, second) in sorted(overlaps.items()):
+        records = " and ".join(name for name in card.split.records if card.patient(name) == patient)
+        exceptions.append(
+            f"records {records} are of the same person, one in {first}, one in {second}"
+        )
+    return f"{statement}: no patient is on two sides, except that {'; '.join(exceptions)}."
+
+
+def _check(card: DatasetCard) -> None:
+    split, signal, files = card.split, card.signal, card.files
+    symbols = [symbol for known in (*card.labels.values(), card.not_beats) for symbol in known]
+    for name in (*split.records, *split.left_out, files.checksums, *files.extensions):
+        if name and not _SAFE_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"'{name}' is not a plain name",
+                where=card.path,
+                hint="use letters, digits, '_', '-' and '.'; leave folders out",
+            )
+    faults: tuple[tuple[object, str, str], ...] = (
+        (
+            set(split.validation) - set(split.development),
+            "a validation record is not a development record",
+            "list it in split.development too",
+        ),
+        (
+            set(split.development) & set(split.test),
+            "a record is in development and in test",
+            "keep it on one side",
+        ),
+        (
+            set(split.left_out) & set(split.records),
+            "a record is left out and in use",
+            "keep it in one place",
+        ),
+        (
+            len(set(split.records)) != len(split.records),
+            "a record is named twice",
+            "name each record once",
+        ),
+        (
+            not (split.train and split.validation and split.test),
+            "a part of the split is empty",
+            "name records to train, validate and test on",
+        ),
+        (
+            len(set(symbols)) != len(symbols),
+            "an annotation symbol has two meanings",
+            "name each symbol once",
+        ),
+        (
+            not (signal.rate_hz > 0 and signal.microvolt_per_count > 0 and 2 <= signal.bits <= 16),
+            "the table 'signal' is not possible",
+            "rate_hz and microvolt_per_count are above 0, bits are 2 to 16",
+        ),
+        (
+            files.base_url and not re.fullmatch(r"https?://[^\s?#]+/", files.base_url),
+            f"files.base_url '{files.base_url}' is not a folder",
+            "it looks like https://.../",
+        ),
+        (
+            files.base_url and not (files.checksums and files.extensions),
+            "files.checksums or files.extensions is missing",
+            "name both",
+        ),
+        (
+            files.checksums_sha256 and not _SHA256.fullmatch(files.checksums_sha256),
+            "files.checksums_sha256 is not a SHA-256",
+            "it has 64 hexadecimal digits in lower case",
+        ),
+        (
+            card.source == "synthetic-ecg" and card.synthetic_ecg is None,
+            "the table 'synthetic_ecg' is missing",
+            "state its seconds",
+        ),
+    )
+    for fault, what, hint in faults:
+        if fault:
+            raise ConfigurationError(what, where=card.path, hint=hint)
+    split_statement(card)

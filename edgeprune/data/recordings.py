@@ -1,0 +1,145 @@
+"""Recordings: raw samples of one lead with the beats that were annotated in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprune.data.cards import DatasetCard
+from edgeprune.errors import ConfigurationError
+from edgeprune.progress import Progress
+from edgeprune.registry import Registry
+from edgeprune.targets import Adc
+
+Int16Array = npt.NDArray[np.int16]
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One lead of one record.
+
+    Attributes:
+        name: The record's name.
+        patient: Whose it is; the unit of every split.
+        lead: Name of the lead.
+        adc: The converter that the samples came from.
+        samples: int16 [n], counts of the converter around 0 uV.
+        beats: int64 [k], sample numbers of the annotated beats, increasing.
+        labels: int64 [k], class numbers in the order of the card's labels.
+    """
+
+    name: str
+    patient: str
+    lead: str
+    adc: Adc
+    samples: Int16Array
+    beats: Int64Array
+    labels: Int64Array
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A recording as a device's converter would have seen it.
+
+    Attributes:
+        recording: The converted recording.
+        clipped: Samples that the converter's range cut off.
+        identical: Nothing had to change.
+    """
+
+    recording: Recording
+    clipped: int
+    identical: bool
+
+
+def read_recordings(
+    card: DatasetCard, directory: Path | None, progress: Progress, seed: int
+) -> tuple[Recording, ...]:
+    """Return every record in use of a data set, in the order train, validation, test.
+
+    Args:
+        card: The data set.
+        directory: Where its files lie; generated data sets need none.
+        progress: Told about each record.
+        seed: Decides generated recordings; measured ones ignore it.
+
+    Raises:
+        DataError: A file is absent, damaged or contradicts another.
+        ConfigurationError: The data set has files and no directory is given.
+    """
+    return SOURCES.get(card.source, where=card.path)(card, directory, progress, seed)
+
+
+def to_adc(recording: Recording, adc: Adc) -> Conversion:
+    """Return the recording as the converter `adc` would have delivered it.
+
+    The samples are resampled by a polyphase filter and requantized, the beats move to the nearest
+    sample; where the converters are the same nothing changes.
+    """
+    own = recording.adc
+    low, high = -(1 << (adc.bits - 1)), (1 << (adc.bits - 1)) - 1
+    same_scale = own.microvolt_per_count == adc.microvolt_per_count
+    if own.rate_hz == adc.rate_hz and same_scale:
+        counts: npt.NDArray[np.float64] | Int16Array = recording.samples
+        beats = recording.beats
+    else:
+        counts = recording.samples.astype(np.float64)
+        beats = recording.beats
+        if own.rate_hz != adc.rate_hz:
+            from scipy.signal import resample_poly
+
+            ratio = Fraction(adc.rate_hz / own.rate_hz).limit_denominator(10_000)
+            up, down = ratio.numerator, ratio.denominator
+            counts = resample_poly(counts, up, down, padtype="line")
+            beats = np.minimum((2 * beats * up + down) // (2 * down), len(counts) - 1)
+        counts = np.rint(counts * (own.microvolt_per_count / adc.microvolt_per_count))
+    clipped = int(np.count_nonzero((counts < low) | (counts > high)))
+    samples = np.clip(counts, low, high).astype(np.int16)
+    identical = own.rate_hz == adc.rate_hz and same_scale and clipped == 0
+    return Conversion(replace(recording, adc=adc, samples=samples, beats=beats), clipped, identical)
+
+
+def _read_wfdb(
+    card: DatasetCard, directory: Path | None, progress: Progress, seed: int
+) -> tuple[Recording, ...]:
+    from edgeprune.data.wfdb_reader import read_wfdb_record
+
+    del seed
+    if directory is None:
+        raise ConfigurationError(
+            f"data set '{card.name}' is read from files and no folder is given",
+            where="--data-dir",
+            hint=f"edgeprune datasets fetch {card.name} DIR, then pass --data-dir DIR",
+        )
+    recordings = []
+    with progress.task(f"reading {card.name}", len(card.split.records), "records") as advance:
+        for name in card.split.records:
+            recordings.append(read_wfdb_record(card, directory, name))
+            advance(1)
+    return tuple(recordings)
+
+
+def _generate(
+    card: DatasetCard, directory: Path | None, progress: Progress, seed: int
+) -> tuple[Recording, ...]:
+    from edgeprune.data.synthetic import generate_record
+
+    del directory
+    recordings = []
+    with progress.task(f"generating {card.name}", len(card.split.records), "records") as advance:
+        for name in card.split.records:
+            recordings.append(generate_record(card, name, seed))
+            advance(1)
+    return tuple(recordings)
+
+
+Source = Callable[[DatasetCard, Path | None, Progress, int], tuple[Recording, ...]]
+SOURCES: Registry[Source] = Registry("data source")
+SOURCES.add("wfdb", _read_wfdb)
+SOURCES.add("synthetic-ecg", _generate)
