@@ -57,6 +57,7 @@ class PruningSettings:
         ratio: Share of the parameters to remove (0 to 0.95).
         steps: Rounds of pruning and fine-tuning.
         fine_tune_epochs: Passes over the training windows after each round.
+        fine_tune_rate: Peak learning rate of the fine-tuning, as a share of the training's.
         channel_multiple: Channel counts are kept multiples of this.
         importance: What makes a channel important: "l1" or "l2", the norm of all its weights.
         scope: "global" ranks the channels of all layers together; "local" thins layers alike.
@@ -69,6 +70,7 @@ class PruningSettings:
     ratio: float = 0.5
     steps: int = 2
     fine_tune_epochs: int = 2
+    fine_tune_rate: float = 0.5
     channel_multiple: int = 4
     importance: str = "l2"
     scope: str = "global"

@@ -1,0 +1,127 @@
+"""`edgeprune datasets`: what can be learnt from, and getting it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeprune.cli import options
+from edgeprune.cli.console import Answer, Console, run_verb
+
+Name = Annotated[str, typer.Argument(help="Name of a data card, or path of its TOML file.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of the recordings.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs."""
+    group = typer.Typer(help="The data sets, described by cards.", no_args_is_help=True)
+    app.add_typer(group, name="datasets")
+
+    @group.command("list", help="List the data cards that come with edgeprune.")
+    def list_command(
+        seed: options.Seed = None, as_json: options.AsJson = False, quiet: options.Quiet = False
+    ) -> None:
+        console = Console(quiet=quiet, as_json=as_json)
+        run_verb("datasets list", console, lambda: _list(console))
+
+    @group.command("show", help="Show one data card.")
+    def show_command(
+        name: Name,
+        seed: options.Seed = None,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
+    ) -> None:
+        console = Console(quiet=quiet, as_json=as_json)
+        run_verb("datasets show", console, lambda: _show(console, name))
+
+    @group.command("fetch", help="Fetch the recordings from their publisher; resumes.")
+    def fetch_command(
+        name: Name,
+        folder: Folder,
+        seed: options.Seed = None,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
+    ) -> None:
+        console = Console(quiet=quiet, as_json=as_json)
+        run_verb("datasets fetch", console, lambda: _fetch(console, name, folder))
+
+    @group.command("check", help="Compare recordings with the publisher's checksums.")
+    def check_command(
+        name: Name,
+        folder: Folder,
+        seed: options.Seed = None,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
+    ) -> None:
+        console = Console(quiet=quiet, as_json=as_json)
+        run_verb("datasets check", console, lambda: _check(console, name, folder))
+
+
+def _list(console: Console) -> Answer:
+    from edgeprune.data import list_cards, load_card
+
+    cards = [load_card(name) for name in list_cards()]
+    console.table(
+        ("data set", "records", "kind", "licence", "title"),
+        [
+            (
+                card.name,
+                len(card.split.records),
+                "synthetic" if card.synthetic else "recorded",
+                card.licence,
+                card.title,
+            )
+            for card in cards
+        ],
+    )
+    return Answer(
+        {"datasets": [dataclasses.asdict(card) for card in cards]},
+        verdict=f"{len(cards)} data sets",
+    )
+
+
+def _show(console: Console, name: str) -> Answer:
+    from edgeprune.data import load_card, split_statement
+
+    card = load_card(name)
+    for label, text in (
+        ("title", card.title),
+        ("origin", card.origin),
+        ("licence", card.licence),
+        ("cite", card.citation),
+        ("signal", f"{card.signal.rate_hz} Hz, {card.signal.microvolt_per_count} uV a count"),
+        ("leads", ", ".join(card.signal.leads)),
+        ("classes", ", ".join(card.class_names)),
+        ("train", " ".join(card.split.train)),
+        ("validation", " ".join(card.split.validation)),
+        ("test", " ".join(card.split.test)),
+        ("split", split_statement(card)),
+    ):
+        console.line(f"{label}: {text}")
+    console.line(card.text.strip())
+    return Answer({"dataset": dataclasses.asdict(card)}, verdict=card.title)
+
+
+def _fetch(console: Console, name: str, folder: Path) -> Answer:
+    from edgeprune.data import fetch, load_card
+
+    card = load_card(name)
+    report = fetch(card, folder, console)
+    return Answer(dataclasses.asdict(report), verdict=f"{card.name} is complete in {folder}")
+
+
+def _check(console: Console, name: str, folder: Path) -> Answer:
+    from edgeprune.data import check, load_card
+
+    card = load_card(name)
+    report = check(card, folder)
+    for path in report.missing:
+        console.line(f"missing: {path}")
+    for path in report.damaged:
+        console.line(f"damaged: {path}")
+    wrong = len(report.missing) + len(report.damaged)
+    verdict = f"{wrong} files missing or damaged" if wrong else f"{card.name} is complete"
+    return Answer(dataclasses.asdict(report), passed=not wrong, verdict=verdict)

@@ -1,0 +1,255 @@
+"""What the learning stages leave for the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+from torch import nn
+
+from edgeprune.classifiers import example_inputs
+from edgeprune.data import Dataset, RecordCount, Windows
+from edgeprune.evidence import (
+    AdcEvidence,
+    ClassCount,
+    ClassDescription,
+    ClassifierEvidence,
+    DataEvidence,
+    EpochEvidence,
+    Exclusion,
+    PruningEvidence,
+    PruningStepEvidence,
+    Quantity,
+    QuantizationEvidence,
+    Split,
+    TrainingEvidence,
+    Where,
+    WindowEvidence,
+    shared_patients,
+)
+from edgeprune.network import IntegerNetwork
+from edgeprune.pipeline.context import Context
+from edgeprune.pruning import PruningResult, count
+from edgeprune.quantization import QuantizationResult
+from edgeprune.training import TrainingResult, macro_f1, predict
+
+_TITLES = {
+    "N": "normal, bundle branch block, or escape beat",
+    "S": "supraventricular ectopic beat",
+    "V": "ventricular ectopic beat",
+    "F": "fusion of a ventricular and a normal beat",
+    "Q": "paced or unclassifiable beat",
+}
+_PURPOSES = {
+    "train": "to learn from",
+    "validation": "to choose epoch, channels and settings",
+    "test": "to evaluate only: nothing was chosen on it",
+}
+_INT8_SCHEME = (
+    "int8 activations per tensor, int8 weights per output channel, int32 biases; "
+    "requantized with TFLite's double rounding"
+)
+
+
+@dataclass(frozen=True)
+class RemovedChannels:
+    """Channels that one pruning step removed: together they replay the pruning.
+
+    Attributes:
+        step: From 1.
+        layer: Name of the layer.
+        channels: Their numbers in the network that the step began with.
+    """
+
+    step: int
+    layer: str
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PruningHistory:
+    """Every removal, in order."""
+
+    removals: tuple[RemovedChannels, ...]
+
+
+def data_evidence(context: Context, dataset: Dataset) -> DataEvidence:
+    """Describe the data: origin, split, what was left out."""
+    card, adc, front_end = context.card, context.adc, context.front_end
+    length, channels = front_end.signal_shape
+    splits = tuple(_split(name, getattr(dataset, name)) for name in ("train", "validation", "test"))
+    samples = sum(count.samples for count in dataset.counts)
+    clipped = sum(count.clipped for count in dataset.counts)
+    return DataEvidence(
+        origin=card.origin,
+        licence=card.licence,
+        citation=card.citation,
+        lead=" or ".join(card.signal.leads),
+        adc=AdcEvidence(
+            adc.rate_hz,
+            adc.microvolt_per_count,
+            adc.bits,
+            Quantity(clipped / samples, "1", Where.HOST, n=samples, n_of="samples"),
+        ),
+        window=WindowEvidence(
+            length, channels, front_end.rhythm_features, length * front_end.factor / adc.rate_hz
+        ),
+        classes=tuple(ClassDescription(name, _TITLES.get(name, name)) for name in card.class_names),
+        splits=splits,
+        excluded=_exclusions(context, dataset.counts),
+        shared_patients=shared_patients(splits),
+        notes=(
+            dataset.disjointness,
+            " ".join(card.text.split()),
+            f"The rhythm input looks {front_end.delay_beats} beat ahead: a beat is classified "
+            "when the next one is known.",
+        ),
+    )
+
+
+def _split(name: str, windows: Windows) -> Split:
+    counts = np.bincount(windows.label, minlength=len(windows.class_names))
+    return Split(
+        name,
+        _PURPOSES[name],
+        windows.record_names,
+        tuple(sorted(set(windows.patients))),
+        len(windows),
+        tuple(
+            ClassCount(label, int(number))
+            for label, number in zip(windows.class_names, counts, strict=True)
+        ),
+    )
+
+
+def _exclusions(context: Context, counts: Sequence[RecordCount]) -> tuple[Exclusion, ...]:
+    short = tuple(count for count in counts if count.excluded)
+    found = [Exclusion(reason, 0, (name,)) for name, reason in context.card.split.left_out.items()]
+    if short:
+        found.append(
+            Exclusion(
+                "too near the end of the recording for a window or the next beat",
+                sum(count.excluded for count in short),
+                tuple(count.record for count in short),
+            )
+        )
+    return tuple(found)
+
+
+def classifier_evidence(context: Context, model: nn.Module) -> ClassifierEvidence:
+    """Describe the classifier before pruning."""
+    front_end = context.front_end
+    example = example_inputs(model, front_end.signal_shape, front_end.rhythm_features)
+    counts = count(model, example)
+    words = (type(model).__doc__ or type(model).__name__).strip().splitlines()[0]
+    return ClassifierEvidence(
+        context.config.model, words, counts.parameters, counts.multiply_accumulates
+    )
+
+
+def training_evidence(context: Context, result: TrainingResult) -> TrainingEvidence:
+    """Describe a training."""
+    settings = context.config.training
+    best = result.history[result.best_epoch - 1]
+    summary = (
+        f"AdamW, one cycle to a learning rate of {settings.learning_rate:g}, "
+        f"{len(result.history)} epochs of batches of {settings.batch_size}; cross-entropy with "
+        f"label smoothing {settings.label_smoothing:g}; classes drawn more evenly than they "
+        f"occur; augmented as a sensor would (strength {settings.augmentation:g}); weight decay "
+        f"{settings.weight_decay:g}, L1 {settings.l1:g}, group lasso {settings.group_lasso:g}"
+    )
+    return TrainingEvidence(
+        summary,
+        result.best_epoch,
+        "macro-F1 on the validation windows" if settings.keep_best else "the last epoch",
+        Quantity(best.validation_macro_f1, "1", Where.HOST),
+        tuple(
+            EpochEvidence(record.epoch, record.loss, record.validation_macro_f1 or 0.0)
+            for record in result.history
+        ),
+    )
+
+
+def given_weights(context: Context) -> TrainingEvidence:
+    """Describe a classifier that came with its weights."""
+    return TrainingEvidence(
+        "weights given by the user; nothing is known here of how they were trained",
+        0,
+        "the user",
+        Quantity(None, "1", Where.HOST, note="not trained here"),
+        (),
+    )
+
+
+def pruning_evidence(
+    context: Context,
+    result: PruningResult,
+    validation: Windows,
+    scores: tuple[float | None, ...],
+) -> PruningEvidence:
+    """Describe a pruning: real counts before and after every step."""
+    settings = context.config.pruning
+    limits = {
+        "flash": (settings.max_flash, "bytes"),
+        "RAM": (settings.max_ram, "bytes"),
+        "instructions": (settings.max_instructions, "a window"),
+    }
+    budget = [f"{name} <= {limit} {unit}" for name, (limit, unit) in limits.items() if limit]
+    aim = "; ".join(budget) or f"remove {settings.ratio:.0%} of the parameters"
+    if settings.method == "none":
+        aim = "none"
+    steps = [
+        PruningStepEvidence(
+            "unpruned", result.before.parameters, result.before.multiply_accumulates
+        )
+    ]
+    for number, (step, score) in enumerate(zip(result.steps, scores, strict=True), start=1):
+        removed = sum(len(removal.channels) for removal in step.removals)
+        steps.append(
+            PruningStepEvidence(
+                f"step {number}: {removed} channels removed, fine-tuned",
+                step.after.parameters,
+                step.after.multiply_accumulates,
+                step.cost.flash if step.cost else None,
+                None,
+                None
+                if score is None
+                else Quantity(score, "1", Where.HOST, n=len(validation), n_of="windows"),
+            )
+        )
+    return PruningEvidence(
+        f"{settings.method}, {settings.importance} importance, {settings.scope}", aim, tuple(steps)
+    )
+
+
+def quantization_evidence(
+    context: Context, result: QuantizationResult, network: IntegerNetwork
+) -> QuantizationEvidence:
+    """Describe a quantization."""
+    name = context.config.quantization.quantizer
+    return QuantizationEvidence(
+        f"{name} {version(name)}, {result.chosen.calibration}",
+        _INT8_SCHEME,
+        result.windows,
+        network.parameters(),
+        _operators(network),
+    )
+
+
+def given_quantization(context: Context, network: IntegerNetwork) -> QuantizationEvidence:
+    """Describe a network that came quantized."""
+    return QuantizationEvidence(
+        "quantized by the user", _INT8_SCHEME, 0, network.parameters(), _operators(network)
+    )
+
+
+def _operators(network: IntegerNetwork) -> tuple[str, ...]:
+    return tuple(sorted({operation.kind for operation in network.operations}))
+
+
+def float_score(context: Context, model: nn.Module, windows: Windows) -> float:
+    """Return the macro-F1 of a float classifier."""
+    decisions = predict(model, windows, context.front_end).argmax(1)
+    return macro_f1(windows.label, decisions)

@@ -1,0 +1,340 @@
+"""The stages from recordings to the integer network: data, train, prune, quantize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from edgeprune.classifiers import (
+    ClassifierSpec,
+    create,
+    load_classifier,
+    load_weights,
+    save_classifier,
+)
+from edgeprune.data import Dataset, Windows, prepare
+from edgeprune.errors import DataError, ModelError
+from edgeprune.files import sha256_file, write_bytes
+from edgeprune.network import IntegerNetwork, read_qdq
+from edgeprune.pipeline import describe
+from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.products import (
+    load_record,
+    load_windows,
+    save_array,
+    save_record,
+    save_windows,
+)
+from edgeprune.pipeline.store import Stage
+from edgeprune.pruning import Cost, PruningStep, prune
+from edgeprune.quantization import QuantizationResult, quantize, to_float_onnx
+from edgeprune.training import train
+
+PARTS = ("train", "validation", "test")
+CLASSIFIER = "classifier.safetensors"
+FLOAT_ONNX = "float.onnx"
+QDQ_ONNX = "qdq.onnx"
+NETWORK = "network.safetensors"
+_DATA_ROOMS = ("data", "targets")
+_TRAINING_ROOMS = ("data", "classifiers", "training", "quantization/inputs")
+
+
+def data_stage(context: Context) -> Stage:
+    """Windows of all parts, what is to be said about the data, and one raw recording."""
+
+    def produce(folder: Path) -> None:
+        dataset = prepare(
+            context.card,
+            context.data_dir,
+            context.adc,
+            context.front_end,
+            context.progress,
+            context.seed,
+        )
+        for part in PARTS:
+            save_windows(folder / f"{part}.npz", getattr(dataset, part))
+        save_record(folder / "data.json", describe.data_evidence(context, dataset))
+        _save_raw(folder, dataset)
+
+    settings = {
+        "card": asdict(context.card) | {"path": ""},
+        "adc": asdict(context.adc),
+        "front_end": asdict(context.front_end),
+        "seed": context.seed,
+        "files": _file_hashes(context),
+    }
+    return context.store.run("data", produce, settings=settings, rooms=_DATA_ROOMS)
+
+
+def _save_raw(folder: Path, dataset: Dataset) -> None:
+    """Keep the first test recording as it came from the converter: the device replays it."""
+    name = dataset.card.split.test[0]
+    recording = next(each for each in dataset.recordings if each.name == name)
+    save_array(folder / "raw_samples.npy", recording.samples)
+    save_array(folder / "raw_beats.npy", recording.beats)
+
+
+def _file_hashes(context: Context) -> dict[str, str]:
+    folder = context.data_dir
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        raise DataError(
+            "the folder of the recordings does not exist",
+            where=str(folder),
+            hint=f"edgeprune datasets fetch {context.card.name} {folder}",
+        )
+    paths = (folder / name for name in context.card.record_files)
+    return {path.name: sha256_file(path) for path in paths if path.is_file()}
+
+
+def windows_of(data: Stage, part: str) -> Windows:
+    """Return the windows of one part of the data stage."""
+    return load_windows(data.file(f"{part}.npz"))
+
+
+def train_stage(context: Context, data: Stage) -> Stage:
+    """The trained classifier, or the user's with the weights given."""
+    config = context.config
+
+    def produce(folder: Path) -> None:
+        training, validation = windows_of(data, "train"), windows_of(data, "validation")
+        spec = ClassifierSpec(
+            config.model,
+            context.front_end.signal_shape,
+            context.front_end.rhythm_features,
+            len(training.class_names),
+        )
+        model = create(**asdict(spec), seed=context.seed)
+        if config.weights:
+            load_weights(model, Path(config.weights))
+            save_record(folder / "training.json", describe.given_weights(context))
+        else:
+            checkpoints = folder / "checkpoints"
+            checkpoints.mkdir(exist_ok=True)
+            result = train(
+                model,
+                training,
+                validation,
+                context.front_end,
+                config.training,
+                context.seed,
+                context.progress,
+                checkpoints,
+            )
+            model = result.model
+            _remove_folder(checkpoints)
+            save_record(folder / "training.json", describe.training_evidence(context, result))
+        save_record(folder / "classifier.json", describe.classifier_evidence(context, model))
+        save_classifier(model, spec, folder / CLASSIFIER)
+
+    settings = {
+        "model": config.model,
+        "weights": sha256_file(Path(config.weights)) if config.weights else "",
+        "training": asdict(config.training),
+        "seed": context.seed,
+        "user_code": _user_code_hash(config.model),
+    }
+    return context.store.run(
+        "train", produce, reads=[data], settings=settings, rooms=_TRAINING_ROOMS
+    )
+
+
+def _remove_folder(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)
+
+
+def _user_code_hash(model: str) -> str:
+    """Return the hash of the file that holds a user's factory, as far as it can be found."""
+    module, separator, _ = model.partition(":")
+    path = Path(*module.split(".")).with_suffix(".py")
+    return sha256_file(path) if separator and path.is_file() else ""
+
+
+def classifier_of(context: Context, stage: Stage) -> tuple[nn.Module, ClassifierSpec]:
+    """Return the classifier that a stage saved."""
+    model = context.config.model
+    user = model if ":" in model else None
+    return load_classifier(stage.file(CLASSIFIER), user_classifier=user)
+
+
+def prune_stage(
+    context: Context, data: Stage, trained: Stage, measure: Callable[[nn.Module], Cost]
+) -> Stage:
+    """The classifier without the channels that it can do without."""
+    config = context.config
+
+    def produce(folder: Path) -> None:
+        training, validation = windows_of(data, "train"), windows_of(data, "validation")
+        model, spec = classifier_of(context, trained)
+        checkpoints = folder / "checkpoints"
+        scores: list[float | None] = []
+
+        def fine_tune(pruned: nn.Module, step: int) -> nn.Module:
+            settings = replace(
+                config.training,
+                epochs=config.pruning.fine_tune_epochs,
+                learning_rate=config.training.learning_rate * config.pruning.fine_tune_rate,
+            )
+            place = checkpoints / str(step)
+            place.mkdir(parents=True, exist_ok=True)
+            result = train(
+                pruned,
+                training,
+                validation,
+                context.front_end,
+                settings,
+                context.seed + 1 + step,
+                context.progress,
+                place,
+            )
+            scores.append(result.history[result.best_epoch - 1].validation_macro_f1)
+            return result.model
+
+        result = prune(
+            model,
+            spec.signal_shape,
+            spec.rhythm_features,
+            config.pruning,
+            fine_tune,
+            context.progress,
+            measure,
+        )
+        if checkpoints.exists():
+            _remove_folder(checkpoints)
+        evidence = describe.pruning_evidence(context, result, validation, tuple(scores))
+        save_record(folder / "pruning.json", evidence)
+        save_record(folder / "history.json", describe.PruningHistory(_history(result.steps)))
+        save_classifier(result.model, spec, folder / CLASSIFIER)
+
+    return context.store.run(
+        "prune",
+        produce,
+        reads=[data, trained],
+        settings={
+            "pruning": asdict(config.pruning),
+            "training": asdict(config.training),
+            "seed": context.seed,
+        },
+        rooms=(*_TRAINING_ROOMS, "pruning"),
+    )
+
+
+def _history(steps: tuple[PruningStep, ...]) -> tuple[describe.RemovedChannels, ...]:
+    return tuple(
+        describe.RemovedChannels(number, removal.layer, removal.channels)
+        for number, step in enumerate(steps, start=1)
+        for removal in step.removals
+    )
+
+
+def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -> Stage:
+    """The QDQ graph and the integer network that it means.
+
+    Args:
+        context: The build.
+        data: Where the calibration windows are; None where a QDQ graph needs none.
+        pruned: The classifier; None where the user gave an ONNX file.
+    """
+    config = context.config
+    given = Path(config.model) if pruned is None else None
+
+    def produce(folder: Path) -> None:
+        if given is not None and _is_qdq(given):
+            write_bytes(folder / QDQ_ONNX, given.read_bytes())
+            network = read_qdq(given)
+            evidence = describe.given_quantization(context, network)
+        else:
+            model = _float_model(context, pruned, given)
+            assert data is not None
+            write_bytes(folder / FLOAT_ONNX, model.SerializeToString(deterministic=True))
+            result = quantize(
+                model,
+                windows_of(data, "train"),
+                context.front_end,
+                config.quantization,
+                context.progress,
+                context.seed,
+            )
+            content = result.model.SerializeToString(deterministic=True)
+            write_bytes(folder / QDQ_ONNX, content)
+            network = read_qdq(folder / QDQ_ONNX)
+            evidence = describe.quantization_evidence(context, result, network)
+        network.save(folder / NETWORK)
+        save_record(folder / "quantization.json", evidence)
+
+    return context.store.run(
+        "quantize",
+        produce,
+        reads=[stage for stage in (data, pruned) if stage is not None],
+        settings={
+            "quantization": asdict(config.quantization),
+            "seed": context.seed,
+            "given": sha256_file(given) if given else "",
+        },
+        rooms=("classifiers", "quantization", "network"),
+    )
+
+
+def _float_model(context: Context, pruned: Stage | None, given: Path | None) -> Any:
+    if given is not None:
+        return load_onnx(given)
+    assert pruned is not None
+    model, spec = classifier_of(context, pruned)
+    return to_float_onnx(model, spec.signal_shape, spec.rhythm_features)
+
+
+def load_onnx(path: Path) -> Any:
+    """Return the graph of an ONNX file.
+
+    Raises:
+        ModelError: It is absent or no ONNX file.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load(str(path))
+    except (OSError, DecodeError, ValueError) as error:
+        raise ModelError(
+            f"this is no ONNX file: {error}", where=str(path), hint="export the model again"
+        ) from error
+
+
+def _is_qdq(path: Path) -> bool:
+    return any(node.op_type == "DequantizeLinear" for node in load_onnx(path).graph.node)
+
+
+def quantize_quickly(context: Context, model: nn.Module, training: Windows) -> IntegerNetwork:
+    """Return the integer network of a classifier with plain ranges: for counting its cost only."""
+    settings = replace(
+        context.config.quantization,
+        calibration_windows=64,
+        search=False,
+        correct_biases=False,
+        quantizer="onnxruntime",
+    )
+    shape, features = context.front_end.signal_shape, context.front_end.rhythm_features
+    graph = to_float_onnx(model, shape, features)
+    from edgeprune.progress import Silent
+
+    result: QuantizationResult = quantize(
+        graph, training, context.front_end, settings, Silent(), context.seed
+    )
+    return read_qdq(result.model)
+
+
+def network_of(quantized: Stage) -> IntegerNetwork:
+    """Return the integer network of the quantize stage."""
+    return IntegerNetwork.load(quantized.file(NETWORK))
+
+
+def load_evidence(stage: Stage, name: str, kind: type[Any]) -> Any:
+    """Return a record that a stage left for the evidence."""
+    return load_record(stage.file(name), kind)

@@ -1,0 +1,80 @@
+"""The files of stages, and the frozen values that they hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprune.data import Windows
+from edgeprune.evidence.codec import decode, encode
+from edgeprune.files import write_bytes, write_text
+
+Record = TypeVar("Record")
+_ARRAYS = ("signal", "rhythm", "label", "record", "beat")
+
+
+def save_record(path: Path, record: object) -> None:
+    """Write a frozen record as JSON."""
+    write_text(path, json.dumps(encode(record), indent=1, ensure_ascii=False) + "\n")
+
+
+def load_record(path: Path, kind: type[Record]) -> Record:
+    """Read a record that `save_record` wrote."""
+    return decode(kind, json.loads(path.read_bytes()), where=path.name)
+
+
+def save_windows(path: Path, windows: Windows) -> None:
+    """Write windows to one `.npz` without pickled objects."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {name: getattr(windows, name) for name in _ARRAYS}
+    names = ("record_names", "patients", "class_names")
+    arrays |= {name: np.array(getattr(windows, name), dtype=np.str_) for name in names}
+    with path.open("wb") as stream:
+        np.savez(stream, synthetic=np.array(windows.synthetic), **arrays)
+
+
+def load_windows(path: Path) -> Windows:
+    """Read windows that `save_windows` wrote."""
+    with np.load(path, allow_pickle=False) as content:
+        return Windows(
+            **{name: content[name] for name in _ARRAYS},
+            record_names=tuple(content["record_names"].tolist()),
+            patients=tuple(content["patients"].tolist()),
+            class_names=tuple(content["class_names"].tolist()),
+            synthetic=bool(content["synthetic"]),
+        )
+
+
+def save_array(path: Path, array: npt.NDArray[np.generic]) -> None:
+    """Write one array to a `.npy` file."""
+    from io import BytesIO
+
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_array(path: Path) -> npt.NDArray[np.generic]:
+    """Read an array that `save_array` wrote."""
+    return np.asarray(np.load(path, allow_pickle=False))
+
+
+def stratified(windows: Windows, count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the indices of about `count` windows, drawn from every record in proportion.
+
+    Each record with windows gives at least one, so that none is missing from a curve.
+    """
+    if count >= len(windows.label):
+        return np.arange(len(windows.label), dtype=np.int64)
+    generator = np.random.default_rng(seed)
+    sizes = np.bincount(windows.record, minlength=len(windows.record_names))
+    wanted = np.maximum(np.floor(sizes * count / sizes.sum()), sizes > 0).astype(np.int64)
+    chosen = [
+        generator.choice(np.flatnonzero(windows.record == record), take, replace=False)
+        for record, take in enumerate(wanted)
+        if take
+    ]
+    return np.sort(np.concatenate(chosen))
