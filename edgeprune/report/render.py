@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from edgeprune.evidence import Evidence, read_evidence
+from edgeprune.evidence import Evidence, evidence_bytes, parse_evidence, read_evidence
 from edgeprune.files import write_text
 from edgeprune.report.charts import certificate_chart, layer_chart, memory_chart, training_chart
 from edgeprune.report.citation import Citation, cite, count, number, raw
@@ -43,9 +43,12 @@ SECTIONS = (
 def render_report(evidence: Evidence) -> str:
     """Return the report as one HTML page; equal evidence gives an equal page.
 
+    The evidence is rendered as evidence.json would hold it, so that page and file cannot differ.
+
     Args:
         evidence: The only source of every figure that is shown.
     """
+    written = parse_evidence(evidence_bytes(evidence))
     environment = Environment(
         loader=PackageLoader("edgeprune.report"),
         autoescape=True,
@@ -68,7 +71,7 @@ def render_report(evidence: Evidence) -> str:
         "training_chart": training_chart,
     }
     return environment.get_template("report.html.j2").render(
-        evidence=Citation(evidence), verdict=evidence.verdict.value, sections=SECTIONS
+        evidence=Citation(written), verdict=written.verdict.value, sections=SECTIONS
     )
 
 

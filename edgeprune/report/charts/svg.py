@@ -82,10 +82,10 @@ def chart(name: str, title: str, size: Point, parts: Sequence[Markup]) -> Markup
     """
     return element(
         "svg",
-        Markup("\n").join([element("title", title, id=f"{name}-title"), *parts]),
+        Markup("\n").join([element("title", title, id=f"chart-{name}"), *parts]),
         class_=f"chart chart-{name}",
         role="img",
-        aria_labelledby=f"{name}-title",
+        aria_labelledby=f"chart-{name}",
         viewBox=f"0 0 {_written(size[0])} {_written(size[1])}",
         xmlns="http://www.w3.org/2000/svg",
     )

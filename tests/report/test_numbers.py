@@ -1,0 +1,166 @@
+"""Numbers have one source: every figure of the page is the one that it cites."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeprune.evidence import Evidence, evidence_bytes, parse_evidence
+from edgeprune.report import render_report
+from edgeprune.report.numbers import float_of, format_number
+from tests.evidence.example import example_evidence, minimal_evidence
+from tests.report.page import Node, read_page
+
+# Names that hold a digit and are no figures.
+NAMES = re.compile(r"macro-F1|Macro-F1|F1|SHA-256|0/0")
+
+
+def perturbed(evidence: Evidence) -> Evidence:
+    """Return evidence in which every figure is another one."""
+
+    def change(node: Any, key: str = "") -> Any:
+        if isinstance(node, dict):
+            return {name: change(child, name) for name, child in node.items()}
+        if isinstance(node, list):
+            return [change(child, key) for child in node]
+        if isinstance(node, bool) or key in ("version", "peak_layer", "first_layer", "last_layer"):
+            return node
+        if isinstance(node, int):
+            return node * 3 + 17
+        if isinstance(node, float):
+            return node * 0.61 + 0.0371
+        return node
+
+    return parse_evidence(json.dumps(change(json.loads(evidence_bytes(evidence)))).encode())
+
+
+EXAMPLES = {
+    "full": example_evidence(),
+    "synthetic": example_evidence(synthetic=True),
+    "minimal": minimal_evidence(),
+    "perturbed": perturbed(example_evidence()),
+}
+
+
+def resolve(document: Any, path: str) -> Any:
+    for step in path.split("."):
+        document = document[int(step) if isinstance(document, list) else step]
+    return document
+
+
+def shown_as(value: Any, text: str) -> bool:
+    """Say whether a text shows a value, within half of its last shown digit."""
+    if value is None or isinstance(value, bool | str):
+        written = {None: "none", True: "true", False: "false"}
+        return text == (value if isinstance(value, str) else written[value])
+    shown = float_of(text)
+    if isinstance(value, int):
+        return shown == value
+    decimals = len(text.partition(".")[2].partition("e")[0])
+    tolerance = 0.5 * 10**-decimals if "e" not in text else abs(value) * 1e-5
+    return abs(shown - value) <= max(tolerance, abs(value) * 1e-5) + 1e-12
+
+
+def uncited(root: Node) -> list[str]:
+    """Return every text outside of a citation that holds a digit."""
+    return [
+        node.text
+        for node in root.walk()
+        if "data-evidence" not in node.attributes
+        and "tick" not in node.classes
+        and node.tag not in ("style", "title")
+        and re.search(r"\d", NAMES.sub("", node.text))
+    ]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_figure_is_the_one_it_cites(name: str) -> None:
+    document = json.loads(evidence_bytes(EXAMPLES[name]))
+    root = read_page(render_report(EXAMPLES[name]))
+    cited = [node for node in root.walk() if "data-evidence" in node.attributes]
+    for node in cited:
+        path = node.attributes["data-evidence"]
+        value = resolve(document, path)
+        if node.attributes.get("data-derived") == "count":
+            value = len(value)
+        assert shown_as(value, node.text), f"{path} is {value!r}, shown as '{node.text}'"
+        if node.tag == "data":
+            assert node.attributes["value"] == repr(value)
+    assert len(cited) > (25 if name == "minimal" else 900)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_no_figure_is_typed_by_hand(name: str) -> None:
+    assert uncited(read_page(render_report(EXAMPLES[name]))) == []
+
+
+def test_a_figure_typed_by_hand_would_be_found() -> None:
+    page = render_report(minimal_evidence())
+    assert uncited(read_page(page.replace("</footer>", "<p>0.97</p></footer>"))) == ["0.97"]
+
+
+def test_axis_marks_are_the_only_free_numbers() -> None:
+    ticks = [
+        node.text
+        for node in read_page(render_report(example_evidence())).walk()
+        if "tick" in node.classes
+    ]
+    assert set(ticks) == {"0", "0.25", "0.5", "0.75", "1"}
+
+
+def test_every_scored_figure_of_the_evidence_is_shown() -> None:
+    """The figures that decide are all on the page, not only in the file."""
+    root = read_page(render_report(example_evidence()))
+    shown = {node.attributes.get("data-evidence") for node in root.walk()}
+    expected = [
+        "identity.network_sha256",
+        "identity.firmware_sha256",
+        "identity.seed",
+        "requirements.0.value.interval.low",
+        "data.adc.clipped.value",
+        "performance.2.scores.macro_f1.interval.high",
+        "performance.2.records.21.classes.2.sensitivity.value",
+        "performance.2.without.0.scores.classes.1.f1.value",
+        "performance.0.scores.accuracy.value",
+        "comparisons.1.macro_f1_change.interval.low",
+        "parity.3.largest_difference_lsb",
+        "device.firmware.flash_bytes",
+        "device.firmware.sections.4.size",
+        "device.layers.12.instructions.maximum",
+        "device.memory.stack_measured.value",
+        "device.memory.tensors.3.offset",
+        "certificates.points.5.proved_and_right_share.interval.high",
+        "certificates.points.5.classes.1.unknown",
+        "versions.packages.0.version",
+        "config.7.value",
+    ]
+    assert [path for path in expected if path not in shown] == []
+
+
+@given(st.floats(-1e9, 1e9, allow_nan=False), st.one_of(st.none(), st.integers(0, 5)))
+def test_numbers_are_shown_within_their_last_digit(value: float, decimals: int | None) -> None:
+    assert shown_as(value, format_number(value, decimals))
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (0.99996, 3, "0.99996"),
+        (0.00021, 3, "0.0002"),
+        (1.0, 3, "1.000"),
+        (0.0, 3, "0.000"),
+        (-0.0114, 3, "−0.011"),
+        (1234567, None, "1\u202f234\u202f567"),
+        (360.0, None, "360"),
+        (0.002, None, "0.002"),
+    ],
+)
+def test_rounding_never_claims_more_than_there_is(
+    value: float, decimals: int | None, text: str
+) -> None:
+    assert format_number(value, decimals) == text

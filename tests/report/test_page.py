@@ -1,0 +1,241 @@
+"""The page as a document: self-contained, accessible, honest about what is absent."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from edgeprune.errors import DataError
+from edgeprune.evidence import Outcome, SharedPatients, evidence_bytes, write_evidence
+from edgeprune.report import render_report, write_report
+from edgeprune.report.render import SECTIONS
+from tests.evidence.example import example_evidence, minimal_evidence
+from tests.report.page import Node, read_page
+
+PAGE = render_report(example_evidence())
+ROOT = read_page(PAGE)
+STYLE = ROOT.all("style")[0].text
+
+
+def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:
+    write_evidence(tmp_path / "evidence.json", example_evidence())
+    write_report(tmp_path / "evidence.json", tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_bytes() == PAGE.encode()
+
+
+def test_damaged_evidence_gives_no_report(tmp_path: Path) -> None:
+    document = json.loads(evidence_bytes(minimal_evidence()))
+    document["performance"] = [{}]
+    (tmp_path / "evidence.json").write_text(json.dumps(document))
+    with pytest.raises(DataError):
+        write_report(tmp_path / "evidence.json", tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_nothing_is_loaded_and_nothing_runs() -> None:
+    assert not ROOT.all("script")
+    assert not ROOT.all("link")
+    assert not ROOT.all("img")
+    assert "url(" not in PAGE
+    assert "@import" not in PAGE
+    for node in ROOT.walk():
+        assert not any(name.startswith("on") for name in node.attributes)
+        assert "src" not in node.attributes
+        assert node.attributes.get("href", "#").startswith("#")
+    policy = [node.attributes for node in ROOT.all("meta") if "http-equiv" in node.attributes]
+    assert policy[0]["content"].startswith("default-src 'none'")
+
+
+def test_landmarks_headings_and_anchors() -> None:
+    assert ROOT.all("html")[0].attributes["lang"] == "en"
+    for landmark in ("main", "nav", "footer", "h1"):
+        assert len(ROOT.all(landmark)) == 1
+    levels = [int(node.tag[1]) for node in ROOT.walk() if re.fullmatch(r"h\d", node.tag)]
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+    ids = [node.attributes["id"] for node in ROOT.walk() if "id" in node.attributes]
+    assert len(ids) == len(set(ids))
+    references = [node.attributes["href"][1:] for node in ROOT.all("a")]
+    references += [
+        node.attributes["aria-labelledby"]
+        for node in ROOT.walk()
+        if "aria-labelledby" in node.attributes
+    ]
+    assert set(references) <= set(ids)
+    assert [section.name for section in SECTIONS] == [
+        node.attributes["href"][1:] for node in ROOT.all("nav")[0].all("a")
+    ]
+
+
+def test_every_table_is_captioned_scoped_and_complete() -> None:
+    tables = ROOT.all("table")
+    assert len(tables) >= 14
+    for table in tables:
+        caption = table.all("caption")[0].whole_text.strip()
+        assert caption
+        for cell in table.all("th"):
+            assert cell.attributes.get("scope") in ("row", "col", "colgroup"), caption
+        assert all(len(row.all("th")) == 1 for row in table.all("tbody")[0].all("tr")), caption
+        assert len({_width(row) for body in table.all("tbody") for row in body.all("tr")}) == 1
+        width = _width(table.all("tbody")[0].all("tr")[0])
+        for row in [*table.all("thead")[0].all("tr")[:1], *(f for f in table.all("tfoot"))]:
+            assert _width(row) == width, caption
+
+
+def _width(row: Node) -> int:
+    return sum(
+        int(cell.attributes.get("colspan", "1")) for cell in row.walk() if cell.tag in ("th", "td")
+    )
+
+
+def test_every_chart_has_a_text_alternative() -> None:
+    charts = ROOT.all("svg")
+    assert len(charts) == 4
+    for chart in charts:
+        assert chart.attributes["role"] == "img"
+        title = chart.all("title")[0]
+        assert title.attributes["id"] == chart.attributes["aria-labelledby"]
+        assert len(title.text) > 30
+        assert chart.inside("figure")
+
+
+def test_no_chart_leaves_its_frame() -> None:
+    for chart in ROOT.all("svg"):
+        _, _, width, height = map(float, chart.attributes["viewbox"].split())
+        for node in chart.walk():
+            for name, limit in (("x", width), ("x1", width), ("x2", width), ("cx", width)):
+                assert 0 <= float(node.attributes.get(name, "0")) <= limit
+            for name in ("y", "y1", "y2", "cy"):
+                assert 0 <= float(node.attributes.get(name, "0")) <= height
+
+
+def test_synthetic_is_said_on_every_page() -> None:
+    banners = [
+        node
+        for node in read_page(render_report(example_evidence(synthetic=True))).walk()
+        if "synthetic" in node.classes
+    ]
+    assert len(banners) == 1
+    assert banners[0].text.startswith("Synthetic")
+    assert not [node for node in ROOT.walk() if "synthetic" in node.classes]
+    printed = STYLE[STYLE.index("@media print") :]
+    assert re.search(r"\.synthetic \{ position: fixed; top: 0;", printed)
+
+
+def test_paper_repeats_table_heads_and_keeps_rows_whole() -> None:
+    printed = STYLE[STYLE.index("@media print") :]
+    assert "thead { display: table-header-group; }" in printed
+    assert re.search(r"tr, .*\{ break-inside: avoid; \}", printed)
+
+
+@pytest.mark.parametrize("verdict", Outcome)
+def test_the_verdict_is_the_first_thing(verdict: Outcome) -> None:
+    evidence = example_evidence()
+    kept = {
+        Outcome.PASS: (Outcome.PASS,),
+        Outcome.FAIL: tuple(Outcome),
+        Outcome.NOT_TESTED: (Outcome.PASS, Outcome.NOT_TESTED),
+    }[verdict]
+    rows = tuple(row for row in evidence.requirements if row.outcome in kept)
+    root = read_page(render_report(replace(evidence, requirements=rows)))
+    box = next(node for node in root.walk() if "verdict" in node.classes)
+    assert box.all("strong")[0].text == verdict.value.upper()
+    for row in rows:
+        assert (row.title in box.whole_text) == (row.outcome is not Outcome.PASS)
+
+
+def test_a_mismatch_is_named_in_the_verdict() -> None:
+    evidence = example_evidence()
+    parity = (replace(evidence.parity[0], mismatches=3), *evidence.parity[1:])
+    root = read_page(render_report(replace(evidence, parity=parity)))
+    box = next(node for node in root.walk() if "verdict" in node.classes)
+    assert box.all("strong")[0].text == "FAIL"
+    assert "tflite-runtime, reference kernels" in box.whole_text
+
+
+def test_absent_sections_are_said_to_be_absent() -> None:
+    page = read_page(render_report(minimal_evidence())).whole_text
+    for sentence in (
+        "No requirement was set, so nothing can pass.",
+        "Performance was not tested.",
+        "Parity was not tested",
+        "No firmware was built",
+        "Nothing was proved",
+    ):
+        assert sentence in page
+    assert "NOT TESTED" in page
+
+
+def test_shared_patients_are_said() -> None:
+    evidence = example_evidence()
+    assert evidence.data is not None
+    assert "The parts are disjoint by patient" in PAGE
+    train, *others = evidence.data.splits
+    shared = evidence.data.splits[2].patients[:1]
+    data = replace(
+        evidence.data, shared_patients=(SharedPatients(train.name, others[1].name, shared),)
+    )
+    page = read_page(render_report(replace(evidence, data=data))).whole_text
+    assert "The parts are not disjoint by patient" in page
+    assert "The parts are disjoint by patient" not in page
+
+
+def test_text_of_the_evidence_cannot_become_markup() -> None:
+    evidence = example_evidence()
+    identity = replace(evidence.identity, dataset_title="<script>alert('x')</script>")
+    page = render_report(replace(evidence, identity=identity))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_nothing_is_called_compliant() -> None:
+    text = ROOT.whole_text.lower()
+    for word in ("complian", "certified device", "approved", "safe and effective"):
+        assert word not in text
+    assert "evidence supporting" in text
+
+
+def _palette(block: str) -> dict[str, str]:
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(first: str, second: str) -> float:
+    lighter, darker = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("text", "ground"),
+    [
+        ("ink", "paper"),
+        ("faint", "paper"),
+        ("accent", "paper"),
+        ("second", "paper"),
+        ("ink", "heat"),
+        ("ink", "tint"),
+        ("pass", "pass-tint"),
+        ("fail", "fail-tint"),
+        ("open", "open-tint"),
+        ("ink", "pass-tint"),
+        ("ink", "fail-tint"),
+        ("ink", "open-tint"),
+        ("open", "paper"),
+    ],
+)
+def test_text_has_contrast(mode: str, text: str, ground: str) -> None:
+    light, dark = STYLE.split("prefers-color-scheme: dark", 1)
+    palette = _palette(light if mode == "light" else dark.split("@media")[0])
+    assert _contrast(palette[text], palette[ground]) >= 4.5
