@@ -1,1 +1,29 @@
 """From an IntegerNetwork to C sources, images and a host library."""
+
+from edgeprune.firmware.footprint import Footprint, FootprintRow, check_fit, predict_footprint
+from edgeprune.firmware.host import HostLibrary, build_host_library
+from edgeprune.firmware.image import Image, SymbolSize, compile_image
+from edgeprune.firmware.plan import MemoryPlan, Place, memory_plan
+from edgeprune.firmware.sources import FirmwareSources, Golden, generate
+from edgeprune.firmware.toolchains import TOOLCHAINS
+from edgeprune.firmware.writer import Labels
+
+__all__ = [
+    "TOOLCHAINS",
+    "FirmwareSources",
+    "Footprint",
+    "FootprintRow",
+    "Golden",
+    "HostLibrary",
+    "Image",
+    "Labels",
+    "MemoryPlan",
+    "Place",
+    "SymbolSize",
+    "build_host_library",
+    "check_fit",
+    "compile_image",
+    "generate",
+    "memory_plan",
+    "predict_footprint",
+]

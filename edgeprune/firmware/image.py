@@ -10,8 +10,9 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from edgeprune.errors import CompilerError, ConfigurationError
+from edgeprune.errors import CompilerError, ConfigurationError, TargetTooSmallError
 from edgeprune.files import disk_errors, sha256_file, write_bytes
+from edgeprune.firmware.footprint import check_fit, predict_footprint
 from edgeprune.firmware.sources import FirmwareSources
 from edgeprune.firmware.stack import Function, stack_bound
 from edgeprune.firmware.toolchains import TOOLCHAINS, Compiler
@@ -23,8 +24,6 @@ from edgeprune.targets import Memories, Target
 INTERRUPT_FRAME_BYTES = 112
 _BOARD_FILES = ("startup.c", "exchange_main.c")
 _BOARD_HEADERS = ("board.h", "exchange.h")
-# The parts of an image that serve the test and not the product.
-_HARNESS = frozenset({"main", "work", "classify", "classify_windows", "classify_samples"})
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,7 @@ def compile_image(
         toolchain: "zig" or "gnu".
 
     Raises:
+        TargetTooSmallError: The image is larger than the target's flash or RAM.
         MissingToolError: The compiler is not on this machine.
         CompilerError: It refuses the sources.
         ConfigurationError: The target is the host.
@@ -87,6 +87,7 @@ def compile_image(
     compiler = TOOLCHAINS.get(toolchain)(target)
     with disk_errors(elf), tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
         folder = Path(name)
+        check_fit(predict_footprint(sources.network, target), target)
         objects = _compile(compiler, sources, target, target.memories, folder)
         # The stack's size follows from the linked code: link, measure, link again.
         _link(compiler, target, objects, 0, folder)
@@ -137,7 +138,13 @@ def _link(
 ) -> None:
     script = environment("boards").get_template("image.ld.j2")
     (folder / "image.ld").write_text(script.render(target=target, stack_bytes=stack_bytes))
-    compiler.link(objects, "image.ld", "image.elf", folder)
+    try:
+        compiler.link(objects, "image.ld", "image.elf", folder)
+    except CompilerError as error:
+        # The prediction is an estimate; the linker's refusal is the fact.
+        if "overflow" in error.what or "will not fit" in error.what:
+            raise TargetTooSmallError(error.what, where=f"target {target.name}") from error
+        raise
 
 
 def _section_bytes(elf: Path) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from edgeprune.firmware.plan import MemoryPlan, Place, scratch_bytes
 from edgeprune.network import CCall, IntegerNetwork, Operation
 
-Array = npt.NDArray[np.integer]
+Array = npt.NDArray[np.integer[Any]]
 
 # The quick rounding doubles the accumulator and shifts the zero point left, both in an int32.
 _QUICK_LIMIT = 2**30
@@ -127,4 +128,4 @@ def _is_quick(call: CCall) -> bool:
     sums = by_output.reshape(len(bias), -1).sum(axis=1)
     reach = sums * (128 + abs(call.parameters["input_zero_point"])) + np.abs(bias.astype(np.int64))
     shift = call.arrays["shift"]
-    return bool(reach.max() < _QUICK_LIMIT and _QUICK_SHIFT <= shift.min() and shift.max() <= 0)
+    return bool(reach.max() < _QUICK_LIMIT and shift.min() >= _QUICK_SHIFT and shift.max() <= 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeprune import __version__
+from edgeprune.data.front_end import FrontEnd
 from edgeprune.files import write_text
 from edgeprune.firmware.lowering import Layer, lower
 from edgeprune.firmware.plan import MemoryPlan, memory_plan
@@ -66,6 +67,7 @@ class Golden:
 
 def generate(
     network: IntegerNetwork,
+    front_end: FrontEnd | None,
     target: Target,
     labels: Labels,
     folder: Path,
@@ -78,6 +80,7 @@ def generate(
 
     Args:
         network: What to compute.
+        front_end: What turns raw samples into its inputs; None for an interface of ready windows.
         target: What it is meant for; the C itself runs anywhere.
         labels: Names and origin, for the comments and the class names.
         folder: Where to write; other files there stay.

@@ -1,0 +1,156 @@
+"""What a firmware will take of a target's flash and RAM, before anything is compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeprune.errors import TargetTooSmallError
+from edgeprune.firmware.lowering import Layer, lower
+from edgeprune.firmware.plan import memory_plan
+from edgeprune.network import IntegerNetwork
+from edgeprune.targets import Target
+
+# Code bytes of each kernel, the larger of both compilers, by what the core can do. A test holds
+# them against compiled objects.
+_KERNEL_CODE = {
+    "thumb-1": {
+        "add": 370,
+        "average_pool1d": 230,
+        "conv1d": 1820,
+        "copy": 70,
+        "dense": 600,
+        "depthwise_conv1d": 690,
+        "max_pool1d": 190,
+        "requantize": 220,
+    },
+    "thumb-2": {
+        "add": 310,
+        "average_pool1d": 220,
+        "conv1d": 2340,
+        "copy": 90,
+        "dense": 570,
+        "depthwise_conv1d": 450,
+        "max_pool1d": 200,
+        "requantize": 160,
+    },
+    "dsp": {
+        "add": 260,
+        "average_pool1d": 530,
+        "conv1d": 2420,
+        "copy": 100,
+        "dense": 570,
+        "depthwise_conv1d": 1450,
+        "max_pool1d": 350,
+        "requantize": 160,
+    },
+}
+# Start-up, vectors, exchange program; a core without a divider adds one in software.
+_BOARD_CODE = 1000
+_DIVISION_CODE = 450
+_LAYER_CODE = 36
+_POINTER_BYTES = 4
+_STACK_BYTES = 600
+_BOARD_DATA = 8
+
+
+@dataclass(frozen=True)
+class FootprintRow:
+    """One part of a firmware.
+
+    Attributes:
+        name: What it is.
+        flash_bytes: What it takes of the flash.
+        ram_bytes: What it takes of the RAM.
+    """
+
+    name: str
+    flash_bytes: int
+    ram_bytes: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a firmware takes, part by part, largest first."""
+
+    rows: tuple[FootprintRow, ...]
+
+    @property
+    def flash_bytes(self) -> int:
+        """Flash in all."""
+        return sum(row.flash_bytes for row in self.rows)
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM in all, stack included."""
+        return sum(row.ram_bytes for row in self.rows)
+
+    def table(self) -> str:
+        """Return the parts as lines of text."""
+        width = max(len(row.name) for row in self.rows)
+        lines = [f"{'part':{width}}  {'flash':>8}  {'RAM':>8}"]
+        lines += [
+            f"{row.name:{width}}  {row.flash_bytes:8}  {row.ram_bytes:8}"
+            for row in (*self.rows, FootprintRow("in all", self.flash_bytes, self.ram_bytes))
+        ]
+        return "\n".join(lines)
+
+
+def predict_footprint(network: IntegerNetwork, target: Target) -> Footprint:
+    """Predict what the firmware of a network takes on a target.
+
+    Weights, tables and arena are exact; code and stack are upper estimates within about 15 %.
+
+    Raises:
+        NetworkError: The network has not one or two inputs and one output.
+    """
+    plan = memory_plan(network)
+    layers = lower(network, plan)
+    sizes = _KERNEL_CODE[_instruction_set(target)]
+    rows = [_constants(layer) for layer in layers if layer.symbol]
+    rows += [
+        FootprintRow(f"code of {kernel}", sizes[kernel], 0)
+        for kernel in sorted({layer.kernel for layer in layers if layer.symbol})
+    ]
+    division = _DIVISION_CODE if target.isa == "armv6-m" else 0
+    rows += [
+        FootprintRow("code of the layers", _LAYER_CODE * len(rows), 0),
+        FootprintRow("start-up and exchange program", _BOARD_CODE + division, _BOARD_DATA),
+        FootprintRow(f"arena, peak in {plan.peak_operation}", 0, plan.arena_bytes),
+        FootprintRow("stack", 0, _STACK_BYTES),
+    ]
+    rows.sort(key=lambda row: (-row.flash_bytes - row.ram_bytes, row.name))
+    return Footprint(tuple(rows))
+
+
+def check_fit(footprint: Footprint, target: Target) -> None:
+    """Refuse a firmware that does not fit; the host takes everything.
+
+    Raises:
+        TargetTooSmallError: It is larger than the target's flash or RAM.
+    """
+    if target.is_host:
+        return
+    for memory, need, available in (
+        ("flash", footprint.flash_bytes, target.flash_bytes),
+        ("RAM", footprint.ram_bytes, target.ram_bytes),
+    ):
+        if need > available:
+            raise TargetTooSmallError(
+                f"the firmware takes {need} bytes of {memory}, {target.name} has {available}\n"
+                + "\n".join(f"    {line}" for line in footprint.table().splitlines()),
+                where=f"target {target.name}",
+                hint="prune further (--ratio, --max-flash, --max-ram) or choose a larger target",
+            )
+
+
+def _constants(layer: Layer) -> FootprintRow:
+    arrays = sum(array.nbytes for call in layer.calls for array in call.arrays.values())
+    fields = sum(len(call.parameters) + len(call.arrays) for call in layer.calls)
+    name = f"{layer.kernel} '{layer.operation.name}'"
+    return FootprintRow(name, arrays + _POINTER_BYTES * fields, 0)
+
+
+def _instruction_set(target: Target) -> str:
+    if target.isa == "armv6-m":
+        return "thumb-1"
+    return "dsp" if target.has_dsp else "thumb-2"
