@@ -52,12 +52,14 @@ class FrontEndOutput:
     Attributes:
         signal: int8 [beats, length, channels].
         rhythm: int8 [beats, features].
+        gain: What a conditioned count was multiplied by, times 2^14, int64 [beats].
         valid: bool [beats]; a device never emits the others: their window or the RR interval after
             them reaches beyond the recording.
     """
 
     signal: Int8Array
     rhythm: Int8Array
+    gain: Int64Array
     valid: npt.NDArray[np.bool_]
 
 
@@ -192,6 +194,7 @@ class FrontEnd:
             return FrontEndOutput(
                 np.zeros((count, *self.signal_shape), np.int8),
                 np.zeros((count, self.rhythm_features), np.int8),
+                np.ones(count, np.int64),
                 np.zeros(count, np.bool_),
             )
         conditioned = self.condition(samples, beats)
@@ -200,10 +203,17 @@ class FrontEnd:
         steady = (8 * before >= 7 * median) & (8 * after >= 7 * median) & (4 * before <= 5 * median)
         template = self._templates(conditioned, steady)
         difference = _clip16(conditioned - template)
-        signal = self._scaled(conditioned, difference, template)
+        gain = self._gain(template)
+        channels = np.stack([conditioned, difference], axis=2)
+        signal = _clip8((channels * gain[:, None, None] + (1 << 13)) >> 14)
         form = self._form(conditioned, difference, template)
         rhythm = np.concatenate([intervals, form], axis=1)
-        return FrontEndOutput(signal, _clip8(rhythm), self._valid(len(samples), beats))
+        valid = self._valid(len(samples), beats)
+        return FrontEndOutput(signal, _clip8(rhythm), gain, valid)
+
+    def microvolt_per_lsb(self, gain: Int64Array, adc: Adc) -> npt.NDArray[np.float64]:
+        """Return what one step of the signal input is at the electrodes, for each beat's gain."""
+        return adc.microvolt_per_count * (1 << 14) / (gain * 2.0 * self.factor)
 
     def condition(self, samples: Int16Array, beats: Int64Array) -> Int64Array:
         """Return the conditioned window of every beat, int16 values [k, length].
@@ -276,13 +286,9 @@ class FrontEnd:
                 template = template + ((difference + (1 << (weight - 1))) >> weight)
         return templates
 
-    def _scaled(
-        self, conditioned: Int64Array, difference: Int64Array, template: Int64Array
-    ) -> Int8Array:
+    def _gain(self, template: Int64Array) -> Int64Array:
         amplitude = np.abs(template[:, slice(*self.qrs)]).max(axis=1)
-        gain = (self.peak << 14) // np.maximum(amplitude, self.amplitude_least)
-        channels = np.stack([conditioned, difference], axis=2)
-        return _clip8((channels * gain[:, None, None] + (1 << 13)) >> 14)
+        return np.asarray((self.peak << 14) // np.maximum(amplitude, self.amplitude_least))
 
     def _form(
         self, conditioned: Int64Array, difference: Int64Array, template: Int64Array

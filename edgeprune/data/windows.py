@@ -23,6 +23,7 @@ class Windows:
     Attributes:
         signal: int8 [n, length, channels].
         rhythm: int8 [n, features].
+        gain: The front end's gain, int64 [n]; see `FrontEnd.microvolt_per_lsb`.
         label: Class numbers, int64 [n].
         record: Index into `record_names`, int64 [n].
         beat: Sample number of the beat in its recording, int64 [n].
@@ -34,6 +35,7 @@ class Windows:
 
     signal: Int8Array
     rhythm: Int8Array
+    gain: Int64Array
     label: Int64Array
     record: Int64Array
     beat: Int64Array
@@ -51,6 +53,7 @@ class Windows:
             self,
             signal=self.signal[mask],
             rhythm=self.rhythm[mask],
+            gain=self.gain[mask],
             label=self.label[mask],
             record=self.record[mask],
             beat=self.beat[mask],
@@ -152,6 +155,7 @@ def prepare(
         windows = Windows(
             signal=np.concatenate([out.signal[v] for out, v in zip(outputs, kept, strict=True)]),
             rhythm=np.concatenate([out.rhythm[v] for out, v in zip(outputs, kept, strict=True)]),
+            gain=np.concatenate([out.gain[v] for out, v in zip(outputs, kept, strict=True)]),
             label=np.concatenate([rec.labels[v] for rec, v in zip(chosen, kept, strict=True)]),
             record=np.repeat(np.arange(len(names)), [int(v.sum()) for v in kept]),
             beat=np.concatenate([rec.beats[v] for rec, v in zip(chosen, kept, strict=True)]),

@@ -14,7 +14,7 @@ from edgeprune.evidence.codec import decode, encode
 from edgeprune.files import write_bytes, write_text
 
 Record = TypeVar("Record")
-_ARRAYS = ("signal", "rhythm", "label", "record", "beat")
+_ARRAYS = ("signal", "rhythm", "gain", "label", "record", "beat")
 
 
 def save_record(path: Path, record: object) -> None:
