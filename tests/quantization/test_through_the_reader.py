@@ -58,6 +58,7 @@ def test_every_layer(name: str, quantizer: str) -> None:
     network = read_qdq(model)
     wanted = integers_of_onnxruntime(model)
     assert (wanted["signal"] == WINDOWS.signal).all()
+    ours: set[str] = set()
     for operation in network.operations:
         single = network.single_layer(operation.name)
         found = single.run(*(wanted[each] for each in single.inputs))
@@ -65,8 +66,11 @@ def test_every_layer(name: str, quantizer: str) -> None:
         # into the next dense layer.
         if operation.output not in wanted or isinstance(operation, Reshape | Concat):
             wanted[operation.output] = found
+            ours.add(operation.output)
             continue
         difference = np.abs(found.astype(int) - wanted[operation.output].reshape(found.shape))
-        assert difference.max() <= 1, operation.name
-        if isinstance(operation, Conv1d | Dense):  # averages tie often, and ties go other ways
+        same_inputs = not any(each in ours for each in single.inputs)
+        assert difference.max() <= (1 if same_inputs else 2), operation.name
+        if isinstance(operation, Conv1d | Dense) and same_inputs:
+            # of the others, averages tie often, and ties go other ways
             assert (difference > 0).mean() < 0.05, operation.name
