@@ -1,1 +1,24 @@
-"""What is proved of an IntegerNetwork, and what other implementations make of it."""
+"""What is proved of an IntegerNetwork, and what other implementations make of it.
+
+`edgeprune.verification.runtimes` compares other implementations; it loads onnx, so that it is
+imported by those who need it.
+"""
+
+from edgeprune.verification.certificate import (
+    CertificateCurve,
+    CertificatePoint,
+    Tally,
+    certify,
+)
+from edgeprune.verification.interval import box, decides, interval_bounds, output_bounds
+
+__all__ = [
+    "CertificateCurve",
+    "CertificatePoint",
+    "Tally",
+    "box",
+    "certify",
+    "decides",
+    "interval_bounds",
+    "output_bounds",
+]
