@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from edgeprune.network import (
+    Add,
     AveragePool1d,
+    Concat,
     Conv1d,
     Dense,
+    DepthwiseConv1d,
     IntegerNetwork,
     MaxPool1d,
     Operation,
+    Requantize,
     Reshape,
     Tensor,
 )
@@ -19,7 +23,7 @@ _RELU_ZERO = -128
 
 
 def r1(seed: int = 7) -> IntegerNetwork:
-    """Return the plain network R1 (256 samples, 866,624 MACs without padding) with random weights."""
+    """Return the plain network R1 (256 samples, 866,624 MACs), random weights."""
     random = np.random.default_rng(seed)
     tensors = [Tensor("signal", (256, 1), 0.0625, 5)]
     operations: list[Operation] = []
@@ -92,3 +96,117 @@ def r1(seed: int = 7) -> IntegerNetwork:
     return IntegerNetwork(
         {tensor.name: tensor for tensor in tensors}, ("signal",), ("logits",), tuple(operations)
     )
+
+
+def residual(seed: int = 11) -> IntegerNetwork:
+    """Return a small network that uses every operator, two inputs and odd channel counts."""
+    random = np.random.default_rng(seed)
+    tensors: dict[str, Tensor] = {}
+    operations: list[Operation] = []
+
+    def tensor(name: str, shape: tuple[int, ...], scale: float, zero_point: int) -> str:
+        tensors[name] = Tensor(name, shape, float(np.float32(scale)), zero_point)
+        return name
+
+    def weights(*shape: int) -> np.ndarray:
+        return np.clip(random.normal(0, 30, shape).round(), -127, 127).astype(np.int8)
+
+    def bias(count: int) -> np.ndarray:
+        return random.integers(-2000, 2000, count).astype(np.int32)
+
+    def scales(count: int) -> np.ndarray:
+        return random.uniform(0.005, 0.02, count).astype(np.float32)
+
+    tensor("signal", (60, 2), 0.03, 0)
+    tensor("rhythm", (5,), 0.05, -7)
+    tensor("stem", (30, 9), 0.08, -128)
+    operations.append(
+        Conv1d(
+            name="stem",
+            inputs=("signal",),
+            output="stem",
+            weights=weights(9, 7, 2),
+            bias=bias(9),
+            weight_scales=scales(9),
+            stride=2,
+            padding=(3, 2),
+            clamp_low=-128,
+        )
+    )
+    tensor("depth", (30, 9), 0.1, 4)
+    operations.append(
+        DepthwiseConv1d(
+            name="depth",
+            inputs=("stem",),
+            output="depth",
+            weights=weights(3, 9),
+            bias=bias(9),
+            weight_scales=scales(9),
+            padding=(1, 1),
+        )
+    )
+    tensor("point", (30, 9), 0.15, -20)
+    operations.append(
+        Conv1d(
+            name="point",
+            inputs=("depth",),
+            output="point",
+            weights=weights(9, 1, 9),
+            bias=bias(9),
+            weight_scales=scales(9),
+        )
+    )
+    tensor("sum", (30, 9), 0.2, -128)
+    operations.append(Add(name="sum", inputs=("stem", "point"), output="sum", clamp_low=-128))
+    tensor("pool", (15, 9), 0.2, -128)
+    operations.append(MaxPool1d(name="pool", inputs=("sum",), output="pool", kernel=2, stride=2))
+    tensor("group", (15, 12), 0.4, -128)
+    operations.append(
+        Conv1d(
+            name="group",
+            inputs=("pool",),
+            output="group",
+            weights=weights(12, 3, 3),
+            bias=bias(12),
+            weight_scales=scales(12),
+            groups=3,
+            dilation=2,
+            padding=(2, 2),
+            clamp_low=-128,
+            clamp_high=100,
+        )
+    )
+    tensor("mean", (1, 12), 0.4, -128)
+    operations.append(
+        AveragePool1d(name="mean", inputs=("group",), output="mean", kernel=15, stride=15)
+    )
+    tensor("flat", (12,), 0.4, -128)
+    operations.append(Reshape(name="flat", inputs=("mean",), output="flat", shape=(12,)))
+    tensor("features", (5,), 0.4, -128)
+    operations.append(Requantize(name="features", inputs=("rhythm",), output="features"))
+    tensor("both", (17,), 0.4, -128)
+    operations.append(Concat(name="both", inputs=("flat", "features"), output="both", axis=0))
+    tensor("hidden", (8,), 0.5, -128)
+    operations.append(
+        Dense(
+            name="hidden",
+            inputs=("both",),
+            output="hidden",
+            weights=weights(8, 17),
+            bias=bias(8),
+            weight_scales=scales(8),
+            clamp_low=-128,
+        )
+    )
+    tensor("logits", (4,), 0.6, 10)
+    operations.append(
+        Dense(
+            name="logits",
+            inputs=("hidden",),
+            output="logits",
+            weights=weights(4, 8),
+            bias=bias(4),
+            weight_scales=scales(1),
+        )
+    )
+    return IntegerNetwork(tensors, ("signal", "rhythm"), ("logits",), tuple(operations))
