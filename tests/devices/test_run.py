@@ -78,6 +78,15 @@ BAD = {
     "*(volatile int *)0x30000004 = 1": ("writes 4 bytes at 0x30000004", "edgeprune_classify"),
     "*(volatile char *)0x40004000": ("reads 1 bytes at 0x40004000", "edgeprune_classify"),
     "*(volatile int *)0x100 = 1": ("writes 4 bytes at 0x00000100, in flash", "edgeprune_classify"),
+    # Unicorn caches rights by page: what was read before must stay unwritable, unexecutable.
+    "k = *(volatile int *)0x100; *(volatile int *)0x104 = k": (
+        "writes 4 bytes at 0x00000104, in flash",
+        "edgeprune_classify",
+    ),
+    "k = *(volatile int *)0x20000400; ((void (*)(void))0x20000401)()": (
+        "executes .* at 0x20000400",
+        "0x20000400",
+    ),
     "((void (*)(void))0x60000001)()": ("executes .* at 0x60000000", "0x60000000"),
     "((void (*)(void))0x20000101)()": ("executes .* at 0x20000100", "0x20000100"),
     '__asm__ volatile("udf #1")': ("the core faulted: Invalid instruction", "edgeprune_classify"),
