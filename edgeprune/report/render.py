@@ -10,7 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgeprune.evidence import Evidence, evidence_bytes, parse_evidence, read_evidence
 from edgeprune.files import write_text
-from edgeprune.report.charts import certificate_chart, layer_chart, memory_chart, training_chart
+from edgeprune.report.charts import (
+    certificate_chart,
+    layer_chart,
+    memory_chart,
+    score_chart,
+    training_chart,
+)
 from edgeprune.report.citation import Citation, cite, count, number, raw
 
 
@@ -68,6 +74,7 @@ def render_report(evidence: Evidence) -> str:
         "certificate_chart": certificate_chart,
         "layer_chart": layer_chart,
         "memory_chart": memory_chart,
+        "score_chart": score_chart,
         "training_chart": training_chart,
     }
     return environment.get_template("report.html.j2").render(

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgeprune.errors import DataError
-from edgeprune.evidence import Outcome, SharedPatients, evidence_bytes, write_evidence
+from edgeprune.evidence import (
+    Outcome,
+    SharedPatients,
+    Where,
+    evidence_bytes,
+    schema_bytes,
+    write_evidence,
+)
 from edgeprune.report import render_report, write_report
 from edgeprune.report.render import SECTIONS
 from tests.evidence.example import example_evidence, minimal_evidence
@@ -94,7 +102,7 @@ def _width(row: Node) -> int:
 
 def test_every_chart_has_a_text_alternative() -> None:
     charts = ROOT.all("svg")
-    assert len(charts) == 4
+    assert len(charts) == 5
     for chart in charts:
         assert chart.attributes["role"] == "img"
         title = chart.all("title")[0]
@@ -168,6 +176,44 @@ def test_absent_sections_are_said_to_be_absent() -> None:
     ):
         assert sentence in page
     assert "NOT TESTED" in page
+
+
+def _optional_fields() -> list[tuple[str, str]]:
+    """Return every record and field of the schema that may be absent or empty."""
+    return [
+        (record, field)
+        for record, description in json.loads(schema_bytes())["$defs"].items()
+        for field, content in description["properties"].items()
+        if record not in ("Schema", "ConfusionMatrix")
+        and (
+            field not in description["required"]
+            or content.get("type") == "array"
+            or {"type": "null"} in content.get("anyOf", [])
+        )
+    ]
+
+
+def _emptied(record: object, chosen: set[tuple[str, str]]) -> Any:
+    """Return a record with the chosen fields empty and every list cut to two items."""
+    if isinstance(record, tuple):
+        return tuple(_emptied(item, chosen) for item in record[:2])
+    if not is_dataclass(record) or isinstance(record, type):
+        return record
+    changes: dict[str, Any] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if (type(record).__name__, field.name) in chosen and field.name != "schema":
+            empty = {str: "", tuple: (), bool: False}.get(type(value))
+            changes[field.name] = Where.HOST if isinstance(value, Where) else empty
+        else:
+            changes[field.name] = _emptied(value, chosen)
+    return replace(record, **changes)
+
+
+@pytest.mark.parametrize("chosen", [*_optional_fields(), None], ids=str)
+def test_whatever_may_be_absent_may_be_absent(chosen: tuple[str, str] | None) -> None:
+    absent = {chosen} if chosen else set(_optional_fields()) - {("Evidence", "device")}
+    read_page(render_report(_emptied(example_evidence(), absent)))
 
 
 def test_shared_patients_are_said() -> None:

@@ -3,6 +3,7 @@
 from edgeprune.report.charts.certificates import certificate_chart
 from edgeprune.report.charts.layers import layer_chart
 from edgeprune.report.charts.memory import memory_chart
+from edgeprune.report.charts.scores import score_chart
 from edgeprune.report.charts.training import training_chart
 
-__all__ = ["certificate_chart", "layer_chart", "memory_chart", "training_chart"]
+__all__ = ["certificate_chart", "layer_chart", "memory_chart", "score_chart", "training_chart"]

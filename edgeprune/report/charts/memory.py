@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from markupsafe import Markup
 
 from edgeprune.report.charts import svg
 from edgeprune.report.citation import Citation, number
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72.0, 750.0, 24.0, 304.0
-_LETTER = 6.1
+_LETTER, _LABEL = 6.1, 22.0
 
 
 def memory_chart(device: Citation) -> Markup:
@@ -49,9 +51,11 @@ def memory_chart(device: Citation) -> Markup:
         svg.tick(0, (_LEFT - 22, _BOTTOM + 4), "end"),
         svg.text("layer", (_LEFT - 8, _BOTTOM + 20), "end name"),
     ]
+    every = ceil(_LABEL / step)
     parts += [
         svg.cited(layer.index, (x(index + 0.5), _BOTTOM + 20), "middle")
         for index, layer in enumerate(layers)
+        if index % every == 0
     ]
     return svg.chart(
         "memory",
