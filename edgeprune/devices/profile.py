@@ -25,7 +25,7 @@ from edgeprune.errors import DeviceError
 from edgeprune.targets import Target
 
 WINDOW = "edgeprune_classify"
-_ATTRIBUTED = re.compile(r"edgeprune_(classify$|layer_\d+_|front_end_)")
+_ATTRIBUTED = re.compile(r"edgeprune_(classify$|layer_\d+_|front_end_|push_|next_window$)")
 _MAXIMUM_WINDOWS = 16
 _STRICT_ALIGNMENT = "armv6-m"
 _NOWHERE = -1
@@ -39,8 +39,9 @@ class LayerInstructions:
     """What one symbol costs, with all that it calls and that has no entry of its own.
 
     Attributes:
-        symbol: `edgeprune_layer_<nn>_<kernel>`, `edgeprune_front_end_*`, or `edgeprune_classify`
-            for what lies between the layers.
+        symbol: `edgeprune_layer_<nn>_<kernel>`, `edgeprune_classify` for what lies between the
+            layers, or a function of the front end: `edgeprune_push_*`, `edgeprune_next_window`
+            and `edgeprune_front_end_*`.
         calls: How often it was entered.
         total: Instructions of all calls.
         by_class: (class, count) for every class of `instructions.CLASSES`; they sum to `total`.
@@ -251,9 +252,10 @@ class _BlockCounter:
                 stack_pointer,
             ):
                 return  # a loop that branches back to the function's first instruction
+        window = self._frames[-1].tally.window if self._frames else _OUTSIDE
         if symbol == WINDOW:
             self._windows += 1
-        window = self._windows if symbol == WINDOW or self._frames else _OUTSIDE
+            window = self._windows
         tally = self._tallies.setdefault((symbol, window), _Tally(symbol, window))
         tally.calls += 1
         self._frames.append(_Frame(tally, return_address, stack_pointer))
