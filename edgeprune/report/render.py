@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -55,6 +56,26 @@ def render_report(evidence: Evidence) -> str:
         evidence: The only source of every figure that is shown.
     """
     written = parse_evidence(evidence_bytes(evidence))
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(evidence=Citation(written), verdict=written.verdict.value, sections=SECTIONS)
+    )
+
+
+def write_report(evidence_file: Path, report_file: Path) -> None:
+    """Read evidence.json and write the report beside it or elsewhere.
+
+    Raises:
+        DataError: The evidence is absent, damaged or of another version.
+        DiskError: The report cannot be written.
+    """
+    write_text(report_file, render_report(read_evidence(evidence_file)))
+
+
+@cache
+def _environment() -> Environment:
+    """Compile the templates once a process."""
     environment = Environment(
         loader=PackageLoader("edgeprune.report"),
         autoescape=True,
@@ -77,19 +98,7 @@ def render_report(evidence: Evidence) -> str:
         "score_chart": score_chart,
         "training_chart": training_chart,
     }
-    return environment.get_template("report.html.j2").render(
-        evidence=Citation(written), verdict=written.verdict.value, sections=SECTIONS
-    )
-
-
-def write_report(evidence_file: Path, report_file: Path) -> None:
-    """Read evidence.json and write the report beside it or elsewhere.
-
-    Raises:
-        DataError: The evidence is absent, damaged or of another version.
-        DiskError: The report cannot be written.
-    """
-    write_text(report_file, render_report(read_evidence(evidence_file)))
+    return environment
 
 
 def _distinct(citations: Iterable[Citation]) -> list[Citation]:
