@@ -44,12 +44,18 @@ class LayerInstructions:
             and `edgeprune_front_end_*`.
         calls: How often it was entered.
         total: Instructions of all calls.
+        minimum: In the window where it took fewest.
+        median: In the middle window (the lower of two).
+        maximum: In the window where it took most.
         by_class: (class, count) for every class of `instructions.CLASSES`; they sum to `total`.
     """
 
     symbol: str
     calls: int
     total: int
+    minimum: int
+    median: int
+    maximum: int
     by_class: tuple[tuple[str, int], ...]
 
 
@@ -305,6 +311,7 @@ class _BlockCounter:
         symbols: dict[str, NDArray[np.int64]] = {}
         calls: Counter[str] = Counter()
         per_window = [0] * (self._windows + 1)
+        spent: dict[str, Counter[int]] = {}
         for tally in self._tallies.values():
             counts = symbols.setdefault(tally.symbol, np.zeros(len(CLASSES), np.int64))
             calls[tally.symbol] += tally.calls
@@ -313,12 +320,17 @@ class _BlockCounter:
                     code = self._emulator.read(address, size)
                     blocks[address, size] = np.array(disassembler.count(code), np.int64)
                 counts += times * blocks[address, size]
-                per_window[tally.window] += times * int(blocks[address, size].sum())
+                cost = times * int(blocks[address, size].sum())
+                per_window[tally.window] += cost
+                spent.setdefault(tally.symbol, Counter())[tally.window] += cost
         layers = tuple(
             LayerInstructions(
                 symbol,
                 calls[symbol],
                 int(counts.sum()),
+                min(spent[symbol].values()),
+                median_low(spent[symbol].values()),
+                max(spent[symbol].values()),
                 tuple(zip(CLASSES, counts.tolist(), strict=True)),
             )
             for symbol, counts in symbols.items()

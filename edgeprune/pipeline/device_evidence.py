@@ -1,0 +1,180 @@
+"""What holds for one target, as records of the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgeprune.devices import InstructionProfile, LayerInstructions
+from edgeprune.evidence import (
+    DeviceEvidence,
+    FirmwareEvidence,
+    InstructionClass,
+    InstructionCount,
+    LayerEvidence,
+    MemoryEvidence,
+    PlannedTensor,
+    Quantity,
+    Section,
+    Where,
+)
+from edgeprune.firmware import FirmwareSources, Footprint, FootprintRow, Image, MemoryPlan
+from edgeprune.network import IntegerNetwork
+from edgeprune.targets import Target
+
+
+def image_footprint(image: Image) -> Footprint:
+    """Return what a linked image takes, symbol by symbol, largest first."""
+    rows = tuple(
+        FootprintRow(
+            symbol.name,
+            symbol.bytes if symbol.section in (".text", ".data") else 0,
+            symbol.bytes if symbol.section in (".data", ".bss") else 0,
+        )
+        for symbol in image.symbols
+    )
+    flash = image.flash_bytes - sum(row.flash_bytes for row in rows)
+    ram = image.ram_bytes - sum(row.ram_bytes for row in rows)
+    return Footprint((*rows, FootprintRow("without a symbol, stack", flash, ram)))
+
+
+def device_evidence(
+    target: Target, sources: FirmwareSources, image: Image | None
+) -> DeviceEvidence:
+    """Describe layers, memory plan and image before anything has run.
+
+    Args:
+        target: The device.
+        sources: What was generated.
+        image: The linked image; None on the host.
+    """
+    network, plan = sources.network, sources.plan
+    sizes = {symbol.name: symbol.bytes for symbol in image.symbols} if image else {}
+    layers = tuple(
+        LayerEvidence(
+            index=layer.index,
+            name=layer.operation.name,
+            kernel=layer.kernel,
+            output_shape=network.tensors[layer.operation.output].shape,
+            macs=layer.operation.multiply_accumulates(network.tensors),
+            parameters=layer.operation.parameters(),
+            flash_bytes=sum(array.nbytes for call in layer.calls for array in call.arrays.values())
+            + sizes.get(layer.symbol, 0),
+            arena_bytes=_alive(plan, network, layer.index),
+        )
+        for layer in sources.layers
+    )
+    return DeviceEvidence(
+        core=target.core,
+        layers=layers,
+        memory=_memory(network, plan, image),
+        firmware=None if image is None else _firmware(target, image),
+        clock_hz=target.clock_hz or None,
+    )
+
+
+def with_measurements(
+    device: DeviceEvidence,
+    sources: FirmwareSources,
+    profile: InstructionProfile | None,
+    stack_bytes: int,
+) -> DeviceEvidence:
+    """Add what the emulated device showed.
+
+    Args:
+        device: The description before anything ran.
+        sources: What was generated.
+        profile: Exact instruction counts; None where no emulator counts them.
+        stack_bytes: High-water mark of the stack.
+    """
+    measured = Quantity(stack_bytes, "byte", Where.EMULATOR)
+    memory = replace(device.memory, stack_measured=measured)
+    if profile is None:
+        return replace(device, memory=memory)
+    counted = {layer.symbol: layer for layer in profile.layers}
+    symbols = [layer.symbol for layer in sources.layers]
+    layers = tuple(
+        _with_count(layer, counted.get(symbol), profile.windows)
+        for layer, symbol in zip(device.layers, symbols, strict=True)
+    )
+    return replace(
+        device,
+        memory=memory,
+        layers=layers,
+        instructions=InstructionCount(
+            profile.minimum, profile.median, profile.maximum, profile.windows
+        ),
+        instruction_classes=_classes(profile.layers, profile.windows),
+    )
+
+
+def _with_count(
+    layer: LayerEvidence, counted: LayerInstructions | None, windows: int
+) -> LayerEvidence:
+    if counted is None:
+        return layer
+    return replace(
+        layer,
+        instructions=InstructionCount(counted.minimum, counted.median, counted.maximum, windows),
+        instruction_classes=_classes((counted,), windows),
+    )
+
+
+def _classes(layers: tuple[LayerInstructions, ...], windows: int) -> tuple[InstructionClass, ...]:
+    totals: dict[str, int] = {}
+    for layer in layers:
+        for name, count in layer.by_class:
+            totals[name] = totals.get(name, 0) + count
+    return tuple(InstructionClass(name, total // windows) for name, total in totals.items())
+
+
+def _alive(plan: MemoryPlan, network: IntegerNetwork, index: int) -> int:
+    """Return the arena bytes alive while an operation runs."""
+    return sum(
+        tensor.size
+        for tensor in _planned(network, plan)
+        if tensor.first_layer <= index <= tensor.last_layer
+    )
+
+
+def _planned(network: IntegerNetwork, plan: MemoryPlan) -> tuple[PlannedTensor, ...]:
+    first = {operation.output: index for index, operation in enumerate(network.operations)}
+    last = dict(first)
+    for index, operation in enumerate(network.operations):
+        last.update(dict.fromkeys(operation.inputs, index))
+    return tuple(
+        PlannedTensor(name, offset, network.tensors[name].size, first.get(name, 0), last[name])
+        for name, offset in plan.offsets.items()
+    )
+
+
+def _memory(network: IntegerNetwork, plan: MemoryPlan, image: Image | None) -> MemoryEvidence:
+    names = [operation.name for operation in network.operations]
+    return MemoryEvidence(
+        arena_bytes=plan.arena_bytes,
+        peak_layer=names.index(plan.peak_operation),
+        peak_tensors=tuple(name for name, _ in plan.peak),
+        tensors=_planned(network, plan),
+        stack_bound_bytes=image.stack_bytes if image else None,
+    )
+
+
+def _firmware(target: Target, image: Image) -> FirmwareEvidence:
+    sizes: dict[str, int] = {}
+    for symbol in image.symbols:
+        sizes[symbol.section] = sizes.get(symbol.section, 0) + symbol.bytes
+    flash, ram = sizes.get(".text", 0), sizes.get(".bss", 0)
+    data = sizes.get(".data", 0)
+    return FirmwareEvidence(
+        toolchain=image.compiler,
+        flags=" ".join(target.toolchain.optimization) if target.toolchain else "",
+        flash_bytes=image.flash_bytes,
+        ram_bytes=image.ram_bytes,
+        flash_available=target.flash_bytes,
+        ram_available=target.ram_bytes,
+        sections=(
+            Section(".text", "flash", image.flash_bytes - data, f"{flash} bytes have a symbol"),
+            Section(".data", "flash and ram", data, "initial values"),
+            Section(".bss", "ram", image.ram_bytes - data - image.stack_bytes, f"arena, {ram}"),
+            Section(".stack", "ram", image.stack_bytes, "bound of the call graph and an interrupt"),
+        ),
+    )
