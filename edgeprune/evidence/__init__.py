@@ -63,7 +63,7 @@ from edgeprune.evidence.performance import (
     ScoresWithout,
     StageComparison,
 )
-from edgeprune.evidence.quantity import Interval, Quantity, Where
+from edgeprune.evidence.quantity import Interval, Quantity, Spread, Where
 from edgeprune.evidence.requirements import Comparison, Outcome, Requirement, judge
 from edgeprune.evidence.store import (
     evidence_bytes,
@@ -121,6 +121,7 @@ __all__ = [
     "Section",
     "SharedPatients",
     "Split",
+    "Spread",
     "StageComparison",
     "TrainingEvidence",
     "Versions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeprune.evidence.quantity import Quantity
+from edgeprune.evidence.quantity import Quantity, Spread
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class CertificatePoint:
 
     Attributes:
         radius_lsb: Largest change of a sample, in steps of the signal input.
-        radius_uv: The same in microvolts; absent where the input's gain varies.
+        radius_uv: The same in microvolts at the electrodes, which differs from window to window
+            with the gain; absent where the signal has no unit.
         n: Windows tried.
         proved: Windows whose decision cannot change within the radius.
         unknown: Windows about which nothing was shown.
@@ -43,7 +44,7 @@ class CertificatePoint:
     """
 
     radius_lsb: int
-    radius_uv: float | None
+    radius_uv: Spread | None
     n: int
     proved: int
     unknown: int

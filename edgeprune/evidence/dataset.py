@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeprune.evidence.quantity import Quantity
+from edgeprune.evidence.quantity import Quantity, Spread
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,15 @@ class WindowEvidence:
         channels: Channels of the signal input.
         rhythm_features: Features of the rhythm input; 0 where there is none.
         seconds: Duration that the signal input covers.
-        microvolt_per_lsb: Size of one step of the signal input; absent where its gain varies.
+        microvolt_per_lsb: What one step of the signal input is at the electrodes, over the windows
+            of the test part; absent where the signal has no unit.
     """
 
     length: int
     channels: int
     rhythm_features: int
     seconds: float
-    microvolt_per_lsb: float | None = None
+    microvolt_per_lsb: Spread | None = None
 
 
 @dataclass(frozen=True)

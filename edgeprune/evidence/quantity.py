@@ -43,7 +43,8 @@ class Quantity:
 
     Attributes:
         value: The figure; absent where it is undefined (0/0), which is not zero.
-        unit: Its unit; "1" for a share or a score between 0 and 1.
+        unit: Its unit in the singular ("byte", "instruction"); "1" for a share, a score or a
+            count.
         where: Where it was measured.
         n: Size of the sample it was measured on, if it comes from one.
         n_of: What `n` counts, e.g. "beats".
@@ -58,3 +59,22 @@ class Quantity:
     n_of: str = ""
     interval: Interval | None = None
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure that differs from window to window, e.g. because each has its own gain.
+
+    Attributes:
+        median: Half of the windows are below.
+        low: Lower end of the middle range.
+        high: Upper end of the middle range.
+        share: Share of the windows in the middle range, e.g. 0.9.
+        n: Windows.
+    """
+
+    median: float
+    low: float
+    high: float
+    share: float
+    n: int

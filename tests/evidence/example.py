@@ -6,13 +6,20 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
-from edgeprune.evaluation import Bootstrap, Decisions, LeftOut, compare, evaluate, share
+from edgeprune.evaluation import (
+    Bootstrap,
+    Decisions,
+    LeftOut,
+    certificate_point,
+    compare,
+    evaluate,
+    spread,
+)
 from edgeprune.evidence import (
     AdcEvidence,
     CertificateEvidence,
-    CertificatePoint,
-    ClassCertificates,
     ClassCount,
     ClassDescription,
     ClassifierEvidence,
@@ -134,8 +141,8 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
             "Flash of the firmware image",
             Comparison.AT_MOST,
             65536,
-            "B",
-            Quantity(firmware.flash_bytes, "B", Where.IMAGE),
+            "byte",
+            Quantity(firmware.flash_bytes, "byte", Where.IMAGE),
             "device.firmware.flash_bytes",
         ),
         judge(
@@ -143,9 +150,9 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
             "Instructions of one window",
             Comparison.AT_MOST,
             2_000_000,
-            "instructions",
+            "instruction",
             Quantity(
-                device.instructions.maximum, "instructions", Where.EMULATOR, n=16, n_of="windows"
+                device.instructions.maximum, "instruction", Where.EMULATOR, n=16, n_of="windows"
             ),
             "device.instructions.maximum",
         ),
@@ -308,7 +315,7 @@ def _data() -> DataEvidence:
         adc=AdcEvidence(
             360.0, 5.0, 11, Quantity(0.00021, "1", Where.HOST, n=31_200_000, n_of="samples")
         ),
-        window=WindowEvidence(192, 2, 10, 0.533, 10.0),
+        window=WindowEvidence(192, 2, 10, 0.533, spread(_microvolts())),
         classes=CLASSES,
         splits=splits,
         excluded=(
@@ -318,6 +325,10 @@ def _data() -> DataEvidence:
         shared_patients=shared_patients(splits),
         notes=("Beat times are the annotators': a beat detector was not part of the test.",),
     )
+
+
+def _microvolts() -> npt.NDArray[np.float64]:
+    return np.random.default_rng(3).lognormal(2.3, 0.35, len(example_decisions(0).labels))
 
 
 def _counts(*counts: int) -> tuple[ClassCount, ...]:
@@ -432,7 +443,7 @@ def _device() -> DeviceEvidence:
             peak_tensors=("stem", "block1.conv1", "block1.conv2", "scratch"),
             tensors=tensors,
             stack_bound_bytes=744,
-            stack_measured=Quantity(612, "B", Where.EMULATOR, n=16, n_of="windows"),
+            stack_measured=Quantity(612, "byte", Where.EMULATOR, n=16, n_of="windows"),
         ),
         instructions=InstructionCount(total - 1_020, total, total + 1_640, 16),
         instruction_classes=(
@@ -463,37 +474,13 @@ def _device() -> DeviceEvidence:
 
 def _certificates(bootstrap: Bootstrap) -> CertificateEvidence:
     decisions = example_decisions(2)
-    chosen = decisions.select(np.arange(len(decisions.labels)) % 16 == 0)
-    patients = [chosen.patients[record] for record in chosen.records]
-    random = np.random.default_rng(5)
-    strength = random.gamma(2.2, 1.7, len(chosen.labels)) * (1 + (chosen.labels == 0))
-    points = []
-    for radius in (0, 1, 2, 4, 8, 16):
-        proved = strength > radius
-        right = proved & (chosen.labels == chosen.predictions)
-        points.append(
-            CertificatePoint(
-                radius_lsb=radius,
-                radius_uv=radius * 10.0,
-                n=len(proved),
-                proved=int(proved.sum()),
-                unknown=int((~proved).sum()),
-                proved_and_right=int(right.sum()),
-                proved_share=share(proved, patients, Where.HOST, bootstrap),
-                proved_and_right_share=share(right, patients, Where.HOST, bootstrap),
-                classes=tuple(
-                    ClassCertificates(
-                        name=name,
-                        n=int(of_class.sum()),
-                        proved=int((proved & of_class).sum()),
-                        unknown=int((~proved & of_class).sum()),
-                        proved_and_right=int((right & of_class).sum()),
-                    )
-                    for index, name in enumerate(NAMES)
-                    for of_class in [chosen.labels == index]
-                ),
-            )
-        )
+    mask = np.arange(len(decisions.labels)) % 16 == 0
+    chosen = decisions.select(mask)
+    strength = np.random.default_rng(5).gamma(2.2, 1.7, mask.sum()) * (1 + (chosen.labels == 0))
+    points = [
+        certificate_point(radius, strength > radius, chosen, _microvolts()[mask], bootstrap)
+        for radius in (0, 1, 2, 4, 8, 16)
+    ]
     return CertificateEvidence(
         method="interval bounds, exact in int64",
         arithmetic="the integer network as flashed: int8, int32 sums, double rounding",

@@ -14,7 +14,7 @@ _LABEL_GAP = 34.0
 
 
 def certificate_chart(certificates: Citation) -> Markup:
-    """Draw both shares with the interval of the stricter one; microvolts above, LSB below.
+    """Draw both shares with the interval of the stricter one, against LSB; median microvolts below.
 
     Args:
         certificates: A CertificateEvidence with points.
@@ -64,12 +64,13 @@ def _axis(points: list[Citation], x: Callable[[Citation], float]) -> list[Markup
         if x(point) - last < _LABEL_GAP:
             continue
         last = x(point)
+        parts.append(svg.cited(point.radius_lsb, (last, _BOTTOM + 20), "middle"))
         if point.radius_uv:
-            parts.append(svg.cited(point.radius_uv, (last, _BOTTOM + 20), "middle"))
-        parts.append(svg.cited(point.radius_lsb, (last, _BOTTOM + 37), "middle faint"))
+            radius = svg.cited(point.radius_uv.median, (last, _BOTTOM + 37), "middle faint", 0)
+            parts.append(radius)
+    parts.append(svg.text("LSB", (_RIGHT + 18, _BOTTOM + 20), "unit"))
     if points[0].radius_uv:
-        parts.append(svg.text("µV", (_RIGHT + 18, _BOTTOM + 20), "unit"))
-    parts.append(svg.text("LSB", (_RIGHT + 18, _BOTTOM + 37), "unit faint"))
+        parts.append(svg.text("µV", (_RIGHT + 18, _BOTTOM + 37), "unit"))
     parts.append(
         svg.text("radius: largest change of any sample", ((_LEFT + _RIGHT) / 2, 322), "middle name")
     )
