@@ -65,14 +65,6 @@ class Convolution(WeightedOperation):
         self.require_channels(channels)
         return self.sliding.output_length(length, where=where), self.outputs
 
-    def check(self, tensors: Tensors) -> None:
-        """See `Operation.check`."""
-        self.require(
-            self.weight_scales.shape == self.bias.shape,
-            f"{self.outputs} output channels have {len(self.weight_scales)} weight scales",
-        )
-        super().check(tensors)
-
     def c_call(self, tensors: Tensors, own: Mapping[str, int]) -> CCall:
         """Return the kernel's call; `own` is the field that this kernel has and the other lacks."""
         input_length, input_channels = tensors[self.inputs[0]].shape

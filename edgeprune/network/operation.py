@@ -191,7 +191,13 @@ class ClampedOperation(Operation):
 
 
 def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return a read-only, contiguous copy: a network must not change after it is checked."""
+    """Return a read-only, contiguous copy: a network must not change after it is checked.
+
+    Raises:
+        NetworkError: Integers do not fit the type.
+    """
     copy = np.array(array, dtype=dtype, order="C")
+    if copy.dtype.kind == "i" and not np.array_equal(copy, array):
+        raise NetworkError(f"weights or biases do not fit {copy.dtype}")
     copy.setflags(write=False)
     return copy

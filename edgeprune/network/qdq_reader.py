@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -22,6 +22,7 @@ OLDEST_OPSET, NEWEST_OPSET = 11, 23
 
 _ONNX_DOMAINS = ("", "ai.onnx")
 _MICROSOFT_DOMAIN = "com.microsoft"
+_UNREADABLE = (OSError, DecodeError, ValueError, TypeError, onnx.checker.ValidationError)
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _BYTES = (TensorProto.INT8, TensorProto.UINT8)
 _RANGE_HINT = (
@@ -57,7 +58,7 @@ def _load(source: Path | str | bytes) -> onnx.ModelProto:
     where = "" if isinstance(source, bytes) else str(source)
     try:
         return onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)
-    except (OSError, DecodeError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise ModelError(
             f"this is no readable ONNX file ({str(error).splitlines()[0]})",
             where=where,
@@ -97,7 +98,7 @@ class _Reader:
     def network(self) -> IntegerNetwork:
         """Return the network of everything that the graph's output depends on."""
         outputs = [entry.name for entry in self._graph.output]
-        final = [self._sketch.settled(self._values[name], name) for name in outputs]
+        final = [self._sketch.settled(self._value(name), name) for name in outputs]
         if self._refused:
             raise UnsupportedOperatorError(
                 f"{len(self._refused)} node(s) are not supported: " + "; ".join(self._refused),
@@ -129,7 +130,7 @@ class _Reader:
         )
 
     def _visit(self, node: Node) -> list[Value]:
-        inputs = [self._values.get(name) if name else None for name in node.inputs]
+        inputs = [self._value(name) if name else None for name in node.inputs]
         known = node.domain in _ONNX_DOMAINS
         if known and node.operator == "Constant":
             return [Constant(node.outputs[0], self._evaluate(node)[0])]
@@ -145,6 +146,11 @@ class _Reader:
             return [Unknown()] * len(node.outputs)
         return [HANDLERS[node.operator](self._sketch, node, inputs)]
 
+    def _value(self, name: str) -> Value:
+        if name not in self._values:
+            raise ModelError(f"'{name}' is read before anything writes it", where=self._where)
+        return self._values[name]
+
     def _evaluate(self, node: Node, *inputs: Array | None) -> list[Array]:
         """Compute a node of constants (shape arithmetic of an exporter, for the most part)."""
         try:
@@ -157,17 +163,22 @@ class _Reader:
     def _check(self, model: onnx.ModelProto) -> None:
         if not model.graph.node:
             raise ModelError("the file holds no graph", where=self._where)
-        try:
-            onnx.checker.check_model(model)
-        except (onnx.checker.ValidationError, ValueError) as error:
-            raise ModelError(
-                f"the ONNX graph is not valid: {str(error).splitlines()[0]}", where=self._where
-            ) from error
+        context = onnx.checker.C.CheckerContext()
+        context.ir_version = model.ir_version
+        context.opset_imports = {entry.domain: entry.version for entry in model.opset_import}
+        for node in model.graph.node:
+            try:
+                onnx.checker.check_node(node, context)
+            except (onnx.checker.ValidationError, ValueError) as error:
+                raise ModelError(
+                    f"node '{node.name}' is not valid: {str(error).splitlines()[0]}",
+                    where=self._where,
+                ) from error
 
     def _array(self, initializer: onnx.TensorProto) -> Array:
         try:
             return np.asarray(numpy_helper.to_array(initializer))
-        except (ValueError, TypeError, OSError, onnx.checker.ValidationError) as error:
+        except _UNREADABLE as error:
             raise ModelError(
                 f"initializer '{initializer.name}' cannot be read ({error})",
                 where=self._where,

@@ -97,8 +97,11 @@ def read(path: Path) -> Parts:
                 hint=f"this edgeprune reads {SCHEMA} version {VERSION}",
             )
         return _assemble(header, arrays)
-    except EdgepruneError:
+    except ModelError:
         raise
+    except EdgepruneError as error:
+        where = f"{path}, {error.where}" if error.where else str(path)
+        raise ModelError(error.what, where=where, hint=error.hint) from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"this is no IntegerNetwork that edgeprune wrote ({error})", where=str(path)

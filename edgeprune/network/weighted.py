@@ -36,6 +36,7 @@ class WeightedOperation(ClampedOperation):
     """
 
     weight_rank: ClassVar[int]
+    shares_scale: ClassVar[bool] = False
 
     weights: Int8Array
     bias: Int32Array
@@ -71,8 +72,9 @@ class WeightedOperation(ClampedOperation):
             f"{self.outputs} outputs have a bias of shape {self.bias.shape}",
         )
         self.require(
-            self.weight_scales.shape in ((self.outputs,), (1,)),
-            f"{self.outputs} outputs have {self.weight_scales.shape} weight scales",
+            self.weight_scales.shape == (self.outputs,)
+            or (self.shares_scale and self.weight_scales.shape == (1,)),
+            f"{self.outputs} outputs have {len(self.weight_scales)} weight scales",
         )
         for scale in self.weight_scales:
             check_scale(float(scale), where=f"weights of {self.kind} '{self.name}'")

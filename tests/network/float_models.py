@@ -54,9 +54,14 @@ class FloatModel:
 
     def samples(self, count: int, seed: int = 0) -> list[dict[str, npt.NDArray[np.float32]]]:
         random = np.random.default_rng(seed)
-        shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim[1:]] for i in self.inputs}
+        shapes = {
+            i.name: [d.dim_value for d in i.type.tensor_type.shape.dim[1:]] for i in self.inputs
+        }
         return [
-            {name: random.normal(0, 1, (1, *shape)).astype(np.float32) for name, shape in shapes.items()}
+            {
+                name: random.normal(0, 1, (1, *shape)).astype(np.float32)
+                for name, shape in shapes.items()
+            }
             for _ in range(count)
         ]
 

@@ -28,6 +28,7 @@ class Dense(WeightedOperation):
     kind: ClassVar[str] = "dense"
     summary: ClassVar[str] = "fully connected layer (Gemm, MatMul), one weight scale or one a row"
     weight_rank: ClassVar[int] = 2
+    shares_scale: ClassVar[bool] = True
 
     @property
     def output_axis(self) -> int:
