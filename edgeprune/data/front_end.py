@@ -31,6 +31,9 @@ Int16Array = npt.NDArray[np.int16]
 Int64Array = npt.NDArray[np.int64]
 
 _RATE_HZ = 120.0
+# Beyond these the device's 32-bit sums would overflow.
+_MOST_FACTOR = 7
+_LEAST_AMPLITUDE = 16
 _RHYTHM_NAMES = (
     *(f"log RR[{lag:+d}] / upper quantile" for lag in range(-4, 2)),
     *(f"log RR[{lag:+d}] / median" for lag in range(2)),
@@ -102,14 +105,14 @@ class FrontEnd:
         """Return the front end for a converter.
 
         Raises:
-            ConfigurationError: The rate is too low or too far from a multiple of 120 Hz.
+            ConfigurationError: The rate is below 96 Hz, between 150 and 192 Hz or above 1050 Hz.
         """
-        factor = max(1, round(adc.rate_hz / _RATE_HZ))
+        factor = min(max(1, round(adc.rate_hz / _RATE_HZ)), _MOST_FACTOR)
         if not 0.8 <= adc.rate_hz / (factor * _RATE_HZ) <= 1.25:
             raise ConfigurationError(
                 f"the front end cannot take {adc.rate_hz:g} samples a second",
                 where="adc.rate_hz",
-                hint="use a converter of 100 Hz or more",
+                hint="it takes 96 to 150 Hz and 192 to 1050 Hz; resample to one of these",
             )
         sixth_of_a_millivolt = 1000 / 6 / adc.microvolt_per_count * 2 * factor
         return FrontEnd(
@@ -117,7 +120,7 @@ class FrontEnd:
             rr_least=round(0.1 * adc.rate_hz),
             rr_most=round(5.687 * adc.rate_hz),
             rr_reference=round(0.8 * adc.rate_hz),
-            amplitude_least=max(1, round(sixth_of_a_millivolt)),
+            amplitude_least=max(_LEAST_AMPLITUDE, round(sixth_of_a_millivolt)),
         )
 
     @property
@@ -190,7 +193,7 @@ class FrontEnd:
             beats: int64 [k], ascending sample numbers.
         """
         count = len(beats)
-        if count < 2:
+        if count == 0 or len(samples) == 0:
             return FrontEndOutput(
                 np.zeros((count, *self.signal_shape), np.int8),
                 np.zeros((count, self.rhythm_features), np.int8),
@@ -239,9 +242,14 @@ class FrontEnd:
         return _clip16((centred + square // 2) >> (square.bit_length() - 1))
 
     def intervals(self, beats: Int64Array) -> tuple[Int64Array, Int64Array]:
-        """Return the RR intervals before and after each beat; the ends repeat their neighbour."""
+        """Return the RR intervals before and after each beat.
+
+        The first beat's interval before it is the one after it. After the last beat a device waits
+        for `rr_most` samples in vain.
+        """
         gaps = np.clip(np.diff(beats), self.rr_least, self.rr_most)
-        return np.concatenate([gaps[:1], gaps]), np.concatenate([gaps, gaps[-1:]])
+        after = np.append(gaps, self.rr_most)
+        return np.concatenate([after[:1], gaps]), after
 
     def interval_rows(self, before: Int64Array, after: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Return the features that depend on the intervals alone, and the running median RR.
@@ -257,10 +265,8 @@ class FrontEnd:
         median = _running_quantile(before, 32, 4)
         log_before, log_after = integer_log(before), integer_log(after)
         log_upper, log_median = integer_log(upper), integer_log(median)
-        lagged = [
-            np.concatenate([np.repeat(log_before[:1], lag), log_before[: len(log_before) - lag]])
-            for lag in (4, 3, 2, 1, 0)
-        ]
+        beat = np.arange(len(before))
+        lagged = [log_before[np.maximum(beat - lag, 0)] for lag in (4, 3, 2, 1, 0)]
         changes = np.abs(np.diff(before, prepend=before[:1]))
         columns = [row - log_upper for row in lagged]
         columns += [log_after - log_upper, log_before - log_median, log_after - log_median]
@@ -307,8 +313,9 @@ class FrontEnd:
     def _valid(self, samples: int, beats: Int64Array) -> npt.NDArray[np.bool_]:
         _, reach = self.reach
         complete = beats + reach < samples
-        followed = np.append(np.ones(len(beats) - 1, np.bool_), beats[-1] + self.rr_most < samples)
-        return np.asarray(complete & followed)
+        # The device allows its beat detector as much delay as a window takes to complete.
+        complete[-1] &= beats[-1] + self.rr_most + reach + 1 < samples
+        return np.asarray(complete)
 
 
 def integer_log(values: Int64Array) -> Int64Array:
