@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,34 +16,48 @@ class TrainingSettings:
     """How a classifier is trained.
 
     Attributes:
-        epochs: Passes over the training windows; 0 takes the data card's recommendation.
+        epochs: Rounds of `epoch_steps` steps; a checkpoint is left after each.
+        epoch_steps: Steps of an epoch; batches are drawn in balance, so that no pass is counted.
         batch_size: Windows a step.
         learning_rate: Peak learning rate.
         weight_decay: Decoupled weight decay.
-        l1: Weight of the sum of absolute weights in the loss.
-        group_lasso: Weight of the sum of channel norms in the loss.
+        l1: Strength of the penalty on absolute weights; makes single weights zero.
+        group_lasso: Strength of the penalty on channel norms; makes whole channels zero.
         augmentation: Strength of the sensor-like augmentation; 0 switches it off.
         label_smoothing: Share of the target probability spread over all classes.
-        class_mix: Share of each class among the drawn windows; empty takes the square roots of
-            the classes' own shares.
+        class_mix: Share of each class among the drawn windows, by class name; if it names none of
+            the classes, the square roots of their own shares.
         record_balance: Within a class, 1 draws all windows alike, 0 all records alike.
+        logit_offsets: Added to the logits by class name, for decisions at the classes' true shares.
+        simulated_rhythms: Share of the heartbeats that get a simulated rhythm.
+        remix: Share of the N and S beats that get the shape of another patient's normal beat.
+        other_templates: Share of the V beats that are held against another patient's usual beat.
         average_from: Share of the steps after which the weights are averaged; 1 for no average.
         keep_best: Keep the epoch with the best validation macro-F1 instead of the last.
         threads: Threads of the tensor library; part of the recipe, since it changes rounding.
     """
 
-    epochs: int = 0
+    epochs: int = 12
+    epoch_steps: int = 100
     batch_size: int = 256
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
+    learning_rate: float = 4e-3
+    weight_decay: float = 2e-2
     l1: float = 0.0
     group_lasso: float = 0.0
     augmentation: float = 1.0
     label_smoothing: float = 0.03
-    class_mix: tuple[float, ...] = ()
+    class_mix: Mapping[str, float] = field(
+        default_factory=lambda: {"N": 0.5, "S": 0.15, "V": 0.28, "F": 0.07}
+    )
     record_balance: float = 0.5
+    logit_offsets: Mapping[str, float] = field(
+        default_factory=lambda: {"S": -2.0, "V": -2.0, "F": -6.0}
+    )
+    simulated_rhythms: float = 0.3
+    remix: float = 0.5
+    other_templates: float = 0.3
     average_from: float = 0.5
-    keep_best: bool = True
+    keep_best: bool = False
     threads: int = 2
 
 
@@ -174,6 +187,12 @@ class BuildConfig:
         model: Name of a classifier, `package.module:factory`, or path of an ONNX file.
         weights: File of trained weights to start from; empty to train.
         seed: Seed of everything that is drawn.
+        training: How the classifier is trained.
+        pruning: How it is pruned.
+        quantization: How it becomes an integer network.
+        firmware: How the firmware is made.
+        verification: What is certified.
+        requirements: What gates the exit code.
     """
 
     target: str = "cortex-m7"
@@ -182,16 +201,12 @@ class BuildConfig:
     model: str = "residual-ecg"
     weights: str = ""
     seed: int = 1
-    training: TrainingSettings = TrainingSettings()
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     pruning: PruningSettings = PruningSettings()
     quantization: QuantizationSettings = QuantizationSettings()
     firmware: FirmwareSettings = FirmwareSettings()
     verification: VerificationSettings = VerificationSettings()
     requirements: Requirements = Requirements()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return nested plain values, in declaration order, as written to the result folder."""
-        return dataclasses.asdict(self)
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> BuildConfig:
@@ -228,7 +243,7 @@ def _lay_over(table: dict[str, Any], key: list[str], value: Any) -> None:
 def check_config(config: BuildConfig) -> None:
     """Raise a ConfigurationError for the first value that lies outside its range."""
     bounds: tuple[tuple[str, float, float, float], ...] = (
-        ("training.epochs", config.training.epochs, 0, 10_000),
+        ("training.epochs", config.training.epochs, 1, 10_000),
         ("training.batch_size", config.training.batch_size, 1, 1 << 20),
         ("training.learning_rate", config.training.learning_rate, 1e-9, 10.0),
         ("pruning.ratio", config.pruning.ratio, 0.0, 0.95),

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprune.config import BuildConfig, load_config
+from edgeprune.config import BuildConfig, CertifiedShare, Requirements, load_config
+from edgeprune.config_text import EXAMPLE_REQUIREMENTS, render_config
 from edgeprune.errors import ConfigurationError, EdgepruneError
 
 
@@ -91,3 +92,29 @@ def test_any_text_gives_a_configuration_or_a_clear_error(text: str) -> None:
         path = _write(Path(folder), text.encode(errors="ignore").decode())
         with contextlib.suppress(EdgepruneError):
             load_config(path, {})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BuildConfig(),
+        BuildConfig(
+            seed=5,
+            data_dir='a "folder" with \\ in it',
+            requirements=Requirements(
+                accuracy=0.9,
+                sensitivity={"V": 0.92, "S": 0.5},
+                certified_share=CertifiedShare(2, 0.5),
+            ),
+        ),
+    ],
+)
+def test_a_rendered_configuration_reads_back_to_itself(tmp_path: Path, config: BuildConfig) -> None:
+    assert load_config(_write(tmp_path, render_config(config)), {}) == config
+
+
+def test_the_example_requirements_can_be_uncommented(tmp_path: Path) -> None:
+    lines = EXAMPLE_REQUIREMENTS.replace("# Limits", "## Limits").replace("\n# ", "\n")
+    requirements = load_config(_write(tmp_path, lines), {}).requirements
+    assert requirements.flash_bytes == 65536
+    assert requirements.certified_share == CertifiedShare(1, 0.5)

@@ -98,8 +98,9 @@ def _packages() -> Iterator[Finding]:
 
     for line in metadata.requires("edgeprune") or ():
         requirement = Requirement(line)
-        needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if not needed and not requirement.marker.evaluate({"extra": "test"}):
+        marker = requirement.marker
+        needed = marker is None or marker.evaluate({"extra": ""})
+        if not needed and not (marker and marker.evaluate({"extra": "test"})):
             continue
         try:
             found = metadata.version(requirement.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,7 +46,7 @@ Settings = Annotated[
 
 
 def resolve_config(
-    path: Path | None, flags: dict[str, Any], settings: list[str] | None
+    path: Path | None, flags: Mapping[str, Any], settings: list[str] | None
 ) -> BuildConfig:
     """Return the configuration: defaults, then the file, then the flags.
 
@@ -54,8 +55,12 @@ def resolve_config(
     """
     if path is None and CONFIG_FILE.is_file():
         path = CONFIG_FILE
-    texts = {key: str(value) if isinstance(value, Path) else value for key, value in flags.items()}
-    return load_config(path, {**texts, **dict(_parse_setting(text) for text in settings or ())})
+    return load_config(path, {**texts(flags), **dict(map(_parse_setting, settings or ()))})
+
+
+def texts(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flags as a configuration file would have them: paths are texts there."""
+    return {key: str(value) if isinstance(value, Path) else value for key, value in flags.items()}
 
 
 def _parse_setting(text: str) -> tuple[str, Any]:

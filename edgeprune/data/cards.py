@@ -61,6 +61,7 @@ class SplitCard:
         validation: The part of `development` that chooses epochs and settings.
         test: Records that are only ever evaluated.
         left_out: Records that are not used, each with the reason.
+        shown_apart: Test records that the scores are also given without, each with the reason.
         shared_patients: Patients known to be on both sides of the split, which the statement of
             disjointness must name; any other overlap is an error.
     """
@@ -69,6 +70,7 @@ class SplitCard:
     validation: tuple[str, ...]
     test: tuple[str, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    shown_apart: Mapping[str, str] = field(default_factory=dict)
     shared_patients: tuple[str, ...] = ()
 
     @property

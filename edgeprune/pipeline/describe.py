@@ -11,6 +11,7 @@ from torch import nn
 
 from edgeprune.classifiers import example_inputs
 from edgeprune.data import Dataset, RecordCount, Windows
+from edgeprune.evaluation import spread
 from edgeprune.evidence import (
     AdcEvidence,
     ClassCount,
@@ -33,7 +34,7 @@ from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
 from edgeprune.pruning import PruningResult, count
 from edgeprune.quantization import QuantizationResult
-from edgeprune.training import TrainingResult, macro_f1, predict
+from edgeprune.training import TrainingResult
 
 _TITLES = {
     "N": "normal, bundle branch block, or escape beat",
@@ -94,7 +95,11 @@ def data_evidence(context: Context, dataset: Dataset) -> DataEvidence:
             Quantity(clipped / samples, "1", Where.HOST, n=samples, n_of="samples"),
         ),
         window=WindowEvidence(
-            length, channels, front_end.rhythm_features, length * front_end.factor / adc.rate_hz
+            length,
+            channels,
+            front_end.rhythm_features,
+            length * front_end.factor / adc.rate_hz,
+            spread(front_end.microvolt_per_lsb(dataset.test.gain, adc)),
         ),
         classes=tuple(ClassDescription(name, _TITLES.get(name, name)) for name in card.class_names),
         splits=splits,
@@ -247,9 +252,3 @@ def given_quantization(context: Context, network: IntegerNetwork) -> Quantizatio
 
 def _operators(network: IntegerNetwork) -> tuple[str, ...]:
     return tuple(sorted({operation.kind for operation in network.operations}))
-
-
-def float_score(context: Context, model: nn.Module, windows: Windows) -> float:
-    """Return the macro-F1 of a float classifier."""
-    decisions = predict(model, windows, context.front_end).argmax(1)
-    return macro_f1(windows.label, decisions)

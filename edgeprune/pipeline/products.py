@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data import Windows
+from edgeprune.evaluation import Decisions
 from edgeprune.evidence.codec import decode, encode
 from edgeprune.files import write_bytes, write_text
 
@@ -60,6 +61,18 @@ def save_array(path: Path, array: npt.NDArray[np.generic]) -> None:
 def load_array(path: Path) -> npt.NDArray[np.generic]:
     """Read an array that `save_array` wrote."""
     return np.asarray(np.load(path, allow_pickle=False))
+
+
+def decisions_of(windows: Windows, predictions: npt.NDArray[np.int64]) -> Decisions:
+    """Return what a network decided of windows, for scoring."""
+    return Decisions(
+        windows.label,
+        predictions.astype(np.int64),
+        windows.record,
+        windows.record_names,
+        windows.patients,
+        windows.class_names,
+    )
 
 
 def stratified(windows: Windows, count: int, seed: int) -> npt.NDArray[np.int64]:

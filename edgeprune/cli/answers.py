@@ -1,0 +1,248 @@
+"""What the verbs of the chain show when they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from edgeprune.cli.console import Answer, Console
+
+if TYPE_CHECKING:
+    from edgeprune.evidence import Evidence, Quantity
+    from edgeprune.pipeline.build import BuildResult
+
+
+def answer_for(verb: str, result: BuildResult, console: Console) -> Answer:
+    """Print the tables of a verb and return its answer."""
+    return _ANSWERS[verb](result, console)
+
+
+def _train(result: BuildResult, console: Console) -> Answer:
+    from edgeprune.evidence import TrainingEvidence
+
+    training = _record(result, "train", "training.json", TrainingEvidence)
+    console.table(
+        ("epoch", "loss", "validation macro-F1"),
+        [
+            (epoch.epoch, f"{epoch.train_loss:.4f}", f"{epoch.validation_macro_f1:.4f}")
+            for epoch in training.epochs
+        ],
+    )
+    path = result.stages["train"].file("classifier.safetensors")
+    best = training.validation.value
+    score = "" if best is None else f", validation macro-F1 {best:.4f}"
+    return Answer({"training": _plain(training), "path": str(path)}, verdict=f"{path}{score}")
+
+
+def _prune(result: BuildResult, console: Console) -> Answer:
+    from edgeprune.evidence import PruningEvidence
+
+    pruning = _record(result, "prune", "pruning.json", PruningEvidence)
+    console.table(
+        ("step", "parameters", "MACs", "validation macro-F1"),
+        [
+            (
+                step.name,
+                step.parameters,
+                step.macs,
+                _text(step.validation_macro_f1),
+            )
+            for step in pruning.steps
+        ],
+    )
+    first, last = pruning.steps[0], pruning.steps[-1]
+    return Answer(
+        {"pruning": _plain(pruning)},
+        verdict=f"{first.parameters} to {last.parameters} parameters",
+    )
+
+
+def _quantize(result: BuildResult, console: Console) -> Answer:
+    from edgeprune.network import IntegerNetwork
+
+    path = result.stages["quantize"].file("network.safetensors")
+    network = IntegerNetwork.load(path)
+    console.table(
+        ("operation", "operator", "output", "MACs", "parameters"),
+        [
+            (
+                operation.name,
+                operation.kind,
+                "x".join(map(str, network.tensors[operation.output].shape)),
+                operation.multiply_accumulates(network.tensors),
+                operation.parameters(),
+            )
+            for operation in network.operations
+        ],
+    )
+    return Answer(
+        {"network": {"path": str(path), "sha256": network.sha256}},
+        verdict=f"{path}, network {network.sha256[:16]}",
+    )
+
+
+def _export(result: BuildResult, console: Console) -> Answer:
+    parity = _parity(result, "export", console)
+    stage = result.stages["firmware"]
+    return Answer(
+        {"parity": parity, "firmware": str(stage.folder)},
+        passed=_agree(parity),
+        verdict=f"{result.stages['export'].folder}, {stage.folder}",
+    )
+
+
+def _bench(result: BuildResult, console: Console) -> Answer:
+    from edgeprune.evidence import DeviceEvidence
+
+    parity = _parity(result, "bench", console)
+    if result.context.target.is_host:
+        return Answer({"parity": parity}, passed=_agree(parity), verdict="on the host only")
+    device = _record(result, "bench", "device.json", DeviceEvidence)
+    console.table(
+        ("layer", "kernel", "MACs", "flash bytes", "instructions"),
+        [
+            (
+                layer.name,
+                layer.kernel,
+                layer.macs,
+                layer.flash_bytes or 0,
+                layer.instructions.median if layer.instructions else "-",
+            )
+            for layer in device.layers
+        ],
+    )
+    counted = device.instructions
+    verdict = f"{counted.median:,} instructions a window" if counted else "not counted"
+    return Answer(
+        {"parity": parity, "device": _plain(device)},
+        passed=_agree(parity),
+        verdict=f"{verdict} (emulator)",
+    )
+
+
+def _verify(result: BuildResult, console: Console) -> Answer:
+    from edgeprune.evidence import CertificateEvidence
+
+    certificates = _record(result, "verify", "certificates.json", CertificateEvidence)
+    console.table(
+        ("radius LSB", "radius uV", "windows", "proved", "unknown", "proved and right"),
+        [
+            (
+                point.radius_lsb,
+                "-" if point.radius_uv is None else f"{point.radius_uv:.1f}",
+                point.n,
+                point.proved,
+                point.unknown,
+                _text(point.proved_and_right_share),
+            )
+            for point in certificates.points
+        ],
+    )
+    return Answer({"certificates": _plain(certificates)}, verdict=certificates.method)
+
+
+def _build(result: BuildResult, console: Console) -> Answer:
+    evidence = result.evidence
+    assert evidence is not None
+    _scores(evidence, console)
+    console.line()
+    console.table(
+        ("requirement", "found", "", "limit", "outcome"),
+        [
+            (
+                requirement.title,
+                _text(requirement.value),
+                requirement.comparison.value,
+                f"{requirement.limit:g}",
+                requirement.outcome.value,
+            )
+            for requirement in evidence.requirements
+        ],
+    )
+    report = result.out / "report.html"
+    return Answer(
+        {
+            "report": str(report),
+            "evidence": str(result.out / "evidence.json"),
+            "requirements": [_plain(requirement) for requirement in evidence.requirements],
+        },
+        passed=result.passed,
+        verdict=f"{evidence.verdict.value}; report: {report}",
+    )
+
+
+def _scores(evidence: Evidence, console: Console) -> None:
+    flashed = evidence.performance[-1]
+    source = "SYNTHETIC data" if evidence.identity.synthetic else evidence.identity.dataset
+    console.line()
+    console.line(f"{flashed.stage}, {flashed.split} part of {source}")
+    rows = [
+        (row.name, row.n, _text(row.sensitivity), _text(row.precision), _text(row.f1))
+        for row in flashed.scores.classes
+    ]
+    console.table(("class", "n", "sensitivity", "precision", "F1"), rows)
+    accuracy, macro = flashed.scores.accuracy, flashed.scores.macro_f1
+    console.line(f"accuracy {_text(accuracy)}, macro-F1 {_text(macro)}")
+
+
+def _parity(result: BuildResult, stage: str, console: Console) -> list[Any]:
+    from edgeprune.pipeline.deploy import Parity
+
+    parity = _record(result, stage, "parity.json", Parity)
+    console.table(
+        ("implementation", "place", "windows", "compared", "mismatches", "largest LSB", "gate"),
+        [
+            (
+                row.implementation,
+                row.place,
+                row.windows,
+                row.compared,
+                row.mismatches,
+                row.largest_difference_lsb,
+                "yes" if row.gate else "no",
+            )
+            for row in parity.rows
+        ],
+    )
+    for absent in parity.absent:
+        console.line(f"not tested: {absent}")
+    return [_plain(row) for row in parity.rows]
+
+
+def _agree(parity: list[Any]) -> bool:
+    return not any(row["gate"] and row["mismatches"] for row in parity)
+
+
+def _record(result: BuildResult, stage: str, file: str, kind: Any) -> Any:
+    from edgeprune.pipeline.products import load_record
+
+    return load_record(result.stages[stage].file(file), kind)
+
+
+def _plain(record: object) -> Any:
+    from edgeprune.evidence.codec import encode
+
+    return encode(record)
+
+
+def _text(quantity: Quantity | None) -> str:
+    if quantity is None:
+        return "not tested"
+    if quantity.value is None:
+        return "undefined"
+    if quantity.unit != "1" or isinstance(quantity.value, int):
+        return f"{quantity.value:,}"
+    if quantity.interval is None:
+        return f"{quantity.value:.4f}"
+    return f"{quantity.value:.4f} ({quantity.interval.low:.4f} to {quantity.interval.high:.4f})"
+
+
+_ANSWERS: Mapping[str, Callable[[BuildResult, Console], Answer]] = {
+    "train": _train,
+    "prune": _prune,
+    "quantize": _quantize,
+    "export": _export,
+    "bench": _bench,
+    "verify": _verify,
+    "build": _build,
+}

@@ -1,0 +1,73 @@
+"""A configuration as the text of an `edgeprune.toml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from edgeprune.config import BuildConfig
+
+EXAMPLE_REQUIREMENTS = """
+[requirements]
+# Limits that gate the exit code of `edgeprune build`; an absent limit is not checked.
+# accuracy = 0.93
+# macro_f1_loss = 0.005
+# sensitivity = { V = 0.92 }
+# precision = { V = 0.82 }
+# flash_bytes = 65536
+# ram_bytes = 20480
+# instructions = 2000000
+# certified_share = { radius_lsb = 1, share = 0.5 }
+"""
+
+
+def render_config(config: BuildConfig) -> str:
+    """Return TOML that reads back to `config`, each key under the words of its documentation.
+
+    Limits that are not set are left out.
+    """
+    lines = _keys(config)
+    for field in dataclasses.fields(config):
+        section = getattr(config, field.name)
+        if dataclasses.is_dataclass(section):
+            keys = _keys(section)
+            lines += ["", f"[{field.name}]", *keys] if keys else []
+    return "\n".join(lines) + "\n"
+
+
+def _keys(section: Any) -> list[str]:
+    words = _attribute_words(type(section))
+    lines = []
+    for field in dataclasses.fields(section):
+        value = getattr(section, field.name)
+        is_table = dataclasses.is_dataclass(value) and isinstance(section, BuildConfig)
+        if not is_table and value is not None and value != {}:
+            lines += [f"# {words[field.name]}", f"{field.name} = {_toml(value)}"]
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml(entry)}' for key, entry in value.items())} }}"
+    # numbers, booleans, strings and lists of them are written alike in JSON and TOML
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _attribute_words(kind: type) -> dict[str, str]:
+    """Return the sentences of the "Attributes" part of a docstring, by attribute."""
+    _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
+    words: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if indent == 4:
+            name, _, sentence = line.strip().partition(": ")
+            words[name] = sentence
+        elif indent > 4:
+            words[name] += f" {line.strip()}"
+    return words

@@ -1,0 +1,158 @@
+"""The chain: which stage follows which, and what each is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeprune.config import BuildConfig
+from edgeprune.config_text import render_config
+from edgeprune.data import FrontEnd, load_card
+from edgeprune.errors import ConfigurationError, UnknownNameError
+from edgeprune.evidence import Evidence, Outcome
+from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.cost import Meter
+from edgeprune.pipeline.deploy import bench_stage, export_stage, firmware_stage
+from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
+from edgeprune.pipeline.prove import verify_stage
+from edgeprune.pipeline.record import assemble
+from edgeprune.pipeline.requirements import check_classes
+from edgeprune.pipeline.store import Stage, StageStore
+from edgeprune.progress import Progress, Silent
+from edgeprune.targets import load_target
+
+LAST = "build"
+GOALS = {
+    "train": ("data", "train"),
+    "prune": ("data", "train", "prune"),
+    "quantize": ("data", "train", "prune", "quantize"),
+    "export": ("data", "train", "prune", "quantize", "export", "firmware"),
+    "bench": ("data", "train", "prune", "quantize", "firmware", "bench"),
+    "verify": ("data", "train", "prune", "quantize", "verify"),
+    LAST: ("data", "train", "prune", "quantize", "export", "firmware", "bench", "verify"),
+}
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build made.
+
+    Attributes:
+        context: What it was about.
+        stages: The finished stages by name.
+        out: The result directory; it is there only after a whole build.
+        evidence: Everything that was found out; None before the whole build is done.
+    """
+
+    context: Context
+    stages: dict[str, Stage]
+    out: Path
+    evidence: Evidence | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every requirement is met; a part of the chain has none to fail."""
+        return self.evidence is None or self.evidence.verdict is Outcome.PASS
+
+
+def build(
+    config: BuildConfig,
+    out: Path | str = "result",
+    *,
+    until: str = LAST,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Run the chain from recordings to certified firmware; a killed run resumes.
+
+    Finished stages are kept in `OUT.work` beside the result directory.
+
+    Args:
+        config: What to build.
+        out: The result directory.
+        until: The verb whose stages are run: a key of `GOALS`.
+        progress: Receives the course of the work.
+
+    Raises:
+        EdgepruneError: Something cannot be used, is missing, or does not agree.
+    """
+    if until not in GOALS:
+        raise UnknownNameError("goal", until, GOALS)
+    out = Path(out)
+    context = open_context(config, out, progress or Silent())
+    stages: dict[str, Stage] = {}
+    makers = _makers(context, stages)
+    for name in GOALS[until]:
+        if name in makers:
+            stages[name] = makers[name]()
+            state = "kept from an earlier run" if stages[name].reused else "done"
+            context.progress.note(f"stage {name}: {state}")
+    evidence = assemble(context, stages, out, render_config(config)) if until == LAST else None
+    return BuildResult(context, stages, out, evidence)
+
+
+def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
+    """Look up everything that the configuration names.
+
+    Raises:
+        UnknownNameError: A name is not known.
+        ConfigurationError: Values contradict each other.
+    """
+    from edgeprune.classifiers import CLASSIFIERS
+    from edgeprune.firmware import TOOLCHAINS
+    from edgeprune.pruning import METHODS
+    from edgeprune.quantization import QUANTIZERS
+
+    METHODS.get(config.pruning.method, where="pruning.method")
+    QUANTIZERS.get(config.quantization.quantizer, where="quantization.quantizer")
+    TOOLCHAINS.get(config.firmware.toolchain, where="firmware.toolchain")
+    if not _is_file(config.model) and ":" not in config.model:
+        CLASSIFIERS.get(config.model, where="model")
+    card = load_card(config.dataset)
+    check_classes(config.requirements, card.class_names)
+    target = load_target(config.target)
+    if config.firmware.emulator == "unicorn" and target.emulator is None and target.qemu:
+        raise ConfigurationError(
+            f"unicorn has no {target.core}",
+            where="firmware.emulator",
+            hint="use --emulator qemu (make system-test installs it)",
+        )
+    adc = target.adc or card.adc
+    return Context(
+        config=config,
+        card=card,
+        target=target,
+        adc=adc,
+        front_end=FrontEnd.for_adc(adc),
+        store=StageStore(out.with_name(f"{out.name}.work")),
+        progress=progress,
+    )
+
+
+def _is_file(model: str) -> bool:
+    return model.endswith(".onnx")
+
+
+def _makers(context: Context, stages: dict[str, Stage]) -> dict[str, Callable[[], Stage]]:
+    """Return what makes each stage of the chain that this configuration has."""
+    meter = Meter(context)
+
+    makers: dict[str, Callable[[], Stage]] = {"data": lambda: data_stage(context)}
+    if not _is_file(context.config.model):
+        makers["train"] = lambda: train_stage(context, stages["data"])
+        makers["prune"] = lambda: prune_stage(
+            context,
+            stages["data"],
+            stages["train"],
+            lambda model: meter.measure(model, stages["data"]),
+        )
+    makers |= {
+        "quantize": lambda: quantize_stage(context, stages["data"], stages.get("prune")),
+        "export": lambda: export_stage(context, stages["data"], stages["quantize"]),
+        "firmware": lambda: firmware_stage(context, stages["data"], stages["quantize"]),
+        "bench": lambda: bench_stage(
+            context, stages["data"], stages["quantize"], stages["firmware"]
+        ),
+        "verify": lambda: verify_stage(context, stages["data"], stages["quantize"]),
+    }
+    return makers

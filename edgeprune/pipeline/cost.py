@@ -1,0 +1,65 @@
+"""What a classifier takes once it is firmware: generated, linked, emulated, counted."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from edgeprune.devices import count_instructions
+from edgeprune.errors import ConfigurationError
+from edgeprune.firmware import Labels, compile_image, generate
+from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.learn import quantize_quickly, windows_of
+from edgeprune.pipeline.store import Stage
+from edgeprune.pruning import Cost
+
+
+class Meter:
+    """Counts the cost of classifiers on the target of a build.
+
+    Args:
+        context: The build.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def measure(self, model: nn.Module, data: Stage) -> Cost:
+        """Return the real cost of a classifier with its present channels.
+
+        Raises:
+            ConfigurationError: The target is the host, or no emulator counts its instructions.
+        """
+        target = self._context.target
+        if target.is_host or (target.emulator is None and self._limits_instructions):
+            raise ConfigurationError(
+                f"nothing counts the cost of firmware on {target.name}",
+                where="pruning",
+                hint="prune to a ratio instead of a budget",
+            )
+        network = quantize_quickly(self._context, model, windows_of(data, "train"))
+        with tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
+            folder = Path(name)
+            labels = Labels("cost", self._context.card.class_names, "", synthetic=False)
+            sources = generate(network, self._context.front_end, target, labels, folder / "c")
+            image = compile_image(
+                sources,
+                target,
+                folder / "image.elf",
+                toolchain=self._context.config.firmware.toolchain,
+            )
+            instructions = 0
+            if target.emulator is not None:
+                inputs = [np.zeros((1, *tensor.shape), np.int8) for tensor in network.input_tensors]
+                rhythm = inputs[1] if len(inputs) == 2 else None
+                classes = network.output_tensor.size
+                profile = count_instructions(image.elf, target, inputs[0], rhythm, classes)
+                instructions = profile.maximum
+        return Cost(image.flash_bytes, image.ram_bytes, instructions)
+
+    @property
+    def _limits_instructions(self) -> bool:
+        return self._context.config.pruning.max_instructions > 0

@@ -1,0 +1,247 @@
+"""The last stage: everything that was found out, judged, written and sealed by a manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import TypeVar
+
+from edgeprune import __version__
+from edgeprune.data import Windows
+from edgeprune.errors import ConfigurationError
+from edgeprune.evaluation import Bootstrap, Decisions, LeftOut, compare, evaluate
+from edgeprune.evidence import (
+    MANIFEST_NAME,
+    CertificateEvidence,
+    ClassifierEvidence,
+    Component,
+    DataEvidence,
+    DeviceEvidence,
+    Evidence,
+    Identity,
+    ModelPerformance,
+    PruningEvidence,
+    QuantizationEvidence,
+    Reproduction,
+    StageComparison,
+    TrainingEvidence,
+    Versions,
+    config_entries,
+    source_date,
+    write_evidence,
+    write_manifest,
+)
+from edgeprune.files import disk_errors, sha256_file, write_text
+from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.deploy import DEVICE, FIRMWARE, IMAGE, ONNX, TFLITE, Parity
+from edgeprune.pipeline.learn import (
+    CLASSIFIER,
+    FLOAT_ONNX,
+    NETWORK,
+    QDQ_ONNX,
+    classifier_of,
+    network_of,
+    windows_of,
+)
+from edgeprune.pipeline.products import decisions_of, load_array, load_record
+from edgeprune.pipeline.prove import CERTIFICATES
+from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
+from edgeprune.pipeline.store import Stage
+from edgeprune.report import write_report
+from edgeprune.training import predict
+
+Stages = Mapping[str, Stage]
+Record = TypeVar("Record")
+
+CONFIG = "edgeprune.toml"
+EVIDENCE = "evidence.json"
+REPORT = "report.html"
+_ROLES = {
+    CONFIG: "configuration as resolved",
+    EVIDENCE: "evidence",
+    REPORT: "report",
+    TFLITE: "the network for TFLite, int8 in and out",
+    ONNX: "the network for ONNX runtimes, QDQ",
+    NETWORK: "the integer network: certified and flashed",
+    CLASSIFIER: "the float classifier after pruning",
+    FLOAT_ONNX: "the float classifier as ONNX",
+    QDQ_ONNX: "the QDQ graph as the quantizer made it",
+    "pruning-history.json": "the removals that replay the pruning",
+    f"{FIRMWARE}/": "C99 library",
+    IMAGE: "linked test image",
+}
+_LIMITS = (
+    "Instructions are exact and come from an emulator; they are no latency. No board was measured.",
+    "Beat positions are those of the annotations: the error of a beat detector is not in these "
+    "figures.",
+    "Certificates hold for the network's int8 inputs; what the front end does to a disturbed "
+    "recording is not certified.",
+)
+_NOT_TESTED = (
+    "robustness against attacks and recorded noise",
+    "latency and energy on silicon",
+    "other data sets than the one named",
+)
+
+
+def assemble(context: Context, stages: Stages, out: Path, config_text: str) -> Evidence:
+    """Write the result directory: files, evidence, report, and the manifest as the last.
+
+    Everything is written beside `out` and renamed, so that `out` is whole or absent.
+
+    Raises:
+        ConfigurationError: `out` exists and is no earlier result.
+        DiskError: No space or no permission.
+    """
+    _check_out(out)
+    partial = out.with_name(f"{out.name}.partial")
+    with disk_errors(out):
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True)
+        _copy_files(stages, partial)
+        write_text(partial / CONFIG, config_text)
+        evidence = collect(context, stages)
+        write_evidence(partial / EVIDENCE, evidence)
+        write_report(partial / EVIDENCE, partial / REPORT)
+        write_manifest(partial, _ROLES)
+        if out.exists():
+            shutil.rmtree(out)
+        partial.rename(out)
+    return evidence
+
+
+def _check_out(out: Path) -> None:
+    """Refuse to replace a folder that edgeprune did not write."""
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
+        raise ConfigurationError(
+            "the folder holds files that are no result of edgeprune",
+            where=str(out),
+            hint="choose another --out",
+        )
+
+
+def _copy_files(stages: Stages, folder: Path) -> None:
+    wanted = {
+        "prune": {CLASSIFIER: CLASSIFIER, "history.json": "pruning-history.json"},
+        "quantize": {FLOAT_ONNX: FLOAT_ONNX, QDQ_ONNX: QDQ_ONNX, NETWORK: NETWORK},
+        "export": {TFLITE: TFLITE, ONNX: ONNX},
+        "firmware": {FIRMWARE: FIRMWARE, IMAGE: IMAGE},
+    }
+    for name, files in wanted.items():
+        for source, target in files.items():
+            path = stages[name].folder / source if name in stages else None
+            if path is None or not path.exists():
+                continue
+            if path.is_dir():
+                shutil.copytree(path, folder / target)
+            else:
+                shutil.copyfile(path, folder / target)
+
+
+def collect(context: Context, stages: Stages) -> Evidence:
+    """Return everything that the stages found out, with the requirements judged."""
+    network = network_of(stages["quantize"])
+    exported = load_record(stages["export"].file("parity.json"), Parity)
+    benched = load_record(stages["bench"].file("parity.json"), Parity)
+    device = stages["firmware" if context.target.is_host else "bench"]
+    image = stages["firmware"].folder / IMAGE
+    performance, comparisons = _performance(context, stages)
+    evidence = Evidence(
+        identity=Identity(
+            edgeprune=__version__,
+            seed=context.seed,
+            target=context.target.name,
+            target_title=context.target.title,
+            dataset=context.card.name,
+            dataset_title=context.card.title,
+            synthetic=context.card.synthetic,
+            network_sha256=network.sha256,
+            firmware_sha256=sha256_file(image) if image.exists() else None,
+            date=source_date(os.environ),
+        ),
+        versions=_versions(),
+        reproduction=_reproduction(context),
+        config=config_entries(context.config),
+        data=load_record(stages["data"].file("data.json"), DataEvidence),
+        classifier=_optional(stages, "train", "classifier.json", ClassifierEvidence),
+        training=_optional(stages, "train", "training.json", TrainingEvidence),
+        pruning=_optional(stages, "prune", "pruning.json", PruningEvidence),
+        quantization=load_record(
+            stages["quantize"].file("quantization.json"), QuantizationEvidence
+        ),
+        performance=performance,
+        comparisons=comparisons,
+        parity=(*exported.rows, *benched.rows),
+        device=load_record(device.file(DEVICE), DeviceEvidence),
+        certificates=load_record(stages["verify"].file(CERTIFICATES), CertificateEvidence),
+        limits=_LIMITS,
+        not_tested=(*_NOT_TESTED, *exported.absent, *benched.absent),
+    )
+    return replace(evidence, requirements=judge_all(context.config.requirements, evidence))
+
+
+def _optional(stages: Stages, stage: str, file: str, kind: type[Record]) -> Record | None:
+    return load_record(stages[stage].file(file), kind) if stage in stages else None
+
+
+def _performance(
+    context: Context, stages: Stages
+) -> tuple[tuple[ModelPerformance, ...], tuple[StageComparison, ...]]:
+    test = windows_of(stages["data"], "test")
+    decided = dict(_decisions(context, stages, test))
+    bootstrap = Bootstrap(context.seed)
+    apart = tuple(
+        LeftOut((record,), reason) for record, reason in context.card.split.shown_apart.items()
+    )
+    performance = tuple(
+        evaluate(stage, "test", decisions, bootstrap, apart) for stage, decisions in decided.items()
+    )
+    names = list(decided)
+    pairs = [(names[0], name) for name in names[1:]]
+    if len(names) == 3:
+        pairs.append((PRUNED, INT8))
+    comparisons = tuple(
+        compare(before, decided[before], after, decided[after], bootstrap)
+        for before, after in pairs
+    )
+    return performance, comparisons
+
+
+def _decisions(context: Context, stages: Stages, test: Windows) -> Iterator[tuple[str, Decisions]]:
+    for name, title in (("train", FLOAT), ("prune", PRUNED)):
+        if name in stages:
+            model, _ = classifier_of(context, stages[name])
+            logits = predict(model, test, context.front_end)
+            yield title, decisions_of(test, logits.argmax(axis=1))
+    flashed = load_array(stages["bench"].file("logits.npy"))
+    yield INT8, decisions_of(test, flashed.argmax(axis=1))
+
+
+def _versions() -> Versions:
+    from packaging.requirements import Requirement
+
+    names = sorted({Requirement(line).name for line in requires("edgeprune") or ()})
+    packages = []
+    for name in names:
+        try:
+            packages.append(Component(name, version(name)))
+        except PackageNotFoundError:
+            continue
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Versions(python, tuple(packages))
+
+
+def _reproduction(context: Context) -> Reproduction:
+    notes = [
+        "the same versions, seed and kind of processor give the same bytes",
+        f"the configuration is beside the report: {CONFIG}",
+    ]
+    if not context.card.synthetic:
+        notes.append(f"the recordings: edgeprune datasets fetch {context.card.name} DIR")
+    return Reproduction((f"edgeprune build --config {CONFIG}",), tuple(notes))
