@@ -46,8 +46,17 @@ class CheckReport:
         """Every file is there and as published."""
         return all(file.state == "ok" for file in self.files)
 
-    def named(self, state: str) -> tuple[str, ...]:
-        """Return the names of the files in that state."""
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the files that are not there."""
+        return self._named("missing")
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """Names of the files that differ from what was published."""
+        return self._named("damaged")
+
+    def _named(self, state: str) -> tuple[str, ...]:
         return tuple(file.name for file in self.files if file.state == state)
 
 
@@ -63,8 +72,8 @@ def parse_sums(card: DatasetCard, content: bytes) -> Mapping[str, str]:
         raise FetchError(
             "the publisher's list of checksums is not the one this card was written for",
             where=where,
-            hint="delete the file and fetch again; if it stays so, the data set was changed and "
-            "its card needs a new checksums_sha256",
+            hint="fetch the data set again; if it stays so, the publisher changed it and the card "
+            "needs a new checksums_sha256",
         )
     lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
     matches = [_LINE.fullmatch(line.strip()) for line in lines]
