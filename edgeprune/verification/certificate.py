@@ -47,10 +47,13 @@ class Subject:
     Args:
         windows: The windows.
         decisions: What the network decided of them [n].
+        microvolt_per_lsb: What a step of the signal input is at each window's gain [n], where that
+            is known.
     """
 
     windows: Windows
     decisions: Int64Array
+    microvolt_per_lsb: npt.NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +62,19 @@ class CertificatePoint:
 
     Args:
         radius_lsb: Largest change of a signal value, in steps of the network's input.
-        radius_microvolt: The same in microvolts, where the step is known.
         proved: Whether the window's decision is proved; the others are unknown [n].
         subject: The windows and decisions.
     """
 
     radius_lsb: int
-    radius_microvolt: float | None
     proved: BoolArray
     subject: Subject
+
+    @property
+    def radius_microvolt(self) -> npt.NDArray[np.float64] | None:
+        """The radius in microvolts at each window's gain [n], where that is known."""
+        steps = self.subject.microvolt_per_lsb
+        return None if steps is None else steps * self.radius_lsb
 
     @property
     def total(self) -> Tally:
@@ -117,7 +124,7 @@ def certify(
     windows: Windows,
     radii_lsb: Sequence[int],
     *,
-    microvolt_per_lsb: float | None = None,
+    microvolt_per_lsb: npt.ArrayLike | None = None,
     rhythm_radius_lsb: int = 0,
     decisions: Int64Array | None = None,
     progress: Progress | None = None,
@@ -128,7 +135,8 @@ def certify(
         network: The network.
         windows: Signal, rhythm and reference classes.
         radii_lsb: Radii of the L-infinity ball around the signal, in LSB of the network's input.
-        microvolt_per_lsb: Microvolts a step of the network's input, where that is constant.
+        microvolt_per_lsb: Microvolts a step of the network's input, one for all windows or one
+            for each [n], where that is known.
         rhythm_radius_lsb: Radius of the ball around the rhythm features.
         decisions: What the network decided [n], where that is already known.
         progress: Told of the windows done.
@@ -140,7 +148,10 @@ def certify(
         raise ConfigurationError("a radius is negative", where="verification.radii_lsb")
     if decisions is None:
         decisions = network.predict(*(windows.signal, windows.rhythm)[: len(network.inputs)])
-    subject = Subject(windows, decisions)
+    steps = None
+    if microvolt_per_lsb is not None:
+        steps = np.broadcast_to(np.asarray(microvolt_per_lsb, np.float64), len(windows))
+    subject = Subject(windows, decisions, steps)
     points = []
     # What is not proved within a ball is not proved within a larger one: bounds only widen.
     candidates = np.arange(len(windows))
@@ -163,6 +174,5 @@ def certify(
         candidates = np.concatenate(held)
         proved = np.zeros(len(windows), np.bool_)
         proved[candidates] = True
-        microvolt = None if microvolt_per_lsb is None else radius * microvolt_per_lsb
-        points.append(CertificatePoint(radius, microvolt, proved, subject))
+        points.append(CertificatePoint(radius, proved, subject))
     return CertificateCurve(network.sha256, rhythm_radius_lsb, tuple(points))
