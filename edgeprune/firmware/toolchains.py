@@ -51,6 +51,7 @@ class Compiler:
         "-fno-asynchronous-unwind-tables",
         "-fno-common",
         "-fomit-frame-pointer",
+        "-g0",
     )
 
     def compile(self, source: str, target: Path, flags: Sequence[str], folder: Path) -> None:
