@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,7 +237,7 @@ def test_the_folder_is_a_file(server: Publisher, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk(server: Publisher, tmp_path: Path) -> None:
-    os.symlink("/dev/full", tmp_path / ".1.dat.partial")
+    (tmp_path / ".1.dat.partial").symlink_to("/dev/full")
     with pytest.raises(DiskError, match="full"):
         bring(server, tmp_path)
 
