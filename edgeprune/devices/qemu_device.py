@@ -7,7 +7,6 @@ board's own timer under `-icount`, which makes it exact and independent of the h
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from edgeprune.devices.program import read_program
 from edgeprune.errors import DeviceError, MissingToolError
+from edgeprune.files import disk_errors
 from edgeprune.targets import QemuSettings, Target
 
 COMMAND = "qemu-system-arm"
@@ -73,9 +73,9 @@ class QemuDevice:
         """See `Device.execute`."""
         with tempfile.TemporaryDirectory(prefix="edgeprune-qemu-") as folder:
             memory = Path(folder) / "memory"
-            with memory.open("wb") as stream:
+            with disk_errors(memory), memory.open("wb") as stream:
                 # Sparse: only the pages that are touched take space.
-                os.truncate(stream.fileno(), self._memory_bytes)
+                stream.truncate(self._memory_bytes)
                 stream.seek(self._offset)
                 stream.write(exchange)
             exit_code = self._run(memory, timeout_seconds)

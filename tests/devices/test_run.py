@@ -153,6 +153,9 @@ def test_wrong_files_and_names_are_refused(tmp_path: Path, image: Image, windows
         run_image(elf, load_target("cortex-m33"), signal, rhythm, images.CLASSES)
     with pytest.raises(DeviceError, match="unicorn has no model"):
         run_image(elf, load_target("cortex-m55"), signal, rhythm, images.CLASSES)
+    with pytest.raises(DeviceError, match="unicorn has no model") as caught:
+        run_image(elf, load_target("host"), signal, rhythm, images.CLASSES)
+    assert "host library" in caught.value.hint
     with pytest.raises(DeviceError, match="not for a little-endian 32-bit Arm core"):
         run_image(Path("/proc/self/exe"), target, signal, rhythm, images.CLASSES)
 
