@@ -19,6 +19,7 @@ class FakeFrontEnd:
     signal_zero_point: int = 3
     rhythm_scale: float = 1 / 64
     rhythm_zero_point: int = 0
+    before: int = 16
 
 
 @dataclass(frozen=True)

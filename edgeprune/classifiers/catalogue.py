@@ -39,7 +39,7 @@ class ClassifierSpec:
 CLASSIFIERS: Registry[Callable[[ClassifierSpec], nn.Module]] = Registry("classifier")
 CLASSIFIERS.add(
     "residual-ecg",
-    lambda spec: ResidualEcg(spec.signal_shape[1], spec.rhythm_features, spec.classes),
+    lambda spec: ResidualEcg(spec.signal_shape, spec.rhythm_features, spec.classes),
 )
 CLASSIFIERS.add("r1", lambda spec: R1(spec.signal_shape[1], spec.classes))
 

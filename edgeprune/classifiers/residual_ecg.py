@@ -2,76 +2,108 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
+_POOL = 4
+_HALVINGS = 3
 
-class ResidualBlock(nn.Module):
-    """Two convolutions around which the input is added back; halves the length where it widens.
+
+class ConvolutionNorm(nn.Module):
+    """A convolution that keeps the length (or halves it), normalized, with or without a ReLU.
 
     Args:
         inputs: Channels in.
-        outputs: Channels out; where they differ from `inputs` the shortcut is a convolution too.
-        kernel: Kernel of both convolutions, odd.
-        stride: Stride of the first convolution and of the shortcut.
+        outputs: Channels out.
+        kernel: Odd.
+        stride: 1 or 2.
+        rectified: Whether a ReLU follows.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, rectified: bool = True
+    ) -> None:
         super().__init__()
-        half = kernel // 2
-        self.conv1 = nn.Conv1d(inputs, outputs, kernel, stride=stride, padding=half, bias=False)
-        self.norm1 = nn.BatchNorm1d(outputs)
-        self.conv2 = nn.Conv1d(outputs, outputs, kernel, padding=half, bias=False)
-        self.norm2 = nn.BatchNorm1d(outputs)
-        self.shortcut: nn.Module | None = None
-        if inputs != outputs or stride != 1:
-            self.shortcut = nn.Conv1d(inputs, outputs, 1, stride=stride)
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.norm = nn.BatchNorm1d(outputs)
+        self.rectified = rectified
 
     def forward(self, value: Tensor) -> Tensor:
         """Return [n, outputs, length / stride] of [n, inputs, length]."""
-        change = self.norm2(self.conv2(self.norm1(self.conv1(value)).relu()))
-        kept = value if self.shortcut is None else self.shortcut(value)
-        result: Tensor = (kept + change).relu()
-        return result
+        result: Tensor = self.norm(self.conv(value))
+        return result.relu() if self.rectified else result
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around which the input is added back.
+
+    Args:
+        channels: Channels in and out.
+        kernel: Kernel of both, odd.
+    """
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.first = ConvolutionNorm(channels, channels, kernel)
+        self.second = ConvolutionNorm(channels, channels, kernel, rectified=False)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return [n, channels, length] of the same."""
+        result: Tensor = value + self.second(self.first(value))
+        return result.relu()
 
 
 class ResidualEcg(nn.Module):
-    """Stem, residual blocks and a global average of the signal, joined with the rhythm.
+    """Three stages, each a convolution that halves the length and a residual block.
+
+    Averages of four positions keep where in the beat something was; they are joined with the
+    features of the rhythm in two dense layers.
 
     Args:
-        channels: Channels of the signal.
-        rhythm_features: Rhythm features a window.
+        signal_shape: Length (at least 8) and channels of the signal.
+        rhythm_features: Features of the rhythm.
         classes: Number of logits.
-        widths: Channels of each stage; the first is the stem's.
-        hidden: Units of the dense layer that joins signal and rhythm.
+        widths: Channels of each stage.
+        kernel: Kernel of all convolutions but the first, whose is 7.
+        rhythm_units: Units of the layer that reads the rhythm.
+        joint_units: Units of the layer that joins both.
+        dropout: Share of the joined features left out in training.
     """
 
     def __init__(
         self,
-        channels: int,
+        signal_shape: tuple[int, int],
         rhythm_features: int,
         classes: int,
-        widths: tuple[int, ...] = (16, 24, 32),
-        hidden: int = 32,
+        widths: tuple[int, int, int] = (16, 24, 32),
+        kernel: int = 5,
+        rhythm_units: int = 32,
+        joint_units: int = 48,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        self.stem = nn.Conv1d(channels, widths[0], 7, stride=2, padding=3, bias=False)
-        self.stem_norm = nn.BatchNorm1d(widths[0])
-        self.blocks = nn.Sequential(
-            ResidualBlock(widths[0], widths[0], 5, 1),
-            *(ResidualBlock(narrow, wide, 5, 2) for narrow, wide in pairwise(widths)),
-        )
-        self.mean = nn.AdaptiveAvgPool1d(1)
-        self.rhythm = nn.Linear(rhythm_features, hidden // 2)
-        self.joint = nn.Linear(widths[-1] + hidden // 2, hidden)
-        self.dense = nn.Linear(hidden, classes)
+        length, channels = signal_shape
+        self.stage1 = ConvolutionNorm(channels, widths[0], 7, 2)
+        self.block1 = ResidualBlock(widths[0], kernel)
+        self.stage2 = ConvolutionNorm(widths[0], widths[1], kernel, 2)
+        self.block2 = ResidualBlock(widths[1], kernel)
+        self.stage3 = ConvolutionNorm(widths[1], widths[2], kernel, 2)
+        self.block3 = ResidualBlock(widths[2], kernel)
+        for _ in range(_HALVINGS):
+            length = (length + 1) // 2
+        self.pool = nn.AvgPool1d(min(_POOL, length))
+        positions = max(1, length // _POOL)
+        self.rhythm = nn.Linear(rhythm_features, rhythm_units)
+        self.dropout = nn.Dropout(dropout)
+        self.joint = nn.Linear(positions * widths[2] + rhythm_units, joint_units)
+        self.dense = nn.Linear(joint_units, classes)
 
     def forward(self, signal: Tensor, rhythm: Tensor) -> Tensor:
         """Return logits [n, classes] of signal [n, channels, length] and rhythm [n, features]."""
-        value = self.blocks(self.stem_norm(self.stem(signal)).relu())
-        shape = self.mean(value).flatten(1)
+        value = self.block1(self.stage1(signal))
+        value = self.block2(self.stage2(value))
+        value = self.block3(self.stage3(value))
+        shape = self.pool(value).flatten(1)
         joined = torch.cat((shape, self.rhythm(rhythm).relu()), dim=1)
-        logits: Tensor = self.dense(self.joint(joined).relu())
+        logits: Tensor = self.dense(self.joint(self.dropout(joined)).relu())
         return logits

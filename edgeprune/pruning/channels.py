@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from edgeprune.classifiers.structure import layers_in_use
 from edgeprune.config import PruningSettings
 from edgeprune.errors import ModelError
+from edgeprune.pruning.graph import ChannelGraph, dependencies
 from edgeprune.registry import Registry
 
 
@@ -62,21 +63,24 @@ def remove(model: nn.Module, removals: Sequence[Removal], example: tuple[Tensor,
         ModelError: A layer does not exist or has no such channel.
     """
     narrower = copy.deepcopy(model)
-    graph = _dependencies(narrower, example)
+    graph = dependencies(narrower, example)
     layers = dict(narrower.named_modules())
-    channels: dict[str, list[int]] = {}
+    doomed: dict[tuple[nn.Module, Any], set[int]] = {}
     for removal in removals:
-        channels.setdefault(removal.layer, []).extend(removal.channels)
-    for name, numbers in channels.items():
-        layer = layers.get(name)
-        if layer not in graph.module2node or max(numbers) >= graph.get_out_channels(layer):
+        layer = layers.get(removal.layer)
+        if layer is None or max(removal.channels) >= graph.get_out_channels(layer):
             raise ModelError(
-                f"'{name}' has no channels {sorted(numbers)} to remove",
-                where=name,
+                f"'{removal.layer}' has no channels {list(removal.channels)} to remove",
+                where=removal.layer,
                 hint="replay a history on the network it was made from",
             )
-        pruner = graph.get_pruner_of_module(layer)
-        graph.get_pruning_group(layer, pruner.prune_out_channels, sorted(numbers)).prune()
+        for dependency, channels in _group(graph, layer, removal.channels):
+            target = dependency.target.module
+            if target in graph.names:
+                doomed.setdefault((target, dependency.handler), set()).update(channels)
+    # Each layer is cut once, with all that goes of it, so that no number is stale.
+    for (target, cut), channels in doomed.items():
+        cut(target, sorted(channels))
     for parameter in narrower.parameters():
         parameter.grad = None
     return narrower
@@ -122,29 +126,35 @@ _SCOPES: Registry[Callable[[float, float], float]] = Registry(
 )
 
 
-def _dependencies(model: nn.Module, example: tuple[Tensor, ...]) -> Any:
-    training = model.training
-    with torch.enable_grad():
-        graph = torch_pruning.DependencyGraph().build_dependency(
-            model.eval(), example_inputs=example, verbose=False
-        )
-    model.train(training)
-    return graph
-
-
 def _groups(
     model: nn.Module, example: tuple[Tensor, ...], importance: Importance
 ) -> Iterator[tuple[str, Tensor]]:
+    """Yield each layer whose channels may go (of tied ones, one) with their importance."""
     layers, _ = layers_in_use(model, example)
-    graph = _dependencies(model, example)
-    names = {layer: name for name, layer in model.named_modules()}
-    for group in graph.get_all_groups(
-        ignored_layers=[layers[-1]], root_module_types=(nn.Conv1d, nn.Conv2d, nn.Linear)
-    ):
-        members = [dependency.target.module for dependency, _ in group]
-        if any(
-            isinstance(layer, nn.Conv1d | nn.Conv2d) and 1 < layer.groups < layer.out_channels
-            for layer in members
-        ):
+    graph = dependencies(model, example)
+    seen: set[nn.Module] = {layers[-1]}
+    for layer in layers:
+        if layer in seen:
             continue
-        yield names[members[0]], importance(group)
+        group = _group(graph, layer, range(graph.get_out_channels(layer)))
+        members = [entry.target for entry, _ in group]
+        cuts_outputs = {
+            e.target.module for e, _ in group if graph.is_out_channel_pruning_fn(e.handler)
+        }
+        prunable = layers[-1] not in cuts_outputs and not any(map(_is_beyond_us, members))
+        seen |= cuts_outputs
+        if prunable and not graph.unknown & set(members):
+            yield graph.names[layer], importance(group)
+
+
+def _group(graph: ChannelGraph, layer: nn.Module, channels: Sequence[int]) -> Any:
+    pruner = graph.get_pruner_of_module(layer)
+    return graph.get_pruning_group(layer, pruner.prune_out_channels, list(channels))
+
+
+def _is_beyond_us(node: Any) -> bool:
+    """Return whether a node is a grouped convolution or a parameter outside of any layer."""
+    layer = node.module
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
+        return 1 < layer.groups < layer.out_channels
+    return isinstance(layer, nn.Parameter)

@@ -26,6 +26,9 @@ class Augmentation:
         warp: Largest stretch of time, as the logarithm of its factor.
         shift: Largest error of the beat's position, in samples.
         lead: Share of the derivative that another electrode position mixes in (standard deviation).
+        flip: Probability that electrodes are swapped.
+        tremor: Atrial waves or tremor, LSB (standard deviation of a sine's amplitude, 3 to 9 Hz;
+            half of it again at 1 to 4 Hz).
         beat_gain: Beat to beat change of amplitude, as a share (standard deviation).
         gain: Change of the amplifier's gain, as a logarithm (standard deviation).
         wander: Baseline wander, LSB (standard deviation of a sine's amplitude, 0.15 to 0.75 Hz).
@@ -41,6 +44,8 @@ class Augmentation:
     warp: float = 0.1
     shift: float = 2.0
     lead: float = 0.2
+    flip: float = 0.15
+    tremor: float = 4.0
     beat_gain: float = 0.06
     gain: float = 0.15
     wander: float = 3.0
@@ -79,15 +84,21 @@ class Augmentation:
         moved[:, 0] = self.shift * uniform(count, 1)
         waves = _resample(waves, self.center, torch.exp(self.warp * uniform(count, 1, 1)), moved)
         waves = waves + self.lead * normal(count, 1, 1) * _derivative(waves)
+        swapped = torch.rand(count, 1, 1, generator=generator) < self.flip * strength
+        waves = torch.where(swapped, -waves, waves)
         time = torch.arange(length) / self.rate_hz
         beat = waves[:, :1]
         beat = beat * (1 + self.beat_gain * normal(count, 1, 1))
         beat = beat + self.offset * normal(count, 1, 1)
-        slow = 0.15 + 0.6 * torch.rand(count, 1, 1, generator=generator)
-        for frequency, amplitude in ((slow, self.wander), (self.mains_hz, self.mains)):
-            phase = math.pi * uniform(count, 1, 1) / strength
-            wave = torch.sin(2 * math.pi * frequency * time + phase)
-            beat = beat + amplitude * normal(count, 1, 1) * wave
+        for low, high, amplitude in (
+            (0.15, 0.75, self.wander),
+            (3.0, 9.0, self.tremor),
+            (1.0, 4.0, self.tremor / 2),
+            (self.mains_hz, self.mains_hz, self.mains),
+        ):
+            share, phase = torch.rand(2, count, 1, 1, generator=generator)
+            turns = (low + (high - low) * share) * time + phase
+            beat = beat + amplitude * normal(count, 1, 1) * torch.sin(2 * math.pi * turns)
         spread = self.noise * normal(count, 1, 1).abs()
         beat = beat + spread * torch.randn(count, 1, length, generator=generator)
         others = beat - waves[:, 1:] if has_template else waves[:, 1:]

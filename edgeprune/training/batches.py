@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edgeprune.config import TrainingSettings
 from edgeprune.training.augmentation import Augmentation
+from edgeprune.training.beats import BeatMixer, Beats, can_mix
 from edgeprune.training.determinism import generator_of
 from edgeprune.training.sampling import draw, window_weights
 
@@ -40,41 +41,68 @@ class BatchSource:
     Args:
         windows: Training windows.
         front_end: What made them.
-        settings: Batch size, balance and augmentation.
+        settings: Batch size, balance, mixing and augmentation.
         seed: Seed of the training.
     """
 
     def __init__(
         self, windows: Windows, front_end: FrontEnd, settings: TrainingSettings, seed: int
     ) -> None:
-        signal = torch.from_numpy(windows.signal.transpose(0, 2, 1).copy())
-        # int16: the zero point may carry a value out of int8, and floats take four times the memory
-        self._signal = signal.to(torch.int16) - front_end.signal_zero_point
+        signal = torch.from_numpy(windows.signal.transpose(0, 2, 1).copy()).to(torch.int16)
         rhythm = torch.from_numpy(windows.rhythm.copy()).to(torch.int16)
-        self._rhythm = rhythm - front_end.rhythm_zero_point
-        self._label = torch.from_numpy(windows.label.copy())
+        self._beats = Beats(
+            signal - front_end.signal_zero_point,
+            rhythm - front_end.rhythm_zero_point,
+            torch.from_numpy(windows.label.copy()),
+        )
         self._scales = front_end.signal_scale, front_end.rhythm_scale
         self._settings = settings
         self._seed = seed
-        self._augmentation = Augmentation()
+        self._augmentation = Augmentation(center=front_end.before)
         self._weights = window_weights(
-            windows.label, windows.record, settings.class_mix, settings.record_balance
+            windows.label,
+            windows.record,
+            by_class(settings.class_mix, windows.class_names),
+            settings.record_balance,
         )
-        drawn = int((self._weights > 0).sum())
-        self.steps = max(1, -(-drawn // settings.batch_size))
+        self._mixer: BeatMixer | None = None
+        if can_mix(windows, front_end):
+            self._mixer = BeatMixer(windows, front_end, self._beats, self._weights, settings, seed)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return self._settings.epoch_steps
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of one epoch; the same number yields the same batches."""
         generator = generator_of(self._seed, "batches", number)
+        for beats in self._drawn(generator):
+            signal, rhythm = self._augmentation(
+                beats.signal, beats.rhythm, self._settings.augmentation, generator
+            )
+            yield Batch(signal * self._scales[0], rhythm * self._scales[1], beats.label)
+
+    def _drawn(self, generator: torch.Generator) -> Iterator[Beats]:
+        if self._mixer is not None:
+            draws = self._mixer.plan(self.steps, generator)
+            for step in range(self.steps):
+                yield self._mixer.step(draws, step, generator)
+            return
         chosen = draw(self._weights, self.steps, self._settings.batch_size, generator)
-        for step in range(self.steps):
-            mine = chosen[step]
-            yield self._finish(
-                self._signal[mine].float(), self._rhythm[mine].float(), self._label[mine], generator
+        for windows in chosen:
+            yield Beats(
+                self._beats.signal[windows].float(),
+                self._beats.rhythm[windows].float(),
+                self._beats.label[windows],
             )
 
-    def _finish(
-        self, signal: Tensor, rhythm: Tensor, label: Tensor, generator: torch.Generator
-    ) -> Batch:
-        signal, rhythm = self._augmentation(signal, rhythm, self._settings.augmentation, generator)
-        return Batch(signal * self._scales[0], rhythm * self._scales[1], label)
+
+def by_class(given: Mapping[str, float], names: tuple[str, ...]) -> tuple[float, ...]:
+    """Return the values of a table by class name in class order, 0 for classes it does not name.
+
+    A table that names none of the classes is of another data set: it gives nothing.
+    """
+    if not set(given) & set(names):
+        return ()
+    return tuple(given.get(name, 0.0) for name in names)

@@ -20,7 +20,7 @@ from edgeprune.config import TrainingSettings
 from edgeprune.errors import DataError, ModelError
 from edgeprune.progress import Advance, Progress
 from edgeprune.training.average import WeightAverage
-from edgeprune.training.batches import Batch, BatchSource
+from edgeprune.training.batches import Batch, BatchSource, by_class
 from edgeprune.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from edgeprune.training.determinism import derive_seed, deterministic
 from edgeprune.training.metrics import macro_f1, predict
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from edgeprune.data.front_end import FrontEnd
     from edgeprune.data.windows import Windows
 
-DEFAULT_EPOCHS = 8
 _FILE = "checkpoint.safetensors"
 
 
@@ -130,7 +129,9 @@ class _Run:
         self.settings = settings
         self.seed = seed
         self.source = BatchSource(windows, front_end, settings, seed)
-        self.epochs = settings.epochs or DEFAULT_EPOCHS
+        self.epochs = settings.epochs
+        offsets = by_class(settings.logit_offsets, windows.class_names)
+        self.offsets = torch.tensor(offsets) if offsets else torch.zeros(())
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=settings.learning_rate,
@@ -170,7 +171,8 @@ class _Run:
 
     def _step(self, batch: Batch, learning_rate: float) -> float:
         self.optimizer.zero_grad()
-        logits = logits_of(self.model, batch.signal, batch.rhythm)
+        # The offsets are taken off here, so that the network's own logits carry them ever after.
+        logits = logits_of(self.model, batch.signal, batch.rhythm) - self.offsets
         loss = functional.cross_entropy(
             logits, batch.label, label_smoothing=self.settings.label_smoothing
         )

@@ -78,7 +78,8 @@ def silence(model: nn.Module, layer: str, norm: str | None, channels: tuple[int,
 
 
 @pytest.mark.parametrize(
-    ("layer", "norm"), [("blocks.1.conv1", "blocks.1.norm1"), ("rhythm", None), ("joint", None)]
+    ("layer", "norm"),
+    [("block2.first.conv", "block2.first.norm"), ("rhythm", None), ("joint", None)],
 )
 def test_residual_network_without_zeroed_channels_is_the_same(layer: str, norm: str | None) -> None:
     model = residual()
@@ -92,13 +93,33 @@ def test_residual_network_without_zeroed_channels_is_the_same(layer: str, norm: 
 
 def test_channels_tied_by_an_addition_go_together() -> None:
     model = residual()
-    for layer, norm in (("stem", "stem_norm"), ("blocks.0.conv2", "blocks.0.norm2")):
+    for layer, norm in (
+        ("stage1.conv", "stage1.norm"),
+        ("block1.second.conv", "block1.second.norm"),
+    ):
         silence(model, layer, norm, (0, 7))
     signal, rhythm = inputs()
-    narrower = remove(model, [Removal("stem", (0, 7), 0.0)], (signal, rhythm))
+    narrower = remove(model, [Removal("stage1.conv", (0, 7), 0.0)], (signal, rhythm))
     widths = {width.layer: width.outputs for width in layer_widths(narrower)}
-    assert widths["stem"] == widths["blocks.0.conv2"] == widths["blocks.0.norm2"] == 14
+    assert widths["stage1.conv"] == widths["block1.second.conv"] == 14
+    assert widths["block1.second.norm"] == 14
     assert torch.allclose(model(signal, rhythm), narrower(signal, rhythm), atol=1e-6)
+
+
+def test_flatten_that_is_concatenated_with_something_else() -> None:
+    model = create("residual-ecg", (96, 2), 18, 5, seed=1).eval()
+    example = torch.randn(2, 2, 96), torch.randn(2, 18)
+    for layer in ("stage3", "block3.second"):
+        silence(model, f"{layer}.conv", f"{layer}.norm", (1, 30))
+    silence(model, "rhythm", None, (0, 31))
+    removals = [Removal("stage3.conv", (1, 30), 0.0), Removal("rhythm", (0, 31), 0.0)]
+    narrower = remove(model, removals, example)
+    assert narrower.joint.in_features == 3 * 30 + 30
+    assert torch.allclose(model(*example), narrower(*example), atol=1e-6)
+    both = everything()
+    silence(both, "rhythm", None, (1,))
+    narrower = remove(both, [Removal("rhythm", (1,), 0.0)], inputs())
+    assert torch.allclose(both(*inputs()), narrower(*inputs()), atol=1e-6)
 
 
 @pytest.mark.parametrize("layer", ["0", "4"])
@@ -210,7 +231,7 @@ def test_what_cannot_be_reached_says_how_far_it_went() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'channel'"):
         prune(model, SHAPE, 2, replace(SETTINGS, method="channels"), untouched, Silent())
     with pytest.raises(ModelError, match="no channels"):
-        remove(model, [Removal("stem", (99,), 0.0)], inputs())
+        remove(model, [Removal("stage1.conv", (99,), 0.0)], inputs())
 
 
 def test_pruned_network_survives_its_file(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ from edgeprune.progress import Advance, Silent
 from edgeprune.training import TrainingResult, macro_f1, predict, train
 from tests.small_windows import FRONT_END, small_windows
 
-SETTINGS = TrainingSettings(epochs=3, batch_size=64, learning_rate=1e-2, threads=1)
+SETTINGS = TrainingSettings(
+    epochs=3, epoch_steps=5, batch_size=64, learning_rate=1e-2, keep_best=True, threads=1
+)
 WINDOWS = small_windows(300, seed=1)
 VALIDATION = small_windows(150, seed=2)
 

@@ -98,15 +98,15 @@ def test_group_shrink_minimizes_its_objective() -> None:
 
 def test_group_lasso_drives_whole_channels_to_zero() -> None:
     settings = TrainingSettings(
-        epochs=12, batch_size=64, learning_rate=1e-2, threads=1, group_lasso=1.0, keep_best=False
+        epochs=12, epoch_steps=5, batch_size=64, learning_rate=1e-2, threads=1, group_lasso=1.0
     )
     windows, none = small_windows(300, seed=1), small_windows(0, seed=1)
     start = create("residual-ecg", (32, 1), 2, 3, seed=4)
     dense = train(start, windows, none, FRONT_END, settings, 9, Silent()).model
     gone = 0
     for layer, norm in (
-        (dense.blocks[1].conv1, dense.blocks[1].norm1),
-        (dense.blocks[2].conv1, dense.blocks[2].norm1),
+        (dense.block2.first.conv, dense.block2.first.norm),
+        (dense.block3.first.conv, dense.block3.first.norm),
     ):
         rows = layer.weight.flatten(1)
         zero = (rows == 0).all(1)
@@ -136,7 +136,7 @@ def test_augmentation_is_like_a_sensor_s() -> None:
     template = beat * 0.9
     signal = torch.cat((beat, beat - template), 1)
     rhythm = torch.zeros(500, 3)
-    augmentation = Augmentation()
+    augmentation = Augmentation(flip=0, tremor=0)
     same, also = augmentation(signal, rhythm, 0.0, generator)
     assert torch.equal(same, signal)
     assert torch.equal(also, rhythm)
@@ -153,8 +153,8 @@ def test_augmentation_is_like_a_sensor_s() -> None:
 
 def test_quiet_augmentation_changes_nothing_but_what_is_asked() -> None:
     quiet = Augmentation(
-        warp=0, shift=0, lead=0, beat_gain=0, gain=0, wander=0, mains=0, noise=0, offset=0,
-        rhythm_noise=0,
+        warp=0, shift=0, lead=0, flip=0, tremor=0, beat_gain=0, gain=0, wander=0, mains=0,
+        noise=0, offset=0, rhythm_noise=0,
     )  # fmt: skip
     signal = torch.randn(8, 1, 96).clamp(-3, 3)
     same, _ = quiet(signal, torch.zeros(8, 2), 1.0, torch.Generator().manual_seed(1))
