@@ -31,6 +31,7 @@ class TrainingSettings:
         logit_offsets: Added to the logits by class name, for decisions at the classes' true shares.
         simulated_rhythms: Share of the heartbeats that get a simulated rhythm.
         remix: Share of the N and S beats that get the shape of another patient's normal beat.
+        early_normals: Share of the premature V beats that become S by a normal beat's shape.
         other_templates: Share of the V beats that are held against another patient's usual beat.
         average_from: Share of the steps after which the weights are averaged; 1 for no average.
         keep_best: Keep the epoch with the best validation macro-F1 instead of the last.
@@ -51,10 +52,11 @@ class TrainingSettings:
     )
     record_balance: float = 0.5
     logit_offsets: Mapping[str, float] = field(
-        default_factory=lambda: {"S": -2.0, "V": -2.0, "F": -6.0}
+        default_factory=lambda: {"S": -2.0, "V": -2.0, "F": -2.75}
     )
     simulated_rhythms: float = 0.3
     remix: float = 0.5
+    early_normals: float = 0.3
     other_templates: float = 0.3
     average_from: float = 0.5
     keep_best: bool = False

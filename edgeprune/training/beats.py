@@ -28,6 +28,8 @@ _PATIENTS = 400
 _NORMAL_SHARE, _EARLY_SHARE = 0.6, 0.4
 _VENTRICULAR_IF_EARLY, _VENTRICULAR_IF_NORMAL = 0.4, 0.12
 _EARLY_SHAPE = 0.2
+_PREMATURE = "log RR[+0] / median"  # the feature that says how early a beat came
+_EARLIER_THAN = -8  # a quarter octave
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class BeatMixer:
         self._weights = weights
         self._settings = settings
         self._intervals = front_end.interval_features
+        self._premature = front_end.rhythm_names.index(_PREMATURE)
         names = windows.class_names
         self._kinds = tuple(names.index(name) for name in ("N", "S", "V"))
         self._by_kind = tuple(
@@ -155,15 +158,22 @@ class BeatMixer:
         )
 
     def _recorded(self, windows: Tensor, normal: Tensor, generator: torch.Generator) -> Beats:
-        """Give some normal and supraventricular beats the shape of another normal beat."""
-        beats, lent = self._take(windows), self._take(normal)
+        """Give some beats the shape of another normal beat: N and S stay so, V become S."""
+        beats = self._take(windows)
+        n_kind, s_kind, v_kind = self._kinds
         chosen = torch.rand(len(windows), generator=generator) < self._settings.remix
-        n_kind, s_kind, _ = self._kinds
         chosen &= (beats.label == n_kind) | (beats.label == s_kind)
+        beats = self._with_shape(beats, normal, chosen)
+        chosen = torch.rand(len(windows), generator=generator) < self._settings.early_normals
+        chosen &= (beats.label == v_kind) & (beats.rhythm[:, self._premature] < _EARLIER_THAN)
+        shaped = self._with_shape(beats, normal, chosen)
+        return Beats(shaped.signal, shaped.rhythm, torch.where(chosen, s_kind, shaped.label))
+
+    def _with_shape(self, beats: Beats, lenders: Tensor, chosen: Tensor) -> Beats:
+        lent = self._take(lenders)
         signal = torch.where(chosen[:, None, None], lent.signal, beats.signal)
-        rhythm = beats.rhythm.clone()
-        form = slice(self._intervals, None)
-        rhythm[:, form] = torch.where(chosen[:, None], lent.rhythm[:, form], rhythm[:, form])
+        form = torch.where(chosen[:, None], lent.rhythm, beats.rhythm)[:, self._intervals :]
+        rhythm = torch.cat((beats.rhythm[:, : self._intervals], form), 1)
         return Beats(signal, rhythm, beats.label)
 
     def _with_simulated_rhythm(

@@ -18,6 +18,7 @@ from edgeprune.training.sampling import window_weights
 
 FRONT_END = FrontEnd.for_adc(Adc(rate_hz=360.0, microvolt_per_count=5.0, bits=11))
 SETTINGS = TrainingSettings(epoch_steps=4, batch_size=200, threads=1)
+PLAIN = replace(SETTINGS, simulated_rhythms=0.0, remix=0.0, early_normals=0.0, other_templates=0.0)
 
 
 def windows(count: int = 600) -> Windows:
@@ -43,8 +44,7 @@ def windows(count: int = 600) -> Windows:
     )
 
 
-def mixer(settings: TrainingSettings) -> BeatMixer:
-    given = windows()
+def mixer(settings: TrainingSettings, given: Windows) -> BeatMixer:
     beats = Beats(
         torch.from_numpy(given.signal.transpose(0, 2, 1).astype(np.int16)),
         torch.from_numpy(given.rhythm.astype(np.int16)),
@@ -55,8 +55,8 @@ def mixer(settings: TrainingSettings) -> BeatMixer:
     return BeatMixer(given, FRONT_END, beats, weights, settings, seed=3)
 
 
-def step(settings: TrainingSettings) -> Beats:
-    made = mixer(settings)
+def step(settings: TrainingSettings, given: Windows | None = None) -> Beats:
+    made = mixer(settings, given or windows())
     generator = torch.Generator().manual_seed(5)
     return made.step(made.plan(4, generator), 2, generator)
 
@@ -80,7 +80,7 @@ def test_rhythms_are_those_of_hearts() -> None:
 
 
 def test_nothing_is_mixed_when_nothing_is_asked() -> None:
-    beats = step(replace(SETTINGS, simulated_rhythms=0.0, remix=0.0, other_templates=0.0))
+    beats = step(PLAIN)
     assert len(beats.label) == 200
     assert torch.equal(beats.signal[:, 0, 0], beats.label * 10.0 + 20)
     assert torch.equal(beats.rhythm, beats.label[:, None].expand_as(beats.rhythm).float())
@@ -88,7 +88,7 @@ def test_nothing_is_mixed_when_nothing_is_asked() -> None:
 
 
 def test_remix_lends_normal_shapes_to_n_and_s_only() -> None:
-    beats = step(replace(SETTINGS, simulated_rhythms=0.0, remix=1.0, other_templates=0.0))
+    beats = step(replace(PLAIN, remix=1.0))
     intervals = FRONT_END.interval_features
     shape = (beats.signal[:, 0, 0] - 20) / 10
     low = beats.label < 2
@@ -100,7 +100,7 @@ def test_remix_lends_normal_shapes_to_n_and_s_only() -> None:
 
 
 def test_simulated_rhythms_meet_fitting_shapes() -> None:
-    beats = step(replace(SETTINGS, simulated_rhythms=1.0, remix=0.0, other_templates=0.0))
+    beats = step(replace(PLAIN, simulated_rhythms=1.0))
     shape = (beats.signal[:, 0, 0] - 20) / 10
     assert set(beats.label.tolist()) == {0, 1, 2}
     assert (shape[beats.label == 0] == 0).all()
@@ -111,13 +111,28 @@ def test_simulated_rhythms_meet_fitting_shapes() -> None:
     assert early[beats.label == 1].mean() < early[beats.label == 0].mean() - 5
 
 
+def test_premature_ventricular_beats_become_supraventricular_by_their_shape() -> None:
+    early = FRONT_END.rhythm_names.index("log RR[+0] / median")
+    given = windows()
+    given.rhythm[:, early] = np.where(np.arange(600) % 10 < 5, -20, 5)
+    beats = step(replace(PLAIN, early_normals=1.0), given)
+    shape = (beats.signal[:, 0, 0] - 20) / 10
+    was_ventricular = beats.rhythm[:, 0] == 2
+    premature = beats.rhythm[:, early] == -20
+    assert (beats.label[was_ventricular & premature] == 1).all()
+    assert (shape[was_ventricular & premature] == 0).all()
+    assert (beats.label[was_ventricular & ~premature] == 2).all()
+    assert (shape[~was_ventricular] == beats.label[~was_ventricular]).all()
+    assert (was_ventricular & premature).sum() > 5
+
+
 def test_other_templates_only_for_ventricular_beats() -> None:
-    beats = step(replace(SETTINGS, simulated_rhythms=0.0, remix=0.0, other_templates=1.0))
+    beats = step(replace(PLAIN, other_templates=1.0))
     template = beats.signal[:, 0, 0] - beats.signal[:, 1, 0]
     own = beats.label != 2
     assert ((template >= 1) & (template < 10)).all()
     assert torch.equal(beats.signal[:, 0, 0], beats.label * 10.0 + 20)
-    plain = step(replace(SETTINGS, simulated_rhythms=0.0, remix=0.0, other_templates=0.0))
+    plain = step(PLAIN)
     assert torch.equal(beats.signal[own], plain.signal[own])
     assert not torch.equal(beats.signal[~own], plain.signal[~own])
 
