@@ -59,7 +59,7 @@ int edgeprune_classify(const int8_t *signal, const int8_t *rhythm, int8_t *logit
     for (k = 0; k < EDGEPRUNE_CLASS_COUNT; k++) logits[k] = (int8_t)(sum + k + rhythm[0]);
     return EDGEPRUNE_OK;
 }
-""".replace("LONG", "a = a * 7 + (a >> 3); sink = a;\n" * 700),
+""".replace("LONG", "a = a * 7 + (a >> 3); sink = a;\n" * 300),
     images.FRONT_END,
 )
 
