@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import TargetTooSmallError
 from edgeprune.firmware.lowering import Layer, lower
 from edgeprune.firmware.plan import memory_plan
+from edgeprune.firmware.sources import front_end_ring
 from edgeprune.network import IntegerNetwork
 from edgeprune.targets import Target
 
@@ -50,6 +52,10 @@ _DIVISION_CODE = 450
 _LAYER_CODE = 36
 _POINTER_BYTES = 4
 _STACK_BYTES = 600
+_FRONT_END_CODE = 3700
+_FRONT_END_STACK = 1700
+# The front end's state beside its ring of 16-bit samples.
+_FRONT_END_STATE = 760
 _BOARD_DATA = 8
 
 
@@ -95,11 +101,13 @@ class Footprint:
         return "\n".join(lines)
 
 
-def predict_footprint(network: IntegerNetwork, target: Target) -> Footprint:
+def predict_footprint(
+    network: IntegerNetwork, target: Target, front_end: FrontEnd | None = None
+) -> Footprint:
     """Predict what the firmware of a network takes on a target.
 
     Weights, tables and arena are exact; code is an upper estimate within 2 KB, for both compilers,
-    and so is the stack within 300 bytes.
+    and so is the stack within 300 bytes (1,100 with a front end).
 
     Raises:
         NetworkError: The network has not one or two inputs and one output.
@@ -117,8 +125,11 @@ def predict_footprint(network: IntegerNetwork, target: Target) -> Footprint:
         FootprintRow("code of the layers", _LAYER_CODE * len(rows), 0),
         FootprintRow("start-up and exchange program", _BOARD_CODE + division, _BOARD_DATA),
         FootprintRow(f"arena, peak in {plan.peak_operation}", 0, plan.arena_bytes),
-        FootprintRow("stack", 0, _STACK_BYTES),
+        FootprintRow("stack", 0, _STACK_BYTES if front_end is None else _FRONT_END_STACK),
     ]
+    if front_end is not None:
+        state = _FRONT_END_STATE + 2 * front_end_ring(front_end)
+        rows.append(FootprintRow("front end", _FRONT_END_CODE, state))
     rows.sort(key=lambda row: (-row.flash_bytes - row.ram_bytes, row.name))
     return Footprint(tuple(rows))
 

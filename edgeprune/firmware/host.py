@@ -70,6 +70,43 @@ class HostLibrary:
             for tensor, first, last in zip(tensors, edges, edges[1:], strict=False)
         }
 
+    def front_end(
+        self, samples: npt.NDArray[np.int16], beats: npt.NDArray[np.int64]
+    ) -> tuple[Int8Array, Int8Array]:
+        """Stream a recording through the generated front end, sample by sample.
+
+        Args:
+            samples: int16 [n], counts of the converter.
+            beats: int64 [k], ascending sample numbers.
+
+        Returns:
+            The windows that came out, in order: signal int8 [m, length, channels] and rhythm
+            int8 [m, features] ([m, 0] for a network without that input).
+
+        Raises:
+            DeviceError: The sources were generated without a front end.
+        """
+        try:
+            stream = self._library.edgeprune_host_front_end
+        except AttributeError as error:
+            raise DeviceError(
+                "the generated C has no front end", hint="generate it with one"
+            ) from error
+        shapes = [tensor.shape for tensor in self.sources.network.input_tensors]
+        signal = np.empty((len(beats), *shapes[0]), np.int8)
+        rhythm = np.empty((len(beats), *(shapes[1] if len(shapes) == 2 else (0,))), np.int8)
+        counts = np.ascontiguousarray(samples, np.int16)
+        positions = np.ascontiguousarray(beats, np.int32)
+        windows = stream(
+            _pointer(counts),
+            ctypes.c_int32(len(counts)),
+            _pointer(positions),
+            ctypes.c_int32(len(positions)),
+            _pointer(signal),
+            _pointer(rhythm),
+        )
+        return signal[:windows], rhythm[:windows]
+
     def _inputs(self, signal: Int8Array, rhythm: Int8Array | None) -> tuple[Int8Array, ...]:
         given = (signal,) if rhythm is None else (signal, rhythm)
         tensors = self.sources.network.input_tensors

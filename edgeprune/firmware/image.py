@@ -87,7 +87,7 @@ def compile_image(
     compiler = TOOLCHAINS.get(toolchain)(target)
     with disk_errors(elf), tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
         folder = Path(name)
-        check_fit(predict_footprint(sources.network, target), target)
+        check_fit(predict_footprint(sources.network, target, sources.front_end), target)
         objects = _compile(compiler, sources, target, target.memories, folder)
         # The stack's size follows from the linked code: link, measure, link again.
         _link(compiler, target, objects, 0, folder)

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeprune import __version__
 from edgeprune.data.front_end import FrontEnd
+from edgeprune.errors import NetworkError
 from edgeprune.files import write_text
 from edgeprune.firmware.lowering import Layer, lower
 from edgeprune.firmware.plan import MemoryPlan, memory_plan
@@ -18,6 +19,7 @@ from edgeprune.firmware.writer import (
     constant_bytes,
     environment,
     float_text,
+    origin,
     values_text,
     write_model,
 )
@@ -42,6 +44,7 @@ class FirmwareSources:
         c_files: The files to compile, relative to the folder.
         files: All files of the library, relative to the folder.
         target: The target that they were generated for.
+        front_end: What turns raw samples into its inputs, if anything does.
     """
 
     folder: Path
@@ -52,6 +55,7 @@ class FirmwareSources:
     c_files: tuple[str, ...]
     files: tuple[str, ...]
     target: Target
+    front_end: FrontEnd | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,21 +95,27 @@ def generate(
             not fit.
         DiskError: A file cannot be written.
     """
+    if front_end is not None:
+        _require_front_end(network, front_end)
     plan = memory_plan(network)
     layers = lower(network, plan)
-    texts = write_model(network, plan, layers, labels, None)
+    texts = write_model(network, plan, layers, labels, front_end)
     kernels = sorted({layer.kernel for layer in layers if layer.kernel})
     runtime = [f"edgeprune_{kernel}.c" for kernel in kernels]
+    if front_end is not None:
+        runtime.append("edgeprune_front_end.c")
     c_files = ("edgeprune_model.c", *(f"runtime/{name}" for name in runtime))
     golden = golden or _random_golden(network)
-    texts |= _companions(network, target, labels, plan, layers, c_files, golden)
+    texts |= _companions(network, target, labels, plan, layers, c_files, golden, front_end)
     for name in ("edgeprune_arithmetic.h", "edgeprune_kernels.h", *runtime):
         source = resource_folder("firmware_export") / "runtime" / name
         texts[f"runtime/{name}"] = source.read_text(encoding="utf-8")
+    if front_end is not None:
+        texts["runtime/edgeprune_front_end.h"] = _front_end_header(front_end)
     for name, text in texts.items():
         write_text(folder / name, text)
     return FirmwareSources(
-        folder, network, plan, layers, labels, c_files, tuple(sorted(texts)), target
+        folder, network, plan, layers, labels, c_files, tuple(sorted(texts)), target, front_end
     )
 
 
@@ -117,6 +127,7 @@ def _companions(
     layers: tuple[Layer, ...],
     c_files: tuple[str, ...],
     golden: Golden,
+    front_end: FrontEnd | None,
 ) -> dict[str, str]:
     """Return the files around the library by name."""
     count = len(golden.inputs[0])
@@ -125,8 +136,8 @@ def _companions(
         "title": comment_safe(labels.title),
         "version": __version__,
         "network_hash": network.sha256,
-        "synthetic": labels.synthetic,
-        "trained_on": comment_safe(labels.trained_on),
+        "origin": origin(labels),
+        "front_end": front_end is not None,
         "target": target,
         "c_files": c_files,
         "inputs": tuple(
@@ -146,6 +157,35 @@ def _companions(
         name: templates.get_template(f"{name}.j2").render(context)
         for name in ("CMakeLists.txt", "host_test.c", "README.md")
     }
+
+
+def front_end_ring(front_end: FrontEnd) -> int:
+    """Return how many raw samples the device's front end keeps: a power of two."""
+    return int(1 << (sum(front_end.reach) + front_end.factor).bit_length())
+
+
+def _front_end_header(front_end: FrontEnd) -> str:
+    """Return the header of the front end, its ring as short as this converter allows."""
+    path = resource_folder("firmware_export") / "runtime" / "edgeprune_front_end.h"
+    text = path.read_text(encoding="utf-8")
+    mark = "#ifndef EDGEPRUNE_FRONT_END_RING\n"
+    ring = f"#define EDGEPRUNE_FRONT_END_RING {front_end_ring(front_end)}\n"
+    return text.replace(mark, ring + mark, 1)
+
+
+def _require_front_end(network: IntegerNetwork, front_end: FrontEnd) -> None:
+    """Raise a NetworkError unless the front end makes what the network reads."""
+    made = (
+        (front_end.signal_shape, front_end.signal_scale, front_end.signal_zero_point),
+        ((front_end.rhythm_features,), front_end.rhythm_scale, front_end.rhythm_zero_point),
+    )
+    for tensor, (shape, scale, zero_point) in zip(network.input_tensors, made, strict=False):
+        if (tensor.shape, tensor.scale, tensor.zero_point) != (shape, scale, zero_point):
+            raise NetworkError(
+                f"input '{tensor.name}' is {tensor.shape} with scale {tensor.scale} and zero point "
+                f"{tensor.zero_point}, the front end makes {shape}, {scale} and {zero_point}",
+                hint="quantize with the front end's ranges, or generate without a front end",
+            )
 
 
 @dataclass(frozen=True)

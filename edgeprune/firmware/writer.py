@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jinja2
 import numpy as np
 
 from edgeprune import __version__
+from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.firmware.lowering import Array, KernelCall, Layer
 from edgeprune.firmware.plan import MemoryPlan, Place
@@ -39,11 +40,10 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class FrontEndText:
-    """C text that joins a front end to the model: declarations for .h, definitions for .c."""
-
-    declarations: str
-    definitions: str
+class _FrontEndText:
+    delay_beats: int
+    patience: int
+    constants: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def write_model(
     plan: MemoryPlan,
     layers: Sequence[Layer],
     labels: Labels,
-    front_end: FrontEndText | None,
+    front_end: FrontEnd | None,
 ) -> dict[str, str]:
     """Return the text of edgeprune_model.h, edgeprune_model.c and edgeprune_weights.h by name.
 
@@ -113,7 +113,6 @@ def write_model(
         "version": __version__,
         "network_hash": network.sha256,
         "synthetic": labels.synthetic,
-        "trained_on": comment_safe(labels.trained_on),
         "class_names": tuple(string_safe(name) for name in labels.class_names),
         "class_macros": class_macros(labels.class_names),
         "inputs": tuple(
@@ -132,7 +131,8 @@ def write_model(
         "checks": tuple(_checks(plan, layers)),
         "arrays": tuple(_arrays(layers)),
         "copied_logits": "" if logits.region == "logits" else _expression(logits),
-        "front_end": front_end,
+        "origin": origin(labels),
+        "front_end": front_end and _front_end(front_end),
     }
     templates = environment("templates")
     return {
@@ -158,6 +158,13 @@ def class_macros(class_names: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"EDGEPRUNE_CLASS_{stem}" for stem in unique)
 
 
+def origin(labels: Labels) -> str:
+    """Return the sentence that says what the network was trained on."""
+    if labels.synthetic:
+        return "TRAINED ON SYNTHETIC DATA: for demonstrations and tests only, not for real signals."
+    return f"Trained on {comment_safe(labels.trained_on)}."
+
+
 def comment_safe(text: str) -> str:
     """Return the text so that it can stand in a C comment."""
     plain = " ".join(text.split()).encode("ascii", "replace").decode()
@@ -167,6 +174,11 @@ def comment_safe(text: str) -> str:
 def string_safe(text: str) -> str:
     """Return the text so that it can stand in a C string."""
     return comment_safe(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _front_end(front_end: FrontEnd) -> _FrontEndText:
+    # A beat may be told until its window is complete.
+    return _FrontEndText(front_end.delay_beats, front_end.reach[1], front_end.constants())
 
 
 def _input(tensor: Tensor, region: str) -> _Input:

@@ -57,9 +57,9 @@ static uint32_t classify_samples(void) {
     uint32_t sample, beat = 0, status = EXCHANGE_DONE;
     edgeprune_start();
     for (sample = 0; sample < header->count && status == EXCHANGE_DONE; sample++) {
-        edgeprune_push_samples(samples + sample, 1);
+        (void)edgeprune_push_samples(samples + sample, 1);
         while (beat < header->beat_count && beats[beat] <= sample) {
-            edgeprune_push_beat((int32_t)beats[beat]);
+            (void)edgeprune_push_beat(beats[beat]);
             beat++;
         }
         while (edgeprune_next_window(output, output + EDGEPRUNE_SIGNAL_BYTES) != 0) {

@@ -40,9 +40,9 @@ int32_t edgeprune_host_front_end(const int16_t *samples, int32_t count, const in
     int32_t sample, beat = 0, windows = 0;
     edgeprune_start();
     for (sample = 0; sample < count; sample++) {
-        edgeprune_push_samples(samples + sample, 1);
+        (void)edgeprune_push_samples(samples + sample, 1);
         while (beat < beat_count && beats[beat] <= sample) {
-            edgeprune_push_beat(beats[beat]);
+            (void)edgeprune_push_beat((uint32_t)beats[beat]);
             beat++;
         }
         while (edgeprune_next_window(signal, rhythm) != 0) {

@@ -157,7 +157,8 @@ static uint32_t quantile(const edgeprune_front_end_state *state, const uint16_t 
     uint16_t ordered[HISTORY];
     int32_t count = state->history < window ? state->history : window;
     int32_t index;
-    for (index = 0; index < count; index++) {
+    ordered[0] = values[state->newest]; /* there is at least one */
+    for (index = 1; index < count; index++) {
         uint16_t value = values[(state->newest + HISTORY - index) % HISTORY];
         int32_t place = index;
         while (place > 0 && ordered[place - 1] > value) {

@@ -210,3 +210,53 @@ def residual(seed: int = 11) -> IntegerNetwork:
         )
     )
     return IntegerNetwork(tensors, ("signal", "rhythm"), ("logits",), tuple(operations))
+
+
+def behind_front_end(rhythm: bool = True, seed: int = 3) -> IntegerNetwork:
+    """Return a small network that reads what the front end makes."""
+    random = np.random.default_rng(seed)
+    tensors = [Tensor("signal", (96, 2), 1 / 32, 0)]
+    if rhythm:
+        tensors.append(Tensor("rhythm", (18,), 1 / 32, 0))
+    tensors += [
+        Tensor("conv", (24, 6), 0.0625, 0),
+        Tensor("mean", (1, 6), 0.0625, 0),
+        Tensor("flat", (6,), 0.0625, 0),
+    ]
+    operations: list[Operation] = [
+        Conv1d(
+            name="conv",
+            inputs=("signal",),
+            output="conv",
+            weights=random.integers(-90, 90, (6, 5, 2)).astype(np.int8),
+            bias=np.zeros(6, np.int32),
+            weight_scales=np.full(6, 0.01, np.float32),
+            stride=4,
+            padding=(1, 2),
+        ),
+        AveragePool1d(name="mean", inputs=("conv",), output="mean", kernel=24, stride=24),
+        Reshape(name="flat", inputs=("mean",), output="flat", shape=(6,)),
+    ]
+    features = "flat"
+    if rhythm:
+        tensors += [Tensor("wide", (18,), 0.0625, 0), Tensor("both", (24,), 0.0625, 0)]
+        operations += [
+            Requantize(name="wide", inputs=("rhythm",), output="wide"),
+            Concat(name="both", inputs=("flat", "wide"), output="both", axis=0),
+        ]
+        features = "both"
+    tensors.append(Tensor("logits", (5,), 0.125, 0))
+    operations.append(
+        Dense(
+            name="logits",
+            inputs=(features,),
+            output="logits",
+            weights=random.integers(-90, 90, (5, 24 if rhythm else 6)).astype(np.int8),
+            bias=np.zeros(5, np.int32),
+            weight_scales=np.full(1, 0.01, np.float32),
+        )
+    )
+    inputs = ("signal", "rhythm") if rhythm else ("signal",)
+    return IntegerNetwork(
+        {tensor.name: tensor for tensor in tensors}, inputs, ("logits",), tuple(operations)
+    )
