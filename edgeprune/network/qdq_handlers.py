@@ -207,6 +207,9 @@ def _concat(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value
         sketch.activation(value, name) for value, name in zip(inputs, node.inputs, strict=True)
     ]
     rank = operands[0].index.ndim
+    node.require(
+        all(operand.index.ndim == rank for operand in operands), "its operands differ in rank"
+    )
     axis = int(node.attributes["axis"]) % rank
     node.require(axis in (1, rank - 1), "it concatenates over the batch or the height")
     if rank == 2:

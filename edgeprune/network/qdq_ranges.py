@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -121,14 +123,13 @@ def _quantized_constant(
 ) -> Value:
     """Quantize float weights that the file holds beside their QuantizeLinear."""
     scales, zero_points = _parameters(sketch, node, inputs)
-    axis = int(node.attributes.get("axis", 1))
+    _require_type(sketch, value.name, zero_points.dtype)
     if not np.isfinite(value.values).all():
         raise ModelError(f"'{value.name}' holds NaN or infinite numbers", where=sketch.where)
+    along = partial(_along, sketch, node, value)
+    steps = np.rint(value.values / along(scales)) + along(zero_points.astype(np.float64))
     limits = np.iinfo(zero_points.dtype)
-    steps = np.rint(value.values / _along(scales, axis, value.values.ndim))
-    steps += _along(zero_points.astype(np.float64), axis, value.values.ndim)
-    integers = np.clip(steps, limits.min, limits.max).astype(zero_points.dtype)
-    return Constant(value.name, integers)
+    return Constant(value.name, np.clip(steps, limits.min, limits.max).astype(zero_points.dtype))
 
 
 def _dequantized_constant(
@@ -136,30 +137,36 @@ def _dequantized_constant(
 ) -> Value:
     scales, zero_points = _parameters(sketch, node, inputs)
     integers = value.values
-    if integers.dtype not in (np.int8, np.uint8, np.int32):
+    _require_type(sketch, value.name, integers.dtype)
+    centre = _UNSIGNED_OFFSET if integers.dtype == np.uint8 else 0
+    offsets = zero_points.astype(np.int64) - centre
+    wide = integers.dtype if integers.dtype == np.int32 else np.dtype(np.int16)
+    centred = integers.astype(wide) - centre - _along(sketch, node, value, offsets).astype(wide)
+    scales = _along(sketch, node, value, scales)
+    axis = int(np.argmax(scales.shape)) if scales.size > 1 else None
+    zero_point = int(np.abs(offsets).max(initial=0))
+    return QuantizedConstant(value.name, centred, scales.reshape(-1), axis, zero_point)
+
+
+def _require_type(sketch: Sketch, name: str, dtype: np.dtype[Any]) -> None:
+    if dtype not in (np.int8, np.uint8, np.int32):
         raise ModelError(
-            f"constant '{value.name}' is {integers.dtype}",
+            f"constant '{name}' is {dtype}",
             where=sketch.where,
             hint="quantize weights to int8 and biases to int32",
         )
-    centre = _UNSIGNED_OFFSET if integers.dtype == np.uint8 else 0
+
+
+def _along(sketch: Sketch, node: Node, value: Constant, numbers: Array) -> Array:
+    """Return scales or zero points ready to broadcast against the constant that they belong to."""
+    if numbers.size == 1:
+        return numbers.reshape(-1)
+    shape = value.values.shape
     axis = int(node.attributes.get("axis", 1))
-    offsets = zero_points.astype(np.int64) - centre
-    if integers.dtype != np.int32:
-        integers = integers.astype(np.int16) - centre
-    integers = integers - _along(offsets, axis, integers.ndim).astype(integers.dtype)
-    zero_point = int(np.abs(offsets).max(initial=0))
-    if scales.size == 1:
-        return QuantizedConstant(value.name, integers, scales.reshape(1), None, zero_point)
-    axis += integers.ndim if axis < 0 else 0
-    if scales.ndim != 1 or not 0 <= axis < integers.ndim or scales.size != integers.shape[axis]:
-        raise ModelError(f"the scales of '{value.name}' fit none of its axes", where=sketch.where)
-    return QuantizedConstant(value.name, integers, scales, axis, zero_point)
-
-
-def _along(values: Array, axis: int, rank: int) -> Array:
-    """Return values one an entry of `axis`, ready to broadcast against `rank` axes."""
-    if values.size == 1:
-        return values.reshape(-1)[:1]
-    axis %= rank
-    return values.reshape([-1 if each == axis else 1 for each in range(rank)])
+    axis += len(shape) if axis < 0 else 0
+    if not (0 <= axis < len(shape) and numbers.shape == shape[axis : axis + 1]):
+        raise ModelError(
+            f"the scales or zero points of '{value.name}' fit none of its axes",
+            where=sketch.where,
+        )
+    return numbers.reshape([-1 if each == axis else 1 for each in range(len(shape))])

@@ -22,7 +22,14 @@ OLDEST_OPSET, NEWEST_OPSET = 11, 23
 
 _ONNX_DOMAINS = ("", "ai.onnx")
 _MICROSOFT_DOMAIN = "com.microsoft"
-_UNREADABLE = (OSError, DecodeError, ValueError, TypeError, onnx.checker.ValidationError)
+_UNREADABLE = (
+    OSError,
+    DecodeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    onnx.checker.ValidationError,
+)
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _BYTES = (TensorProto.INT8, TensorProto.UINT8)
 _RANGE_HINT = (
@@ -93,6 +100,11 @@ class _Reader:
             except UnsupportedOperatorError as error:
                 self._refused.append(f"{node.label}: {error.what}")
                 outputs = [Unknown()] * len(node.outputs)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                # Graphs from elsewhere can contradict themselves in ways that nobody foresaw.
+                raise ModelError(
+                    f"{node.label} contradicts its operands ({error})", where=self._where
+                ) from error
             self._values.update(zip(node.outputs, outputs, strict=False))
 
     def network(self) -> IntegerNetwork:

@@ -139,8 +139,9 @@ def _pending(
         return pending
 
     def add_bias(real: npt.NDArray[np.float64]) -> Pending:
+        sizes = zip(reversed(real.shape), reversed(index.shape), strict=False)
         node.require(
-            np.broadcast_shapes(real.shape, index.shape) == index.shape,
+            real.ndim <= index.ndim and all(size in (1, whole) for size, whole in sizes),
             f"a constant of shape {list(real.shape)} is added",
         )
         by_output = np.broadcast_to(real, index.shape)[0].reshape(outputs, -1)
@@ -165,11 +166,12 @@ def _weights(sketch: Sketch, node: Node, value: Value | None, name: str) -> Quan
         return replace(value, values=value.values.astype(np.int8))
     node.require(isinstance(value, Constant), f"its weights '{name}' are computed")
     assert isinstance(value, Constant)
-    # Float weights: read on with a range of their own to find all that is wrong.
+    if not np.isfinite(value.values).all():
+        raise ModelError(f"'{value.name}' holds NaN or infinite numbers", where=sketch.where)
     sketch.note_missing(name)
-    scale = np.float32(max(float(np.abs(value.values).max(initial=0)), 1e-6) / 127)
-    integers = np.rint(value.values / scale).astype(np.int8)
-    return QuantizedConstant(value.name, integers, scale.reshape(1), None)
+    # Nothing will run with these: they stand in so that reading finds all that is wrong.
+    placeholder = np.zeros(value.values.shape, np.int8)
+    return QuantizedConstant(value.name, placeholder, np.ones(1, np.float32), None)
 
 
 def _bias(sketch: Sketch, node: Node, value: Value | None, steps: Float32Array) -> Int32Array:

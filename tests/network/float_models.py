@@ -66,6 +66,26 @@ class FloatModel:
         ]
 
 
+def classifier(model: FloatModel) -> str:
+    """A residual network with two inputs, every operator, and channel-major flattening."""
+    signal, rhythm = model.input("signal", 2, 64), model.input("rhythm", 4)
+    stem = model.node("Relu", model.conv(signal, 2, 8, 7, strides=[2], pads=[3, 3]))
+    pooled = model.node("MaxPool", stem, kernel_shape=[2], strides=[2])
+    depthwise = model.node("Relu", model.conv(pooled, 8, 8, 3, pads=[1, 1], group=8))
+    joined = model.node("Add", pooled, model.conv(depthwise, 8, 8, 1))
+    wide = model.conv(model.node("Relu", joined), 8, 12, 3, pads=[4, 0], dilations=[2], group=2)
+    low, high = (model.constant(np.float32(bound)) for bound in (-0.5, 1.5))
+    wide = model.node("Clip", wide, low, high)
+    mean = model.node("AveragePool", wide, kernel_shape=[2], strides=[2])
+    largest = model.node("MaxPool", wide, kernel_shape=[2], strides=[2])
+    flat = model.node("Flatten", model.node("Concat", mean, largest, axis=1))
+    overall = model.node("Flatten", model.node("GlobalAveragePool", wide))
+    features = model.node("Concat", flat, overall, rhythm, axis=1)
+    weights = model.weights(16, 24 * 8 + 12 + 4)
+    hidden = model.node("Relu", model.node("Gemm", features, weights, model.weights(16), transB=1))
+    return model.node("Add", model.node("MatMul", hidden, model.weights(16, 5)), model.weights(5))
+
+
 class Reader:
     """onnxruntime's CalibrationDataReader over a list of feeds."""
 

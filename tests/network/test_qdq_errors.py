@@ -9,10 +9,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeprune.errors import MissingRangeError, ModelError, UnsupportedOperatorError
+from edgeprune.errors import (
+    EdgepruneError,
+    MissingRangeError,
+    ModelError,
+    UnsupportedOperatorError,
+)
 from edgeprune.network import read_qdq, write_qdq
 from tests.network.builders import dense_network
-from tests.network.float_models import FloatModel, quantized
+from tests.network.float_models import FloatModel, classifier, quantized
 
 
 def qdq() -> onnx.ModelProto:
@@ -235,3 +240,50 @@ def test_a_transposition_that_moves_data_is_refused(tmp_path: Path) -> None:
     moved = quantized(model.model(model.conv(value, 4, 4, 3)), model.samples(4), tmp_path)
     with pytest.raises(UnsupportedOperatorError, match=r"\[batch, channels, length\]"):
         read_qdq(moved)
+
+
+def _spoilt(model: onnx.ModelProto, random: np.random.Generator) -> onnx.ModelProto:
+    """Return the model with one node changed at random."""
+    spoilt = onnx.ModelProto()
+    spoilt.CopyFrom(model)
+    node = spoilt.graph.node[random.integers(len(spoilt.graph.node))]
+    other = model.graph.node[random.integers(len(model.graph.node))]
+    position = random.integers(len(node.input))
+    change = random.integers(7)
+    if change == 0 and node.attribute:
+        attribute = node.attribute[random.integers(len(node.attribute))]
+        attribute.i = int(random.integers(-3, 9))
+        if attribute.ints:
+            attribute.ints[random.integers(len(attribute.ints))] = int(random.integers(-3, 9))
+    elif change == 1 and node.attribute:
+        del node.attribute[random.integers(len(node.attribute))]
+    elif change == 2:
+        node.input[position] = other.output[0]
+    elif change == 3:
+        constants = model.graph.initializer
+        node.input[position] = constants[random.integers(len(constants))].name
+    elif change == 4:
+        del node.input[position]
+    elif change == 5:
+        node.op_type = other.op_type
+    else:
+        node.input[position] = ""
+    return spoilt
+
+
+def test_no_damage_gives_a_traceback(tmp_path: Path) -> None:
+    builder = FloatModel()
+    model = quantized(builder.model(classifier(builder)), builder.samples(4), tmp_path)
+    content = model.SerializeToString()
+    random = np.random.default_rng(7)
+    outcomes = []
+    for _ in range(150):
+        position, width = random.integers(len(content)), random.integers(1, 20)
+        noise = random.integers(0, 256, width).astype(np.uint8).tobytes()
+        damaged = content[:position] + noise + content[position + random.integers(30) :]
+        for source in (damaged, _spoilt(model, random)):
+            try:
+                read_qdq(source)
+            except EdgepruneError as error:
+                outcomes.append(error.code)
+    assert len(outcomes) > 150
