@@ -21,43 +21,15 @@ CLASSES = (
     "other",
 )
 
-_BRANCHES = {"b", "bl", "bx", "blx", "bxns", "blxns", "cbz", "cbnz", "tbb", "tbh", "bxj"}
-_OTHER = {
-    "it",
-    "nop",
-    "yield",
-    "wfe",
-    "wfi",
-    "sev",
-    "isb",
-    "dsb",
-    "dmb",
-    "bkpt",
-    "svc",
-    "udf",
-    "cps",
-}
-_OTHER |= {
-    "mrs",
-    "msr",
-    "pld",
-    "pli",
-    "clrex",
-    "sg",
-    "hint",
-    "dbg",
-    "vmrs",
-    "vmsr",
-    "vlldm",
-    "vlstm",
-}
+_BRANCHES = frozenset("b bl bx blx bxns blxns cbz cbnz tbb tbh".split())
+_OTHER = frozenset(
+    "it nop yield wfe wfi sev isb dsb dmb bkpt svc udf cps mrs msr pld pli clrex sg hint dbg "
+    "vmrs vmsr vlldm vlstm".split()
+)
 _PREFIXES = (
     ("load", ("ldr", "ldm", "lda", "pop", "vldr", "vldm", "vpop")),
     ("store", ("str", "stm", "stl", "push", "vstr", "vstm", "vpush")),
-    (
-        "multiply-accumulate",
-        ("mla", "mls", "smla", "smls", "smmla", "smmls", "umlal", "umaal"),
-    ),
+    ("multiply-accumulate", ("mla", "mls", "smla", "smls", "smmla", "smmls", "umlal", "umaal")),
     ("multiply-accumulate", ("vmla", "vmls", "vfma", "vfms", "vfnma", "vfnms", "vnmla", "vnmls")),
     ("multiply", ("mul", "smul", "smmul", "umull", "smuad", "smusd", "vmul", "vnmul")),
     ("divide", ("sdiv", "udiv", "vdiv")),

@@ -110,6 +110,7 @@ def run_image(
         DeviceError: The image faulted, hung, refused the windows or answered garbage.
         MissingToolError: The backend is not installed.
         UnknownNameError: There is no such backend.
+        ValueError: The windows or samples are integers of another width.
     """
     begin = time.monotonic()
     device = BACKENDS.get(backend)(elf, target)
@@ -169,6 +170,7 @@ def run_front_end(
             recording does not fit the exchange memory.
         MissingToolError: The backend is not installed.
         UnknownNameError: There is no such backend.
+        ValueError: The windows or samples are integers of another width.
     """
     begin = time.monotonic()
     device = BACKENDS.get(backend)(elf, target)
