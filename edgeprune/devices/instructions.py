@@ -21,11 +21,13 @@ CLASSES = (
     "other",
 )
 
-_BRANCHES = frozenset("b bl bx blx bxns blxns cbz cbnz tbb tbh".split())
-_OTHER = frozenset(
-    "it nop yield wfe wfi sev isb dsb dmb bkpt svc udf cps mrs msr pld pli clrex sg hint dbg "
-    "vmrs vmsr vlldm vlstm".split()
+_BRANCHES = ("b", "bl", "bx", "blx", "bxns", "blxns", "cbz", "cbnz", "tbb", "tbh")
+# fmt: off
+_OTHER = (
+    "it", "nop", "yield", "wfe", "wfi", "sev", "isb", "dsb", "dmb", "bkpt", "svc", "udf", "cps",
+    "mrs", "msr", "pld", "pli", "clrex", "sg", "hint", "dbg", "vmrs", "vmsr", "vlldm", "vlstm",
 )
+# fmt: on
 _PREFIXES = (
     ("load", ("ldr", "ldm", "lda", "pop", "vldr", "vldm", "vpop")),
     ("store", ("str", "stm", "stl", "push", "vstr", "vstm", "vpush")),

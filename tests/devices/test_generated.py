@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 
-from edgeprune.devices import count_instructions, run_image
+from edgeprune.data.front_end import FrontEnd
+from edgeprune.devices import count_front_end, count_instructions, run_front_end, run_image
 from edgeprune.devices.qemu_device import COMMAND
 from edgeprune.firmware import Labels, compile_image, generate
 from edgeprune.network import IntegerNetwork
-from edgeprune.targets import Target, load_target
+from edgeprune.targets import Adc, Target, load_target
 from tests.devices.conftest import UNICORN_TARGETS
-from tests.firmware.networks import r1
+from tests.firmware.networks import behind_front_end, r1
 
 CLASSES = 5
 MULTIPLY_ACCUMULATES = 866_624
@@ -49,7 +51,7 @@ def build(tmp_path_factory: pytest.TempPathFactory, network: IntegerNetwork) -> 
 @pytest.fixture(scope="module")
 def signal() -> np.ndarray:
     """Random windows and the corners of the input range."""
-    windows = np.random.default_rng(1).integers(-128, 128, (40, 256, 1)).astype(np.int8)
+    windows = np.random.default_rng(1).integers(-128, 128, (16, 256, 1)).astype(np.int8)
     windows[0] = -128
     windows[1] = 127
     windows[2, ::2], windows[2, 1::2] = -128, 127
@@ -92,3 +94,37 @@ def test_qemu_computes_the_specification_and_counts_like_unicorn(
     if target.emulator is not None:
         profile = count_instructions(elf, target, signal[:1], None, CLASSES)
         assert 0 <= one.instructions.mean - profile.median <= 10
+
+
+@pytest.mark.parametrize(
+    "backend", ["unicorn", pytest.param("qemu", marks=[pytest.mark.system, needs_qemu])]
+)
+def test_half_an_hour_of_a_patient_passes_the_device(
+    backend: str, tmp_path: Path, shared_data: Callable[[str], Path]
+) -> None:
+    record = wfdb.rdrecord(str(shared_data("mitdb") / "100"), physical=False, channels=[0])
+    annotation = wfdb.rdann(str(shared_data("mitdb") / "100"), "atr")
+    samples = (record.d_signal[:, 0] - 1024).astype(np.int16)
+    is_beat = np.isin(annotation.symbol, list("NLRejAaJSVEFfQ/"))
+    beats = annotation.sample[is_beat].astype(np.int64)
+    front_end = FrontEnd.for_adc(Adc(360.0, 5.0, 11))
+    network = behind_front_end()
+    target = load_target("cortex-m7")
+    labels = Labels("front end", tuple("NSVFQ"), "random numbers", synthetic=True)
+    sources = generate(network, front_end, target, labels, tmp_path / "firmware")
+    elf = compile_image(sources, target, tmp_path / "image.elf").elf
+    shape = (front_end.signal_shape, front_end.rhythm_features, CLASSES)
+
+    run = run_front_end(elf, target, samples, beats, *shape, backend=backend)
+    expected = front_end.run(samples, beats)
+    signal, rhythm = expected.signal[expected.valid], expected.rhythm[expected.valid]
+    assert len(run.logits) > 2000
+    np.testing.assert_array_equal(run.signal, signal)
+    np.testing.assert_array_equal(run.rhythm, rhythm)
+    np.testing.assert_array_equal(run.logits, network.run(signal, rhythm))
+
+    short = 360 * 10
+    profile = count_front_end(elf, target, samples[:short], beats[beats < short], *shape)
+    calls = {layer.symbol: layer.calls for layer in profile.layers}
+    assert calls["edgeprune_front_end_samples"] == short
+    assert calls["edgeprune_classify"] == profile.windows
