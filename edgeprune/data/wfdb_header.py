@@ -24,12 +24,12 @@ _BYTES_A_SAMPLE = {
 }
 _MICROVOLT = {"mV": 1000.0, "uV": 1.0, "V": 1e6}
 _RECORD = re.compile(
-    r"(?P<name>[-\w.]+)\s+(?P<signals>\d{1,3})\s+(?P<rate>\d{1,9}(\.\d{1,9})?)(/\S+)?"
+    r"(?P<name>[-\w.]{1,200})\s+(?P<signals>\d{1,3})\s+(?P<rate>\d{1,9}(\.\d{1,9})?)(/\S+)?"
     r"\s+(?P<length>\d{1,12})(\s.*)?",
     re.ASCII,
 )
 _SIGNAL = re.compile(
-    r"(?P<file>[-\w.]+)\s+(?P<format>\d{1,3})\s+(?P<gain>\d{1,9}(\.\d{1,9})?)"
+    r"(?P<file>[-\w.]{1,200})\s+(?P<format>\d{1,3})\s+(?P<gain>\d{1,9}(\.\d{1,9})?)"
     r"(\((?P<baseline>-?\d{1,6})\))?(/(?P<units>\S+))?\s+(?P<bits>\d{1,2})\s+(?P<zero>-?\d{1,6})"
     r"\s+(?P<first>-?\d{1,6})\s+(?P<checksum>-?\d{1,6})\s+(?P<block>\d{1,6})\s+(?P<lead>\S.*)",
     re.ASCII,

@@ -1,4 +1,4 @@
-"""Records in WFDB format, read through wfdb, with every check that the files allow."""
+"""Records in WFDB format, with every check that the files allow; wfdb decodes the samples."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from edgeprune.data.cards import DatasetCard
 from edgeprune.data.checksums import published_sums
 from edgeprune.data.recordings import Int16Array, Int64Array, Recording
+from edgeprune.data.wfdb_annotations import parse_annotations
 from edgeprune.data.wfdb_header import Header, SignalLine, read_header
 from edgeprune.errors import DataError
 from edgeprune.files import sha256_file
@@ -130,14 +131,21 @@ def _read_beats(
     path = directory / file
     if not path.is_file():
         raise _error("the annotations are missing", record, file, f"put {file} into {directory}")
-    content = path.read_bytes()
-    if len(content) % 2 or content[-2:] != b"\0\0":
-        raise _error("the annotations are cut short: their end mark is missing", record, file)
-    annotation = _through_wfdb("rdann", record, file, str(directory / record), card.files.annotator)
+    try:
+        annotations = parse_annotations(path.read_bytes())
+    except ValueError as error:
+        raise _error(f"the annotations are cut short or damaged: {error}", record, file) from error
+    if annotations.rate_hz not in (None, header.rate_hz):
+        raise _error(
+            f"the annotations count {annotations.rate_hz:g} samples a second, the signal has "
+            f"{header.rate_hz:g}",
+            record,
+            file,
+        )
     positions, labels = [], []
     last = -1
-    for sample, symbol in zip(annotation.sample.tolist(), annotation.symbol, strict=True):
-        label = card.label_of(str(symbol))
+    for sample, symbol in zip(annotations.samples, annotations.symbols, strict=True):
+        label = card.label_of(symbol)
         if label is None:
             raise _error(
                 f"the annotation '{symbol}' at sample {sample} is unknown to the card",
