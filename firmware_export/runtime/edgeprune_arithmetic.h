@@ -21,6 +21,7 @@
 typedef int16_t __attribute__((may_alias)) edgeprune_scratch16;
 typedef uint32_t __attribute__((may_alias)) edgeprune_scratch32;
 #define EDGEPRUNE_NOINLINE __attribute__((noinline))
+#define EDGEPRUNE_BARRIER() __asm__ volatile("" ::: "memory")
 #else
 typedef int16_t edgeprune_scratch16;
 typedef uint32_t edgeprune_scratch32;

@@ -87,12 +87,15 @@ EDGEPRUNE_NOINLINE static void accumulate(const edgeprune_scratch16 *columns, co
         uint32_t value = words[0];
         s00 = edgeprune_smlad(value, first, s00);
         s01 = edgeprune_smlad(value, second, s01);
+        EDGEPRUNE_BARRIER();
         value = words[1];
         s10 = edgeprune_smlad(value, first, s10);
         s11 = edgeprune_smlad(value, second, s11);
+        EDGEPRUNE_BARRIER();
         value = words[2];
         s20 = edgeprune_smlad(value, first, s20);
         s21 = edgeprune_smlad(value, second, s21);
+        EDGEPRUNE_BARRIER();
         value = words[3];
         s30 = edgeprune_smlad(value, first, s30);
         s31 = edgeprune_smlad(value, second, s31);
