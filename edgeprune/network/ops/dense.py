@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from edgeprune.network.arithmetic import Multiplier
 from edgeprune.network.operation import CCall, Shape, Tensors
 from edgeprune.network.tensor import Floats
 from edgeprune.network.weighted import WeightedOperation
@@ -43,18 +42,6 @@ class Dense(WeightedOperation):
         )
         return (self.outputs,)
 
-    def multiplier(self, tensors: Tensors) -> Multiplier:
-        """See `WeightedOperation.multiplier`.
-
-        With one scale the file holds a FULLY_CONNECTED, for which TFLite multiplies the input's
-        and the weights' scale in float32 (GetQuantizedConvolutionMultipler); elsewhere in float64.
-        """
-        if len(self.weight_scales) > 1:
-            return super().multiplier(tensors)
-        product = self.bias_scales(tensors[self.inputs[0]]).astype(np.float64)
-        factor = product / tensors[self.output].scale
-        return Multiplier.of(np.broadcast_to(factor, self.bias.shape))
-
     def weighted_sums(self, centred: Floats, weights: Floats) -> Floats:
         """See `WeightedOperation.weighted_sums`."""
         return np.asarray(centred @ weights.T)
@@ -67,28 +54,12 @@ class Dense(WeightedOperation):
         return (CCall(self.kind, (0,), scalars, self.c_arrays(tensors)),)
 
     def write_tflite(self, graph: TfliteGraph, tensors: Tensors) -> None:
-        """FULLY_CONNECTED, or a CONV_2D of 1 x 1 where every output has its own scale.
+        """CONV_2D of 1 x 1 between two RESHAPEs.
 
-        Runtimes differ in whether and how they support a scale a row in FULLY_CONNECTED; as a
-        convolution all of them compute the same.
+        Not FULLY_CONNECTED, in which runtimes disagree: tflite-runtime multiplies the scales in
+        float32 and tflite-micro in float64, ai-edge-litert rounds once and not twice, and few
+        support a scale a row. As a convolution the layer is the same everywhere.
         """
-        source = tensors[self.inputs[0]]
-        if len(self.weight_scales) > 1:
-            self._write_tflite_convolution(graph, tensors)
-            return
-        operands = graph.weights(self, source, self.weights, axis=0)
-
-        def write(output: int, activation: str) -> None:
-            graph.operator(
-                "FULLY_CONNECTED",
-                (graph.activation(source), *operands),
-                (output,),
-                fusedActivationFunction=activation,
-            )
-
-        self.write_clamped(graph, tensors, write)
-
-    def _write_tflite_convolution(self, graph: TfliteGraph, tensors: Tensors) -> None:
         source, target = tensors[self.inputs[0]], tensors[self.output]
         outputs, inputs = self.weights.shape
         operands = graph.weights(self, source, self.weights[:, np.newaxis, np.newaxis], axis=0)
