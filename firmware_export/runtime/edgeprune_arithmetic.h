@@ -16,6 +16,14 @@
 #define EDGEPRUNE_DSP 0
 #endif
 
+/* Thumb-1 (Cortex-M0+): eight registers for most instructions, no 64-bit product. */
+#if defined(__ARM_ARCH) && defined(__thumb__) && !defined(__thumb2__) && defined(__GNUC__) && \
+    !defined(EDGEPRUNE_PORTABLE)
+#define EDGEPRUNE_THUMB1 1
+#else
+#define EDGEPRUNE_THUMB1 0
+#endif
+
 /* Scratch memory is reused with several types. */
 #if defined(__GNUC__)
 typedef int16_t __attribute__((may_alias)) edgeprune_scratch16;
@@ -30,7 +38,7 @@ typedef uint32_t edgeprune_scratch32;
 
 /* Rounds a * b / 2**31 to the nearest integer, halves upwards; b >= 0. */
 static inline int32_t edgeprune_high_multiply(int32_t a, int32_t b) {
-#if defined(__ARM_ARCH) && defined(__thumb__) && !defined(__thumb2__)
+#if EDGEPRUNE_THUMB1
     /* Four 16-bit products: Thumb-1 has no 64-bit product and would call a library. */
     int32_t a_high = a >> 16, b_high = b >> 16;
     uint32_t a_low = (uint32_t)a & 0xFFFFu, b_low = (uint32_t)b & 0xFFFFu;

@@ -71,11 +71,55 @@ static void fill_window(const edgeprune_conv1d_parameters *p, const int8_t *inpu
     }
 }
 
+#if EDGEPRUNE_THUMB1
+/* Two depths of one channel and four positions. In assembly, because compilers spill the sums
+ * although they may lie in the high registers. */
+#define THUMB1_STEP(low_word, high_word)         \
+    "ldrsb %[weight], [%[weights], %[index]]\n"  \
+    "ldr %[odd], [%[columns], #" low_word "]\n"  \
+    "sxth %[even], %[odd]\n"                     \
+    "muls %[even], %[weight], %[even]\n"         \
+    "add %[s0], %[even]\n"                       \
+    "asrs %[odd], %[odd], #16\n"                 \
+    "muls %[odd], %[weight], %[odd]\n"           \
+    "add %[s1], %[odd]\n"                        \
+    "ldr %[odd], [%[columns], #" high_word "]\n" \
+    "sxth %[even], %[odd]\n"                     \
+    "muls %[even], %[weight], %[even]\n"         \
+    "add %[s2], %[even]\n"                       \
+    "asrs %[odd], %[odd], #16\n"                 \
+    "muls %[odd], %[weight], %[odd]\n"           \
+    "add %[s3], %[odd]\n"                        \
+    "adds %[index], #2\n"
+
+static inline void accumulate_channel(const edgeprune_scratch16 *columns, const int8_t *weights,
+                                      int32_t depth_pairs, int32_t bias, int32_t *sums) {
+    int32_t s0 = bias, s1 = bias, s2 = bias, s3 = bias;
+    int32_t index = -4 * depth_pairs, weight, even, odd;
+    weights += 4 * depth_pairs;
+    __asm__ volatile(".syntax unified\n"
+                     "1:\n" THUMB1_STEP("0", "4") THUMB1_STEP("8", "12")
+                     "adds %[columns], #16\n"
+                     "cmp %[index], #0\n"
+                     "bne 1b\n"
+                     : [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2), [s3] "+h"(s3),
+                       [index] "+l"(index), [columns] "+l"(columns), [weight] "=&l"(weight),
+                       [even] "=&l"(even), [odd] "=&l"(odd)
+                     : [weights] "l"(weights)
+                     : "cc", "memory");
+    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+}
+#endif
+
 /* sums[channel of the pair][position] = bias + columns * weights. The loop needs every
  * register there is: it is a function of its own, and must not be unrolled. */
 EDGEPRUNE_NOINLINE static void accumulate(const edgeprune_scratch16 *columns, const int8_t *weights,
                                           int32_t depth_pairs, int32_t first_bias,
                                           int32_t second_bias, int32_t *sums) {
+#if EDGEPRUNE_THUMB1
+    accumulate_channel(columns, weights, depth_pairs, first_bias, sums);
+    accumulate_channel(columns, weights + 1, depth_pairs, second_bias, sums + POSITIONS);
+#else
     int32_t s00 = first_bias, s10 = first_bias, s20 = first_bias, s30 = first_bias;
     int32_t s01 = second_bias, s11 = second_bias, s21 = second_bias, s31 = second_bias;
     const int8_t *end = weights + 4 * depth_pairs;
@@ -123,6 +167,7 @@ EDGEPRUNE_NOINLINE static void accumulate(const edgeprune_scratch16 *columns, co
 #endif
     sums[0] = s00, sums[1] = s10, sums[2] = s20, sums[3] = s30;
     sums[4] = s01, sums[5] = s11, sums[6] = s21, sums[7] = s31;
+#endif
 }
 
 /* Brings the sums of one channel to int8 and stores them. */
