@@ -34,11 +34,14 @@ class TrainingSettings:
         early_normals: Share of the premature V beats that become S by a normal beat's shape.
         other_templates: Share of the V beats that are held against another patient's usual beat.
         average_from: Share of the steps after which the weights are averaged; 1 for no average.
+        teachers: Larger classifiers that are trained first, for two thirds of the epochs each, and
+            whose mean decision the classifier learns besides the labels.
+        distillation: Weight of the teachers' decision in the loss, if there are any.
         keep_best: Keep the epoch with the best validation macro-F1 instead of the last.
         threads: Threads of the tensor library; part of the recipe, since it changes rounding.
     """
 
-    epochs: int = 12
+    epochs: int = 18
     epoch_steps: int = 100
     batch_size: int = 256
     learning_rate: float = 4e-3
@@ -59,6 +62,8 @@ class TrainingSettings:
     early_normals: float = 0.3
     other_templates: float = 0.3
     average_from: float = 0.5
+    teachers: int = 3
+    distillation: float = 0.8
     keep_best: bool = False
     threads: int = 2
 

@@ -41,6 +41,12 @@ CLASSIFIERS.add(
     "residual-ecg",
     lambda spec: ResidualEcg(spec.signal_shape, spec.rhythm_features, spec.classes),
 )
+CLASSIFIERS.add(
+    "residual-ecg-large",
+    lambda spec: ResidualEcg(
+        spec.signal_shape, spec.rhythm_features, spec.classes, widths=(16, 24, 32), kernel=5
+    ),
+)
 CLASSIFIERS.add("r1", lambda spec: R1(spec.signal_shape[1], spec.classes))
 
 

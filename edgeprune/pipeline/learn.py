@@ -193,6 +193,7 @@ def prune_stage(
                 context.seed + 1 + step,
                 context.progress,
                 place,
+                teachers=(model,),
             )
             scores.append(result.history[result.best_epoch - 1].validation_macro_f1)
             return result.model

@@ -6,8 +6,8 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgeprune.classifiers import check_finite, example_inputs, logits_of
+from edgeprune.classifiers import check_finite, create, example_inputs, logits_of
 from edgeprune.config import TrainingSettings
 from edgeprune.errors import DataError, ModelError
 from edgeprune.progress import Advance, Progress
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgeprune.data.windows import Windows
 
 _FILE = "checkpoint.safetensors"
+_TEACHER = "residual-ecg-large"
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,21 @@ def train(
     seed: int,
     progress: Progress,
     checkpoints: Path | None = None,
+    teachers: Sequence[nn.Module] | None = None,
 ) -> TrainingResult:
     """Train a classifier; the same arguments give the same bytes, interrupted or not.
 
     Args:
         model: Where to start from; it is not changed.
         windows: Training windows.
-        validation: Windows of other patients that decide which epoch is kept; may be empty.
+        validation: Windows of other patients, watched after each epoch; may be empty.
         front_end: What made the windows.
         settings: How to train.
         seed: Seed of all draws.
         progress: Receives the steps.
         checkpoints: Folder to continue from and to leave a checkpoint in after each epoch.
+        teachers: Classifiers to learn from besides the labels; None trains `settings.teachers`
+            of them first, an empty sequence goes without.
 
     Raises:
         DataError: There are no training windows.
@@ -96,8 +100,12 @@ def train(
         raise DataError(
             "there are no windows to train with", where="training", hint="check the split"
         )
+    if teachers is None:
+        teachers = _train_teachers(
+            windows, validation, front_end, settings, seed, progress, checkpoints
+        )
     with deterministic(settings.threads):
-        run = _Run(model, windows, validation, front_end, settings, seed)
+        run = _Run(model, windows, validation, front_end, settings, seed, teachers)
         path = None if checkpoints is None else checkpoints / _FILE
         if path is not None:
             run.resume(path)
@@ -111,6 +119,35 @@ def train(
         return run.result()
 
 
+def _train_teachers(
+    windows: Windows,
+    validation: Windows,
+    front_end: FrontEnd,
+    settings: TrainingSettings,
+    seed: int,
+    progress: Progress,
+    checkpoints: Path | None,
+) -> tuple[nn.Module, ...]:
+    shorter = replace(settings, epochs=max(1, settings.epochs * 2 // 3))
+    teachers = []
+    for number in range(settings.teachers):
+        own_seed = derive_seed(seed, "teacher", number)
+        progress.note(f"training teacher {number + 1} of {settings.teachers}")
+        start = create(
+            _TEACHER,
+            front_end.signal_shape,
+            front_end.rhythm_features,
+            len(windows.class_names),
+            own_seed,
+        )
+        folder = None if checkpoints is None else checkpoints / f"teacher-{number + 1}"
+        result = train(
+            start, windows, validation, front_end, shorter, own_seed, progress, folder, ()
+        )
+        teachers.append(result.model)
+    return tuple(teachers)
+
+
 class _Run:
     """One training between its first epoch and its last."""
 
@@ -122,8 +159,10 @@ class _Run:
         front_end: FrontEnd,
         settings: TrainingSettings,
         seed: int,
+        teachers: Sequence[nn.Module],
     ) -> None:
         self.model = copy.deepcopy(model)
+        self.teachers = [copy.deepcopy(teacher).eval() for teacher in teachers]
         self.validation = validation
         self.front_end = front_end
         self.settings = settings
@@ -143,7 +182,7 @@ class _Run:
         self.history: list[EpochRecord] = []
         example = example_inputs(model, front_end.signal_shape, front_end.rhythm_features)
         self.groups = ChannelGroups(self.model, example)
-        self.fingerprint = _fingerprint(model, windows, validation, settings, seed)
+        self.fingerprint = _fingerprint((model, *teachers), windows, validation, settings, seed)
 
     @property
     def done(self) -> int:
@@ -176,6 +215,10 @@ class _Run:
         loss = functional.cross_entropy(
             logits, batch.label, label_smoothing=self.settings.label_smoothing
         )
+        if self.teachers:
+            share = self.settings.distillation
+            taught = functional.cross_entropy(logits, self._opinion(batch))
+            loss = (1 - share) * loss + share * taught
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.settings.l1:
@@ -190,6 +233,15 @@ class _Run:
                 hint="lower training.learning_rate",
             )
         return value
+
+    @torch.no_grad()
+    def _opinion(self, batch: Batch) -> Tensor:
+        """Return the teachers' mean class probabilities, at the shares of the drawn windows."""
+        opinions = [
+            (logits_of(teacher, batch.signal, batch.rhythm) - self.offsets).softmax(1)
+            for teacher in self.teachers
+        ]
+        return torch.stack(opinions).mean(0)
 
     def _close(self, loss: float, learning_rate: float) -> None:
         state = self.average.state if self.average.seen else self.model.state_dict()
@@ -260,7 +312,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _fingerprint(
-    model: nn.Module,
+    models: tuple[nn.Module, ...],
     windows: Windows,
     validation: Windows,
     settings: TrainingSettings,
@@ -268,8 +320,9 @@ def _fingerprint(
 ) -> str:
     digest = hashlib.sha256()
     digest.update(json.dumps([asdict(settings), seed, torch.__version__]).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    for model in models:
+        for name, tensor in sorted(model.state_dict().items()):
+            digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     for part in (windows, validation):
         for array in (part.signal, part.rhythm, part.label, part.record):
             digest.update(array.tobytes())

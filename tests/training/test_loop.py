@@ -23,7 +23,13 @@ from edgeprune.training import TrainingResult, macro_f1, predict, train
 from tests.small_windows import FRONT_END, small_windows
 
 SETTINGS = TrainingSettings(
-    epochs=3, epoch_steps=5, batch_size=64, learning_rate=1e-2, keep_best=True, threads=1
+    epochs=3,
+    epoch_steps=5,
+    batch_size=64,
+    learning_rate=1e-2,
+    keep_best=True,
+    threads=1,
+    teachers=0,
 )
 WINDOWS = small_windows(300, seed=1)
 VALIDATION = small_windows(150, seed=2)
@@ -147,6 +153,26 @@ def test_kill_9_then_the_same_command(tmp_path: Path) -> None:
     assert not (tmp_path / "result").exists()
     assert run(1000) == 0
     assert (tmp_path / "result").read_bytes() == content(fit())
+
+
+def test_interrupted_while_a_teacher_learns(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, teachers=2)
+    whole = fit(settings)
+    assert content(whole) != content(fit())
+    for steps in (8, 3):  # epochs of 2 for each teacher, 5 steps each; then the second teacher
+        with pytest.raises(PowerCutError):
+            fit(settings, tmp_path, Killer(steps))
+    assert content(fit(settings, tmp_path)) == content(whole)
+
+
+def test_teachers_are_followed() -> None:
+    teacher = fit(replace(SETTINGS, epochs=6)).model
+    model = create("residual-ecg", (32, 1), 2, 3, seed=4)
+    only = replace(SETTINGS, epochs=6, distillation=1.0, label_smoothing=0.0)
+    swapped = replace(WINDOWS, label=(WINDOWS.label + 1) % 3)  # wrong labels, right teacher
+    taught = train(model, swapped, VALIDATION, FRONT_END, only, 9, Silent(), None, [teacher]).model
+    decisions = [predict(each, VALIDATION, FRONT_END).argmax(1) for each in (teacher, taught)]
+    assert (decisions[0] == decisions[1]).mean() > 0.85
 
 
 def test_no_validation_keeps_the_last_epoch() -> None:

@@ -98,7 +98,13 @@ def test_group_shrink_minimizes_its_objective() -> None:
 
 def test_group_lasso_drives_whole_channels_to_zero() -> None:
     settings = TrainingSettings(
-        epochs=12, epoch_steps=5, batch_size=64, learning_rate=1e-2, threads=1, group_lasso=1.0
+        epochs=12,
+        epoch_steps=5,
+        batch_size=64,
+        learning_rate=1e-2,
+        threads=1,
+        group_lasso=1.0,
+        teachers=0,
     )
     windows, none = small_windows(300, seed=1), small_windows(0, seed=1)
     start = create("residual-ecg", (32, 1), 2, 3, seed=4)
