@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from edgeprune.errors import UnsupportedOperatorError
 from edgeprune.network.qdq_sketch import Node, Sketch
 from edgeprune.network.qdq_values import (
+    Activation,
     Array,
     Constant,
-    FloatInput,
+    GraphInput,
+    Pending,
     QuantizedConstant,
-    Unknown,
     Value,
 )
 
@@ -24,15 +26,10 @@ Move = Callable[[Array], Array]
 def shape_of(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
     """Shape: a constant, since only the batch is open and one window stands for it."""
     value = inputs[0]
-    node.require(value is not None and not isinstance(value, Constant), "it has no operand")
-    if isinstance(value, FloatInput):
-        shape = value.shape
-    elif isinstance(value, QuantizedConstant):
-        shape = value.values.shape
-    else:
-        shape = value.index.shape  # type: ignore[union-attr]
+    if not isinstance(value, GraphInput | Activation | Pending):
+        raise UnsupportedOperatorError("its operand is a constant")
     part = slice(node.attributes.get("start", 0), node.attributes.get("end"))
-    return Constant(node.outputs[0], np.array(shape[part], np.int64))
+    return Constant(node.outputs[0], np.array(value.index.shape[part], np.int64))
 
 
 def layout(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
@@ -41,14 +38,20 @@ def layout(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
     move = _MOVES[node.operator](sketch, node, inputs)
     if isinstance(value, QuantizedConstant):
         return _moved_constant(node, value, move)
-    if value is None or isinstance(value, Constant | Unknown):
-        return Unknown()
-    index = np.zeros(value.shape, np.int64) if isinstance(value, FloatInput) else value.index
+    if not isinstance(value, GraphInput | Activation | Pending):
+        raise UnsupportedOperatorError("its operand is a constant")
     try:
-        return sketch.moved(node, value, move(index))
+        index = move(value.index)
     except ValueError as error:
-        node.require(False, f"it cannot be applied to shape {list(index.shape)} ({error})")
-        raise
+        raise UnsupportedOperatorError(
+            f"it cannot be applied to shape {list(value.index.shape)} ({error})"
+        ) from error
+    node.require(index.shape[:1] == (1,), "it mixes the windows of a batch")
+    if isinstance(value, Pending):
+        return replace(value, index=index, add_bias=None)
+    if isinstance(value, GraphInput):
+        return replace(value, index=index)
+    return Activation(value.tensor, index, node.name)
 
 
 def _moved_constant(node: Node, value: QuantizedConstant, move: Move) -> QuantizedConstant:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.errors import ModelError
+from edgeprune.errors import ModelError, UnsupportedOperatorError
 from edgeprune.network.qdq_sketch import Node, Sketch
 from edgeprune.network.qdq_values import (
     Activation,
     Array,
     Constant,
-    FloatInput,
+    GraphInput,
     Pending,
     QuantizedConstant,
     Range,
@@ -33,11 +33,13 @@ def quantize(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Valu
     value = inputs[0]
     if isinstance(value, Constant):
         return _quantized_constant(sketch, node, value, inputs)
-    if value is None or isinstance(value, Unknown | QuantizedConstant):
-        return Unknown()
+    if isinstance(value, Unknown):
+        return value
+    if value is None or isinstance(value, QuantizedConstant):
+        raise UnsupportedOperatorError("it quantizes what is quantized already")
     to = _range(sketch, node, inputs)
     name = node.inputs[0]
-    if isinstance(value, FloatInput):
+    if isinstance(value, GraphInput):
         return _input(sketch, value, to)
     if isinstance(value, Pending):
         activation = sketch.finish(value, name, to)
@@ -52,7 +54,7 @@ def dequantize(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Va
     value = inputs[0]
     if isinstance(value, Constant):
         return _dequantized_constant(sketch, node, value, inputs)
-    if isinstance(value, FloatInput):
+    if isinstance(value, GraphInput):
         return _input(sketch, value, _range(sketch, node, inputs))
     if isinstance(value, Activation):
         given = _range(sketch, node, inputs)
@@ -62,10 +64,12 @@ def dequantize(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Va
                 where=sketch.where,
             )
         return value
-    return Unknown()
+    if isinstance(value, Unknown):
+        return value
+    raise UnsupportedOperatorError("it dequantizes real numbers")
 
 
-def _input(sketch: Sketch, value: FloatInput, to: Range) -> Activation:
+def _input(sketch: Sketch, value: GraphInput, to: Range) -> Activation:
     if value.name in sketch.tensors and sketch.range_of(value.name) != to:
         raise ModelError(f"input '{value.name}' is quantized to two ranges", where=sketch.where)
     return sketch.input(value, to)

@@ -16,7 +16,7 @@ from edgeprune.network.integer_network import IntegerNetwork
 from edgeprune.network.operation import Operation
 from edgeprune.network.qdq_handlers import HANDLERS
 from edgeprune.network.qdq_sketch import QUANTIZERS, Node, Sketch
-from edgeprune.network.qdq_values import Array, Constant, FloatInput, Unknown, Value
+from edgeprune.network.qdq_values import Array, Constant, GraphInput, Unknown, Value
 
 OLDEST_OPSET, NEWEST_OPSET = 11, 23
 
@@ -228,7 +228,8 @@ class _Reader:
             raise ModelError(f"input '{entry.name}' is neither float nor int8", where=self._where)
         if dims[0] and dims[0] > 1:
             self._sketch.batch = dims[0]
-        return FloatInput(entry.name, (1, *(size for size in dims[1:] if size)))
+        shape = (1, *(size for size in dims[1:] if size))
+        return GraphInput(entry.name, np.zeros(shape, np.int64))
 
     def _is_quantized(self) -> bool:
         return any(node.op_type in QUANTIZERS for node in self._graph.node)

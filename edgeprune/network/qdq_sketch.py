@@ -17,15 +17,16 @@ from edgeprune.network.qdq_values import (
     Activation,
     Array,
     Constant,
-    FloatInput,
+    GraphInput,
     Pending,
     QuantizedConstant,
     Range,
     Unknown,
     Value,
     canonical_index,
+    canonical_shape,
 )
-from edgeprune.network.tensor import Int64Array, Tensor
+from edgeprune.network.tensor import Tensor
 
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 
@@ -96,14 +97,16 @@ class Sketch:
         self.operations.append(operation)
         return operation.output
 
-    def input(self, value: FloatInput, to: Range) -> Activation:
+    def input(self, value: GraphInput, to: Range) -> Activation:
         """File an input of the network, whose layout is what it has where it is quantized."""
-        shape = value.shape
-        if len(shape) > 4 or (len(shape) == 4 and shape[2] != 1):
-            raise UnsupportedOperatorError(f"input '{value.name}' of shape {shape} is not 1-D")
-        physical = (shape[1],) if len(shape) == 2 else (shape[-1], shape[1])
-        self.tensors[value.name] = Tensor(value.name, physical, to.scale, to.zero_point)
-        return Activation(value.name, canonical_index(physical).reshape(shape))
+        sizes = value.index.shape
+        if len(sizes) > 4 or (len(sizes) == 4 and sizes[2] != 1):
+            raise UnsupportedOperatorError(
+                f"input '{value.name}' of shape {list(sizes)} is not 1-D"
+            )
+        shape = (sizes[1],) if len(sizes) == 2 else (sizes[-1], sizes[1])
+        self.tensors[value.name] = Tensor(value.name, shape, to.scale, to.zero_point)
+        return Activation(value.name, canonical_index(shape).reshape(sizes))
 
     def range_of(self, tensor: str) -> Range:
         """Return the range of a tensor."""
@@ -138,7 +141,7 @@ class Sketch:
             if value.kept is None:
                 self.note_missing(name)
             return self.finish(value, name, value.kept or _PLACEHOLDER)
-        if isinstance(value, FloatInput):
+        if isinstance(value, GraphInput):
             self.note_missing(name)
             return self.input(value, _PLACEHOLDER)
         raise UnsupportedOperatorError(f"its operand '{name}' is a constant")
@@ -162,16 +165,13 @@ class Sketch:
 
     def as_map(self, value: Activation, node: str) -> str:
         """Return a tensor (length, channels) that holds the value [1, channels, (1,) length]."""
-        shape = value.index.shape
-        if len(shape) not in (3, 4) or (len(shape) == 4 and shape[2] != 1):
-            raise UnsupportedOperatorError(f"its input of shape {shape} is not 1-D")
-        physical = (shape[-1], shape[1])
-        if not np.array_equal(value.index.reshape(-1), canonical_index(physical).reshape(-1)):
+        shape = canonical_shape(value.index)
+        if shape is None or len(shape) != 2:
             raise UnsupportedOperatorError(
-                "its input was transposed in a way that would move data: give feature maps as "
-                "[batch, channels, length]"
+                f"its input {list(value.index.shape)} is no feature map [batch, channels, length] "
+                "without moving data"
             )
-        return self.viewed(value, physical, node)
+        return self.viewed(value, shape, node)
 
     def as_vector(self, value: Activation, node: str) -> str:
         """Return a tensor (features,) that holds the elements of the value in its own order."""
@@ -194,27 +194,11 @@ class Sketch:
 
     def settled_layout(self, value: Activation, node: str, output: str) -> Activation:
         """Return the value with a tensor that has as many axes as the ONNX value has."""
-        shape = value.index.shape
-        if len(shape) == 2:
-            physical: Shape = (value.index.size,)
-        else:
-            physical = (shape[-1], shape[1])
-            flat = value.index.reshape(-1)
-            if not np.array_equal(flat, canonical_index(physical).reshape(-1)):
-                return value
-        return replace(value, tensor=self.viewed(value, physical, node, output))
-
-    def moved(self, node: Node, value: Value, index: Int64Array) -> Value:
-        """Return the value after a layout operator that made `index` of its index."""
-        node.require(index.shape[0] == 1, "it mixes the windows of a batch")
-        if isinstance(value, FloatInput):
-            return FloatInput(value.name, index.shape)
-        if isinstance(value, Pending):
-            return Pending(
-                value.node, index, value.finish, value.clamp, value.kept, None, value.finished
-            )
-        assert isinstance(value, Activation)
-        return Activation(value.tensor, index, node.name)
+        is_vector = len(value.index.shape) == 2
+        shape = (value.index.size,) if is_vector else canonical_shape(value.index)
+        if shape is None:
+            return value
+        return replace(value, tensor=self.viewed(value, shape, node, output))
 
 
 def real_constant(value: Value | None) -> Array | None:

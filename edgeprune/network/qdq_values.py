@@ -55,11 +55,16 @@ def _step(bound: float, to: Range) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class FloatInput:
-    """An input of the graph before its QuantizeLinear."""
+class GraphInput:
+    """An input of the graph before its QuantizeLinear, which decides what its layout means.
+
+    Args:
+        name: The input's name.
+        index: An array of the value's ONNX shape; see the module.
+    """
 
     name: str
-    shape: Shape
+    index: Int64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +153,7 @@ class Unknown:
     """The output of an operator that is not supported."""
 
 
-Value = FloatInput | Constant | QuantizedConstant | Activation | Pending | Unknown
+Value = GraphInput | Constant | QuantizedConstant | Activation | Pending | Unknown
 
 
 def canonical_index(shape: Shape) -> Int64Array:
@@ -158,3 +163,18 @@ def canonical_index(shape: Shape) -> Int64Array:
     """
     positions = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
     return np.asarray(positions.T[np.newaxis])
+
+
+def canonical_shape(index: Int64Array) -> Shape | None:
+    """Return the shape of a tensor of which `index` is the usual ONNX layout, if there is one.
+
+    Feature maps may have a height of 1: [1, channels, 1, length].
+    """
+    sizes = index.shape
+    if len(sizes) == 2:
+        shape: Shape = (index.size,)
+    elif len(sizes) == 3 or (len(sizes) == 4 and sizes[2] == 1):
+        shape = (sizes[-1], sizes[1])
+    else:
+        return None
+    return shape if np.array_equal(index.ravel(), canonical_index(shape).ravel()) else None
