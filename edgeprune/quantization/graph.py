@@ -18,8 +18,8 @@ def clean_float_onnx(model: onnx.ModelProto, *, where: str) -> onnx.ModelProto:
     """Return an equal graph without BatchNormalization, Identity, Dropout and Constant nodes.
 
     A normalization behind a convolution or dense layer is folded into its weights (in float64);
-    one that stands alone becomes a depthwise convolution or a diagonal dense layer. Shapes are
-    inferred, nodes without a name get one.
+    one that stands alone becomes a depthwise convolution or a diagonal dense layer. A MatMul and
+    the Add of its bias become one Gemm. Shapes are inferred, nodes without a name get one.
 
     Args:
         model: A float graph; it is not changed.
@@ -38,6 +38,7 @@ def clean_float_onnx(model: onnx.ModelProto, *, where: str) -> onnx.ModelProto:
     _constants_to_initializers(graph)
     _drop_identities(graph)
     _name_nodes(graph)
+    _join_biases(graph)
     _fold_normalizations(graph, where)
     _unshare_biases(graph)
     _drop_unused(graph)
@@ -122,6 +123,29 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
     for number, node in enumerate(graph.node):
         if not node.name or taken[node.name] > 1:
             node.name = f"{node.op_type.lower()}_{number}"
+
+
+def _join_biases(graph: onnx.GraphProto) -> None:
+    """Make one Gemm of a MatMul by a constant and the Add of its bias."""
+    values = initializers_of(graph)
+    ranks = _ranks(graph)
+    for node in [node for node in graph.node if node.op_type == "Add"]:
+        sources = [name for name in node.input if name not in values]
+        constants = [name for name in node.input if name in values]
+        if len(sources) != 1 or values[constants[0]].ndim != 1:
+            continue
+        product = next((n for n in graph.node if sources[0] in n.output), None)
+        readers = sum(sources[0] in other.input for other in graph.node)
+        if product is None or product.op_type != "MatMul" or readers != 1:
+            continue
+        weight = values.get(product.input[1])
+        if weight is None or weight.ndim != 2 or ranks.get(product.input[0]) != 2:
+            continue
+        if values[constants[0]].shape != weight.shape[1:]:
+            continue
+        inputs = [*product.input, constants[0]]
+        product.CopyFrom(helper.make_node("Gemm", inputs, [node.output[0]], name=product.name))
+        graph.node.remove(node)
 
 
 def _fold_normalizations(graph: onnx.GraphProto, where: str) -> None:

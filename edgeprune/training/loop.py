@@ -128,7 +128,8 @@ def _train_teachers(
     progress: Progress,
     checkpoints: Path | None,
 ) -> tuple[nn.Module, ...]:
-    shorter = replace(settings, epochs=max(1, settings.epochs * 2 // 3))
+    epochs = max(1, settings.epochs * 2 // 3)
+    shorter = replace(settings, epochs=epochs, l1=0.0, group_lasso=0.0)
     teachers = []
     for number in range(settings.teachers):
         own_seed = derive_seed(seed, "teacher", number)

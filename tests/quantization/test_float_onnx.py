@@ -91,6 +91,18 @@ def test_graphs_that_cannot_be_used_are_refused() -> None:
         clean_float_onnx(quantized, where="a.onnx")
 
 
+def test_product_and_bias_become_one_layer() -> None:
+    model = graph_with(np.ones((4, 3), np.float32))
+    model.graph.node[0].CopyFrom(helper.make_node("MatMul", ["signal", "w"], ["p"], name="product"))
+    model.graph.node.append(helper.make_node("Add", ["b", "p"], ["logits"], name="bias"))
+    model.graph.initializer.append(numpy_helper.from_array(np.arange(3, dtype=np.float32), "b"))
+    clean = clean_float_onnx(model, where="a.onnx")
+    assert [node.op_type for node in clean.graph.node] == ["Gemm"]
+    session = onnxruntime.InferenceSession(clean.SerializeToString())
+    (found,) = session.run(None, {"signal": np.ones((2, 4), np.float32)})
+    assert found.tolist() == [[4.0, 5.0, 6.0]] * 2
+
+
 def test_constants_and_identities_disappear() -> None:
     model = graph_with(np.ones((4, 3), np.float32))
     weight = model.graph.initializer.pop()
