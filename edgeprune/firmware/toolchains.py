@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from edgeprune.errors import CompilerError, ConfigurationError, MissingToolError
+from edgeprune.errors import CompilerError, ConfigurationError, DiskError, MissingToolError
 from edgeprune.registry import Registry
 from edgeprune.targets import Target, Toolchain
 
@@ -54,6 +55,13 @@ class Compiler:
         "-g0",
     )
 
+    common_link_flags: ClassVar[tuple[str, ...]] = (
+        "-Wl,--gc-sections",
+        "-Wl,--build-id=none",
+        "-Wl,-z,max-page-size=256",
+        "-Wl,-e,Reset_Handler",
+    )
+
     def compile(self, source: str, target: Path, flags: Sequence[str], folder: Path) -> None:
         """Compile one file; `source` is relative to `folder`, so that no path enters the object.
 
@@ -69,7 +77,7 @@ class Compiler:
         Raises:
             CompilerError: The linker refuses them.
         """
-        flags = ("-T", script, "-Wl,--gc-sections", *self.link_flags)
+        flags = ("-T", script, *self.common_link_flags, *self.link_flags)
         run((*self.command, *self.machine, *objects, *flags, "-o", target), folder)
 
 
@@ -91,7 +99,7 @@ def zig(target: Target) -> Compiler:
         flags,
         # zig adds checks of its own to debug builds; ours run on the host.
         ("-fno-sanitize=all", "-DEDGEPRUNE_OWN_STRING"),
-        (*library, "-Wl,-e,Reset_Handler", "-Wl,--build-id=none"),
+        library,
         f"zig {version}",
     )
 
@@ -116,7 +124,7 @@ def gnu(target: Target) -> Compiler:
         (program,),
         flags,
         ("-DEDGEPRUNE_OWN_STRING", "-fno-tree-loop-distribute-patterns"),
-        ("-nostdlib", "-Wl,-e,Reset_Handler", "-Wl,--build-id=none", "-lgcc"),
+        ("-nostdlib", "-lgcc"),
         f"arm-none-eabi-gcc {version}",
     )
 
@@ -160,6 +168,7 @@ def run(command: Sequence[str], folder: Path) -> str:
 
     Raises:
         CompilerError: It failed; the message holds the first lines of its complaint.
+        DiskError: It found no space.
     """
     try:
         done = subprocess.run(
@@ -177,6 +186,8 @@ def run(command: Sequence[str], folder: Path) -> str:
             f"the compiler did not finish within {_TIME_LIMIT_S} s", where=command[-1]
         ) from error
     if done.returncode != 0:
+        if "No space left on device" in done.stderr or "NoSpaceLeft" in done.stderr:
+            raise DiskError("the disk is full", where=str(folder), hint="free some space")
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()[:_ERROR_LINES]
         raise CompilerError(
             "the C compiler refused the sources:\n    " + "\n    ".join(lines),
@@ -188,7 +199,10 @@ def run(command: Sequence[str], folder: Path) -> str:
 
 def _environment() -> Mapping[str, str]:
     """Return the environment with one cache for zig, whatever the current folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeprune" / "zig"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    cache = home / "edgeprune" / "zig"
+    if not os.access(next(each for each in (cache, *cache.parents) if each.exists()), os.W_OK):
+        cache = Path(tempfile.gettempdir()) / "edgeprune-zig"
     defaults = {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)}
     return {**defaults, **os.environ, "SOURCE_DATE_EPOCH": "0", "LC_ALL": "C"}
 

@@ -17,6 +17,7 @@
 #define P_END 38
 #define PEAK_GAIN (64 << 14)
 #define SETTLING 4
+#define FORGOTTEN (1u << 30) /* samples without a beat, a month at 360 Hz */
 
 typedef char edgeprune_ring_is_a_power_of_two
     [(EDGEPRUNE_FRONT_END_RING & (EDGEPRUNE_FRONT_END_RING - 1)) == 0 ? 1 : -1];
@@ -94,6 +95,9 @@ int32_t edgeprune_front_end_samples(const edgeprune_front_end_config *config,
     for (index = 0; index < count && !is_complete(config, state); index++) {
         state->ring[state->taken & RING_MASK] = samples[index];
         state->taken++;
+        if (state->taken - state->last == FORGOTTEN) {
+            state->any_beat = 0; /* before positions wrap around, it would seem to lie ahead */
+        }
     }
     return index;
 }

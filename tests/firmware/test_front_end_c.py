@@ -30,6 +30,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshado
 DRIVER = """
 #include "edgeprune_front_end.h"
 int32_t state_bytes(void);
+uint32_t start = 0;
 int32_t drive(const edgeprune_front_end_config *config, const int16_t *samples, int32_t count,
               const int32_t *beats, int32_t beat_count, int32_t block, int32_t delay,
               int8_t *signal, int8_t *rhythm, int32_t *positions, int32_t *refused);
@@ -40,6 +41,7 @@ int32_t drive(const edgeprune_front_end_config *config, const int16_t *samples, 
     static edgeprune_front_end_state state;
     int32_t produced = 0, done = 0, beat = 0;
     edgeprune_front_end_reset(&state);
+    state.taken = start; /* as if after days of nothing */
     *refused = 0;
     while (done < count) {
         int32_t end = done + block < count ? done + block : count, again;
@@ -48,19 +50,19 @@ int32_t drive(const edgeprune_front_end_config *config, const int16_t *samples, 
             for (again = 1; again;) {
                 again = edgeprune_front_end_window(config, &state, signal, rhythm);
                 if (again) {
-                    positions[produced++] = (int32_t)state.position;
+                    positions[produced++] = (int32_t)(state.position - start);
                     signal += 192;
                     rhythm += 18;
                 }
             }
         }
         while (beat < beat_count && beats[beat] + delay < done) {
-            *refused += !edgeprune_front_end_beat(config, &state, (uint32_t)beats[beat]);
+            *refused += !edgeprune_front_end_beat(config, &state, start + (uint32_t)beats[beat]);
             beat++;
             for (again = 1; again;) {
                 again = edgeprune_front_end_window(config, &state, signal, rhythm);
                 if (again) {
-                    positions[produced++] = (int32_t)state.position;
+                    positions[produced++] = (int32_t)(state.position - start);
                     signal += 192;
                     rhythm += 18;
                 }
@@ -99,6 +101,7 @@ class Compiled:
         beats: npt.NDArray[np.int64],
         block: int = 1,
         delay: int = 0,
+        start: int = 0,
     ) -> Produced:
         signal = np.zeros((len(beats), 96, 2), np.int8)
         rhythm = np.zeros((len(beats), 18), np.int8)
@@ -106,6 +109,7 @@ class Compiled:
         refused = ctypes.c_int32()
         told = np.ascontiguousarray(beats, np.int32)
         samples = np.ascontiguousarray(samples)
+        ctypes.c_uint32.in_dll(self._library, "start").value = start
         count = self._library.drive(
             ctypes.byref(Config(*front_end.constants().values())),
             *(samples.ctypes.data_as(ctypes.c_void_p), len(samples)),
