@@ -23,6 +23,7 @@ from edgeprune.data.synthetic import generate_record
 from edgeprune.progress import Silent
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Adc
+from tests.data.patients import three_patients
 
 MIT_BIH = FrontEnd.for_adc(Adc(360, 5.0, 11))
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
@@ -71,6 +72,19 @@ int32_t drive(const edgeprune_front_end_config *config, const int16_t *samples, 
     }
     return produced;
 }
+int32_t beat_after(const edgeprune_front_end_config *config, uint32_t silence);
+int32_t beat_after(const edgeprune_front_end_config *config, uint32_t silence) {
+    static edgeprune_front_end_state state;
+    const int16_t still[8] = {0};
+    edgeprune_front_end_reset(&state);
+    edgeprune_front_end_samples(config, &state, still, 8);
+    edgeprune_front_end_beat(config, &state, 7);
+    state.queued = 0; /* its window came out long ago */
+    state.taken = 7u + (1u << 30) - 4u;
+    edgeprune_front_end_samples(config, &state, still, 8);
+    state.taken += silence;
+    return edgeprune_front_end_beat(config, &state, state.taken - 1u);
+}
 """
 
 
@@ -93,6 +107,10 @@ class Compiled:
     @property
     def state_bytes(self) -> int:
         return int(self._library.state_bytes())
+
+    def beat_after(self, silence: int) -> int:
+        config = Config(*MIT_BIH.constants().values())
+        return int(self._library.beat_after(ctypes.byref(config), ctypes.c_uint32(silence)))
 
     def run(
         self,
@@ -248,6 +266,21 @@ def test_a_lone_beat_comes_out_after_the_longest_interval(compiled: Compiled) ->
         samples = walk("noise", count, np.random.default_rng(count))
         produced = assert_same(compiled, MIT_BIH, samples, beats)
         assert produced == (count >= 100 + MIT_BIH.rr_most + 334)
+
+
+@pytest.mark.parametrize("start", [2**31 - 9000, 2**32 - 9000, 2**32 - 1])
+def test_positions_that_wrap_around(compiled: Compiled, start: int) -> None:
+    recording = generate_record(three_patients(60), "p01", 7)
+    usual = compiled.run(MIT_BIH, recording.samples, recording.beats)
+    later = compiled.run(MIT_BIH, recording.samples, recording.beats, start=start)
+    np.testing.assert_array_equal(later.positions, usual.positions)
+    np.testing.assert_array_equal(later.signal, usual.signal)
+    np.testing.assert_array_equal(later.rhythm, usual.rhythm)
+
+
+@pytest.mark.parametrize("silence", [0, 2**30, 2**31, 3 * 2**30])
+def test_a_beat_is_taken_after_months_without_any(compiled: Compiled, silence: int) -> None:
+    assert compiled.beat_after(silence) == 1
 
 
 def test_no_beats_no_windows(compiled: Compiled) -> None:
