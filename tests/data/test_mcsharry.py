@@ -72,3 +72,21 @@ def test_rr_intervals_have_the_bimodal_spectrum() -> None:
     high = power[(frequencies > 0.2) & (frequencies < 0.3)].sum()
     assert abs(low / high - 0.5) < 0.01
     assert (low + high) / power.sum() > 0.99
+
+
+def test_p_q_r_s_t_follow_each_other() -> None:
+    """One clean beat: P up, Q down, R up and highest, S down, T up, each at its own delay."""
+    paper = paper_morphology()
+    r_times = np.array([1.5])
+    beat = Morphology(*(part[None] for part in (paper.delays, paper.widths, paper.peaks)))
+    signal = integrate(r_times, beat, np.zeros(2 * 3 * RATE - 1), RATE)
+    places = np.rint((r_times + paper.delays) * RATE).astype(int)
+    heights = []
+    for place, width, up in zip(places, paper.widths, paper.peaks > 0, strict=True):
+        reach = max(2, round(width * RATE))
+        around = signal[place - reach : place + reach + 1] * (1 if up else -1)
+        assert abs(int(around.argmax()) - reach) <= max(2, reach // 2)
+        heights.append(signal[place])
+    assert (np.sign(heights) == [1, -1, 1, -1, 1]).all()
+    assert int(np.argmax(heights)) == 2
+    assert (np.diff(places) > 0).all()
