@@ -144,7 +144,7 @@ def firmware_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
 
     def produce(folder: Path) -> None:
         network = network_of(quantized)
-        check_fit(predict_footprint(network, context.target), context.target)
+        check_fit(predict_footprint(network, context.target, context.front_end), context.target)
         sources = _generate(context, data, network, folder / FIRMWARE)
         image = None
         if not context.target.is_host:

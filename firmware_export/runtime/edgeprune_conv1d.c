@@ -111,8 +111,9 @@ static inline void accumulate_channel(const edgeprune_scratch16 *columns, const 
 }
 #endif
 
-/* sums[channel of the pair][position] = bias + columns * weights. The loop needs every
- * register there is: it is a function of its own, and must not be unrolled. */
+/* sums[channel of the pair][position] = bias + columns * weights. The loop needs every register
+ * there is: it is a function of its own, must not be unrolled, and barriers keep loads from being
+ * moved up to where no register is free. */
 EDGEPRUNE_NOINLINE static void accumulate(const edgeprune_scratch16 *columns, const int8_t *weights,
                                           int32_t depth_pairs, int32_t first_bias,
                                           int32_t second_bias, int32_t *sums) {
