@@ -87,11 +87,22 @@ def fetch(
             where=card.path,
             hint="state files.base_url, or put the files into the folder yourself",
         )
-    if directory.exists() and not directory.is_dir():
-        raise FetchError(f"'{directory}' is not a folder", hint="name a folder to fetch into")
-    with disk_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    publisher = _Publisher(card, directory, progress, patience or Patience())
+    try:
+        with disk_errors(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            return _fetch(card, directory, progress, patience or Patience())
+    except OSError as error:
+        raise FetchError(
+            f"the folder cannot be used: {error}",
+            where=str(directory),
+            hint="name a folder of your own to fetch into",
+        ) from error
+
+
+def _fetch(
+    card: DatasetCard, directory: Path, progress: Progress, patience: Patience
+) -> FetchReport:
+    publisher = _Publisher(card, directory, progress, patience)
     listed = card.files.checksums
     transfers = [publisher.bring(listed, card.files.checksums_sha256)]
     sums = parse_sums(card, (directory / listed).read_bytes())

@@ -135,6 +135,8 @@ def _read_beats(
         annotations = parse_annotations(path.read_bytes())
     except ValueError as error:
         raise _error(f"the annotations are cut short or damaged: {error}", record, file) from error
+    except OSError as error:
+        raise _error(f"the annotations cannot be read: {error}", record, file) from error
     if annotations.rate_hz not in (None, header.rate_hz):
         raise _error(
             f"the annotations count {annotations.rate_hz:g} samples a second, the signal has "

@@ -229,10 +229,15 @@ def test_a_card_without_an_address(server: Publisher, tmp_path: Path) -> None:
         fetch(server.card_with(base_url=""), tmp_path, Silent(), QUICK)
 
 
-def test_the_folder_is_a_file(server: Publisher, tmp_path: Path) -> None:
+def test_folders_that_cannot_be_used(server: Publisher, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(FetchError, match="is not a folder"):
-        bring(server, tmp_path / "file")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(FetchError, match="folder cannot be used") as caught:
+            bring(server, folder)
+        assert caught.value.where == str(folder)
+    (tmp_path / "1.dat").mkdir()
+    with pytest.raises(FetchError, match=r"folder cannot be used: .*1\.dat"):
+        bring(server, tmp_path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
