@@ -32,6 +32,8 @@ class TrainingSettings:
         simulated_rhythms: Share of the heartbeats that get a simulated rhythm.
         remix: Share of the N and S beats that get the shape of another patient's normal beat.
         early_normals: Share of the premature V beats that become S by a normal beat's shape.
+        wide_normals: Share of the N and S beats that become those of a patient whose usual beat is
+            wide, with a ventricular shape.
         other_templates: Share of the V beats that are held against another patient's usual beat.
         average_from: Share of the steps after which the weights are averaged; 1 for no average.
         teachers: Larger classifiers that are trained first, for two thirds of the epochs each, and
@@ -60,6 +62,7 @@ class TrainingSettings:
     simulated_rhythms: float = 0.3
     remix: float = 0.5
     early_normals: float = 0.3
+    wide_normals: float = 0.2
     other_templates: float = 0.3
     average_from: float = 0.5
     teachers: int = 3

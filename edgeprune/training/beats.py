@@ -30,6 +30,7 @@ _VENTRICULAR_IF_EARLY, _VENTRICULAR_IF_NORMAL = 0.4, 0.12
 _EARLY_SHAPE = 0.2
 _PREMATURE = "log RR[+0] / median"  # the feature that says how early a beat came
 _EARLIER_THAN = -8  # a quarter octave
+_LEAST_PEAK = 20  # of a lent shape, LSB: a flatter one would be noise blown up
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ class EpochDraws:
     Attributes:
         window: Windows to learn from.
         normal: Normal windows that lend their shape to those.
+        wide: Ventricular windows that lend theirs to patients whose usual beat is wide.
         rhythm: Simulated rhythms.
         shapes: For each simulated rhythm a normal, a supraventricular and a ventricular window.
     """
 
     window: Tensor
     normal: Tensor
+    wide: Tensor
     rhythm: Tensor
     shapes: tuple[Tensor, Tensor, Tensor]
 
@@ -97,6 +100,7 @@ class BeatMixer:
         self._weights = weights
         self._settings = settings
         self._intervals = front_end.interval_features
+        self._peak, self._qrs = front_end.peak, slice(*front_end.qrs)
         self._premature = front_end.rhythm_names.index(_PREMATURE)
         names = windows.class_names
         self._kinds = tuple(names.index(name) for name in ("N", "S", "V"))
@@ -136,6 +140,7 @@ class BeatMixer:
                 windows(ventricular, simulated),
             ),
             normal=windows(normal, recorded),
+            wide=windows(ventricular, batch),
         )
 
     def step(self, draws: EpochDraws, number: int, generator: torch.Generator) -> Beats:
@@ -148,6 +153,7 @@ class BeatMixer:
             torch.cat((recorded.rhythm, simulated.rhythm)),
             torch.cat((recorded.label, simulated.label)),
         )
+        mixed = self._with_wide_usual_beats(mixed, draws.wide[number], generator)
         return self._with_other_templates(mixed, generator)
 
     def _take(self, windows: Tensor) -> Beats:
@@ -195,6 +201,21 @@ class BeatMixer:
             torch.cat((self._simulated[rhythms].float(), form), 1),
             torch.where(ventricular, v_kind, label),
         )
+
+    def _with_wide_usual_beats(
+        self, beats: Beats, wide: Tensor, generator: torch.Generator
+    ) -> Beats:
+        """Make some N and S beats those of a patient with bundle branch block.
+
+        The usual beat is then a ventricular shape; what differs from it stays, as do the features.
+        """
+        n_kind, s_kind, _ = self._kinds
+        chosen = torch.rand(len(wide), generator=generator) < self._settings.wide_normals
+        chosen &= (beats.label == n_kind) | (beats.label == s_kind)
+        shape = self._take(wide).signal[:, 0]
+        peak = shape[:, self._qrs].abs().amax(1, keepdim=True).clamp(min=_LEAST_PEAK)
+        beat = torch.where(chosen[:, None], shape * (self._peak / peak), beats.signal[:, 0])
+        return Beats(torch.stack((beat, beats.signal[:, 1]), 1), beats.rhythm, beats.label)
 
     def _with_other_templates(self, beats: Beats, generator: torch.Generator) -> Beats:
         """Hold some ventricular beats against the usual beat of another patient."""

@@ -18,7 +18,14 @@ from edgeprune.training.sampling import window_weights
 
 FRONT_END = FrontEnd.for_adc(Adc(rate_hz=360.0, microvolt_per_count=5.0, bits=11))
 SETTINGS = TrainingSettings(epoch_steps=4, batch_size=200, threads=1)
-PLAIN = replace(SETTINGS, simulated_rhythms=0.0, remix=0.0, early_normals=0.0, other_templates=0.0)
+PLAIN = replace(
+    SETTINGS,
+    simulated_rhythms=0.0,
+    remix=0.0,
+    early_normals=0.0,
+    wide_normals=0.0,
+    other_templates=0.0,
+)
 
 
 def windows(count: int = 600) -> Windows:
@@ -124,6 +131,16 @@ def test_premature_ventricular_beats_become_supraventricular_by_their_shape() ->
     assert (beats.label[was_ventricular & ~premature] == 2).all()
     assert (shape[~was_ventricular] == beats.label[~was_ventricular]).all()
     assert (was_ventricular & premature).sum() > 5
+
+
+def test_wide_usual_beats_for_n_and_s_only() -> None:
+    beats, plain = step(replace(PLAIN, wide_normals=1.0)), step(PLAIN)
+    low = beats.label < 2
+    assert torch.equal(beats.label, plain.label)
+    assert torch.equal(beats.rhythm, plain.rhythm)
+    assert torch.equal(beats.signal[:, 1], plain.signal[:, 1])
+    assert (beats.signal[low, 0] == FRONT_END.peak).all()  # a ventricular shape, here flat
+    assert torch.equal(beats.signal[~low], plain.signal[~low])
 
 
 def test_other_templates_only_for_ventricular_beats() -> None:
