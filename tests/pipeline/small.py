@@ -1,0 +1,43 @@
+"""A data set and settings so small that the whole chain takes seconds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgeprune.resources import resource_folder
+
+SETTINGS = {
+    "training.epochs": 1,
+    "training.epoch_steps": 6,
+    "training.batch_size": 64,
+    "training.teachers": 0,
+    "training.threads": 1,
+    "pruning.ratio": 0.3,
+    "pruning.steps": 1,
+    "pruning.fine_tune_epochs": 1,
+    "quantization.calibration_windows": 64,
+    "quantization.search": False,
+    "firmware.parity_windows": 24,
+    "verification.windows": 24,
+    "verification.radii_lsb": (1, 2),
+}
+
+
+def small_card(folder: Path) -> Path:
+    """Write the card of four synthetic patients of 50 s."""
+    text = (resource_folder("datasets") / "synthetic-ecg.toml").read_text(encoding="utf-8")
+    split = '[split]\ndevelopment = ["p01", "p02", "p03"]\nvalidation = ["p03"]\ntest = ["p17"]\n\n'
+    text = re.sub(r"\[split\].*?(?=\[synthetic_ecg\])", lambda _: split, text, flags=re.DOTALL)
+    path = folder / "small-synthetic.toml"
+    path.write_text(re.sub(r"seconds = \d+", "seconds = 50", text), encoding="utf-8")
+    return path
+
+
+def small_flags() -> list[str]:
+    """Return the settings as flags of the command line."""
+    values = {
+        key: str(list(value)) if isinstance(value, tuple) else str(value).lower()
+        for key, value in SETTINGS.items()
+    }
+    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]

@@ -1,0 +1,143 @@
+"""The whole chain, small: what it makes, the same bytes again, and what it keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import edgeprune
+from edgeprune.config import load_config
+from edgeprune.evidence import Outcome, read_evidence, read_manifest, verify_manifest
+from edgeprune.network import IntegerNetwork, read_qdq
+from edgeprune.pipeline.build import BuildResult
+from edgeprune.pipeline.learn import windows_of
+from tests.pipeline.small import SETTINGS, small_card, small_flags
+
+
+def _build(folder: Path, name: str = "result", **overrides: object) -> BuildResult:
+    flags = {**SETTINGS, "dataset": str(small_card(folder)), **overrides}
+    return edgeprune.build(load_config(None, flags), folder / name)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    return _build(tmp_path_factory.mktemp("build"))
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {file.path: file.sha256 for file in read_manifest(folder).files}
+
+
+def test_a_build_ends_in_evidence_with_a_verdict(built: BuildResult) -> None:
+    evidence = read_evidence(built.out / "evidence.json")
+    assert evidence == built.evidence
+    assert evidence.verdict is Outcome.PASS
+    assert evidence.identity.synthetic
+    assert "ynthetic" in (built.out / "report.html").read_text(encoding="utf-8")
+    gates = [row for row in evidence.parity if row.gate]
+    assert {row.implementation for row in gates} >= {
+        "generated C",
+        "firmware image",
+        "tflite-runtime BUILTIN_REF",
+    }
+    assert sum(row.mismatches for row in gates) == 0
+
+
+def test_the_manifest_names_whatever_is_altered(built: BuildResult) -> None:
+    assert not verify_manifest(built.out)
+    path = built.out / "model.tflite"
+    content = path.read_bytes()
+    try:
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert verify_manifest(built.out).altered == ("model.tflite",)
+    finally:
+        path.write_bytes(content)
+
+
+def test_all_files_hold_the_one_network(built: BuildResult) -> None:
+    network = IntegerNetwork.load(built.out / "network.safetensors")
+    assert built.evidence is not None
+    assert network.sha256 == built.evidence.identity.network_sha256
+    assert read_qdq(onnx.load(str(built.out / "model.onnx"))) == network
+    assert network.sha256 in (built.out / "firmware" / "edgeprune_model.h").read_text()
+    test = windows_of(built.stages["data"], "test")
+    logits = np.load(built.stages["bench"].file("logits.npy"))
+    assert np.array_equal(network.run(test.signal, test.rhythm), logits)
+
+
+def test_the_same_seed_gives_the_same_bytes_elsewhere(built: BuildResult, tmp_path: Path) -> None:
+    again = _build(tmp_path, "another-name")
+    different = {
+        path for path, sha in _hashes(again.out).items() if _hashes(built.out)[path] != sha
+    }
+    # Only the path of the card differs: it is part of the configuration as resolved.
+    assert different <= {"edgeprune.toml", "evidence.json", "report.html"}
+
+
+def test_another_seed_gives_another_network(built: BuildResult, tmp_path: Path) -> None:
+    other = _build(tmp_path, seed=2)
+    assert _hashes(other.out)["network.safetensors"] != _hashes(built.out)["network.safetensors"]
+
+
+def test_a_repeated_build_keeps_every_stage_and_every_byte(built: BuildResult) -> None:
+    before = _hashes(built.out)
+    again = edgeprune.build(built.context.config, built.out)
+    assert all(stage.reused for stage in again.stages.values())
+    assert _hashes(built.out) == before
+
+
+def test_a_failed_requirement_fails_the_build(built: BuildResult, tmp_path: Path) -> None:
+    overrides = {**SETTINGS, "dataset": built.context.config.dataset}
+    overrides["requirements.accuracy"] = 1.0
+    overrides["requirements.instructions"] = 10
+    result = edgeprune.build(load_config(None, overrides), built.out.with_name("demanding"))
+    assert not result.passed
+    assert result.evidence is not None
+    outcomes = {each.name: each.outcome for each in result.evidence.requirements}
+    assert outcomes["instructions"] is Outcome.FAIL
+
+
+def test_pruning_to_a_budget_counts_real_firmware(built: BuildResult) -> None:
+    assert built.evidence is not None
+    assert built.evidence.device is not None
+    assert built.evidence.device.firmware is not None
+    flash = built.evidence.device.firmware.flash_bytes
+    overrides = {**SETTINGS, "dataset": built.context.config.dataset}
+    budget = flash - 1500
+    overrides["pruning.max_flash"] = budget
+    result = edgeprune.build(
+        load_config(None, overrides), built.out.with_name("budget"), until="bench"
+    )
+    device = json.loads(result.stages["bench"].file("device.json").read_text())
+    assert device["firmware"]["flash_bytes"] <= budget
+
+
+STAGES = ["data", "train", "prune", "quantize", "export", "firmware", "bench", "verify"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_in_any_stage_it_resumes_to_the_same_bytes(
+    built: BuildResult, tmp_path: Path, stage: str
+) -> None:
+    out = tmp_path / "result"
+    command = [sys.executable, "-m", "edgeprune", "build", "--quiet", "--out", str(out)]
+    command += ["--dataset", built.context.config.dataset, *small_flags()]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    partial = tmp_path / "result.work" / f"{stage}.partial"
+    finished = tmp_path / "result.work" / stage
+    while process.poll() is None and not partial.exists() and not finished.exists():
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert _hashes(out) == _hashes(built.out)
