@@ -62,7 +62,7 @@ class TrainingSettings:
     simulated_rhythms: float = 0.3
     remix: float = 0.5
     early_normals: float = 0.3
-    wide_normals: float = 0.2
+    wide_normals: float = 0.0
     other_templates: float = 0.3
     average_from: float = 0.5
     teachers: int = 3
