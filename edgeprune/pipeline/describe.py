@@ -160,10 +160,14 @@ def training_evidence(context: Context, result: TrainingResult) -> TrainingEvide
     best = result.history[result.best_epoch - 1]
     summary = (
         f"AdamW, one cycle to a learning rate of {settings.learning_rate:g}, "
-        f"{len(result.history)} epochs of batches of {settings.batch_size}; cross-entropy with "
-        f"label smoothing {settings.label_smoothing:g}; classes drawn more evenly than they "
-        f"occur; augmented as a sensor would (strength {settings.augmentation:g}); weight decay "
-        f"{settings.weight_decay:g}, L1 {settings.l1:g}, group lasso {settings.group_lasso:g}"
+        f"{len(result.history)} epochs of {settings.epoch_steps} batches of "
+        f"{settings.batch_size}; cross-entropy with label smoothing "
+        f"{settings.label_smoothing:g}; rare classes drawn more often than they occur; "
+        f"augmented as a sensor would (strength {settings.augmentation:g}); "
+        f"{settings.simulated_rhythms:.0%} of the heartbeats with a simulated rhythm; "
+        f"weight decay {settings.weight_decay:g}, L1 {settings.l1:g}, group lasso "
+        f"{settings.group_lasso:g}; "
+        f"distilled from {settings.teachers} larger classifiers trained first on the same windows"
     )
     return TrainingEvidence(
         summary,

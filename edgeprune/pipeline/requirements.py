@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from edgeprune.config import Requirements
 from edgeprune.errors import ConfigurationError
-from edgeprune.evidence import (
-    CertificateEvidence,
-    Comparison,
-    DeviceEvidence,
-    Evidence,
-    ModelPerformance,
-    Quantity,
-    Requirement,
-    StageComparison,
-    Where,
-    judge,
-)
+from edgeprune.evidence import Comparison, Evidence, Quantity, Requirement, Where, judge
 
 FLOAT = "float"
 PRUNED = "pruned float"
@@ -42,21 +32,55 @@ def check_classes(requirements: Requirements, class_names: tuple[str, ...]) -> N
 
 
 def judge_all(requirements: Requirements, evidence: Evidence) -> tuple[Requirement, ...]:
-    """Return every requirement: those that hold for any build, then those of the configuration."""
+    """Return every requirement: those that hold for any build, then those of the configuration.
+
+    The value of each is the figure at its `source`, a path in the evidence; what is not there was
+    not tested.
+    """
     return (
         *_of_any_build(evidence),
-        *_on_size(requirements, evidence.device),
+        *_on_size(requirements, evidence),
         *_on_performance(requirements, evidence),
-        *_on_certificates(requirements, evidence.certificates),
+        *_on_certificates(requirements, evidence),
     )
+
+
+def figure_at(evidence: Evidence, source: str) -> Quantity | None:
+    """Return the figure at a dotted path, list positions included; None where there is none.
+
+    A bare number of the device comes with the unit and the place that its name says.
+    """
+    if not source:
+        return None
+    value: Any = evidence
+    for name in source.split("."):
+        if value is None:
+            return None
+        value = value[int(name)] if name.isdigit() else getattr(value, name)
+    if value is None or isinstance(value, Quantity):
+        return value
+    if source.endswith("_bytes"):
+        return Quantity(value, "byte", Where.IMAGE)
+    return Quantity(value, "instruction", Where.EMULATOR)
+
+
+def _at_most(
+    evidence: Evidence, name: str, title: str, limit: float, unit: str, source: str
+) -> Requirement:
+    found = figure_at(evidence, source)
+    return judge(name, title, Comparison.AT_MOST, limit, unit, found, source)
+
+
+def _at_least(evidence: Evidence, name: str, title: str, limit: float, source: str) -> Requirement:
+    found = figure_at(evidence, source)
+    return judge(name, title, Comparison.AT_LEAST, limit, "1", found, source)
 
 
 def _of_any_build(evidence: Evidence) -> Iterator[Requirement]:
     gates = [row for row in evidence.parity if row.gate]
     compared = sum(row.values for row in gates)
-    mismatches = Quantity(
-        sum(row.mismatches for row in gates), "1", Where.EMULATOR, n=compared, n_of="values"
-    )
+    different = sum(row.mismatches for row in gates)
+    mismatches = Quantity(different, "1", Where.EMULATOR, n=compared, n_of="values")
     yield judge(
         "parity.mismatches",
         "values that differ between the specification and any implementation",
@@ -68,117 +92,64 @@ def _of_any_build(evidence: Evidence) -> Iterator[Requirement]:
     )
     firmware = evidence.device.firmware if evidence.device else None
     if firmware is not None:
-        for name, title, value, limit in (
-            ("target.flash", "the target's flash", firmware.flash_bytes, firmware.flash_available),
-            ("target.ram", "the target's RAM", firmware.ram_bytes, firmware.ram_available),
+        for memory, title, available in (
+            ("flash", "the target's flash", firmware.flash_available),
+            ("ram", "the target's RAM", firmware.ram_available),
         ):
-            yield judge(
-                name,
-                f"firmware fits {title}",
-                Comparison.AT_MOST,
-                limit,
-                "byte",
-                Quantity(value, "byte", Where.IMAGE),
-                f"device.firmware.{name.partition('.')[2]}_bytes",
+            source = f"device.firmware.{memory}_bytes"
+            yield _at_most(
+                evidence, f"target.{memory}", f"firmware fits {title}", available, "byte", source
             )
 
 
-def _on_size(requirements: Requirements, device: DeviceEvidence | None) -> Iterator[Requirement]:
-    firmware = device.firmware if device else None
-    counted = device.instructions if device else None
-    flash, ram = (firmware.flash_bytes, firmware.ram_bytes) if firmware else (None, None)
-    most = counted.maximum if counted else None
-    sizes = {
-        "flash_bytes": ("firmware image in flash", flash, "byte"),
-        "ram_bytes": ("RAM, stack included", ram, "byte"),
-        "instructions": ("instructions a window", most, "instruction"),
-    }
-    for name, (title, value, unit) in sizes.items():
+def _on_size(requirements: Requirements, evidence: Evidence) -> Iterator[Requirement]:
+    for name, title, unit, source in (
+        ("flash_bytes", "firmware image in flash", "byte", "device.firmware.flash_bytes"),
+        ("ram_bytes", "RAM, stack included", "byte", "device.firmware.ram_bytes"),
+        ("instructions", "instructions a window", "instruction", "device.instructions.maximum"),
+    ):
         limit = getattr(requirements, name)
         if limit is not None:
-            where = Where.IMAGE if unit == "byte" else Where.EMULATOR
-            yield judge(
-                name,
-                title,
-                Comparison.AT_MOST,
-                limit,
-                unit,
-                None if value is None else Quantity(value, unit, where),
-                "device.instructions.maximum" if counted else f"device.firmware.{name}",
-            )
+            yield _at_most(evidence, name, title, limit, unit, source)
 
 
 def _on_performance(requirements: Requirements, evidence: Evidence) -> Iterator[Requirement]:
-    flashed = next((row for row in evidence.performance if row.stage == INT8), None)
-    yield from _overall(requirements, flashed)
-    for score, words in _SCORES.items():
-        limits: Mapping[str, float] = getattr(requirements, score)
-        for name, limit in limits.items():
-            found = None if flashed is None else _of_class(flashed, name, score)
-            yield judge(
-                f"{score}.{name}",
-                f"{words} of class {name}, {INT8}",
-                Comparison.AT_LEAST,
-                limit,
-                "1",
-                found,
-                f"performance[{INT8}].scores.classes[{name}].{score}",
-            )
-    if requirements.macro_f1_loss is not None:
-        change = _change(evidence.comparisons)
-        yield judge(
-            "macro_f1_loss",
-            f"macro-F1, {INT8} minus {FLOAT}",
-            Comparison.AT_LEAST,
-            -requirements.macro_f1_loss,
-            "1",
-            change,
-            f"comparisons[{FLOAT}, {INT8}].macro_f1_change",
-        )
-
-
-def _overall(requirements: Requirements, flashed: ModelPerformance | None) -> Iterator[Requirement]:
+    stages = [row.stage for row in evidence.performance]
+    scores = f"performance.{stages.index(INT8)}.scores." if INT8 in stages else ""
     for name, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1")):
         limit = getattr(requirements, name)
         if limit is not None:
-            yield judge(
-                name,
-                f"{title}, {INT8}",
-                Comparison.AT_LEAST,
-                limit,
-                "1",
-                None if flashed is None else getattr(flashed.scores, name),
-                f"performance[{INT8}].scores.{name}",
-            )
+            source = scores and f"{scores}{name}"
+            yield _at_least(evidence, name, f"{title}, {INT8}", limit, source)
+    classes = [row.name for row in evidence.performance[-1].scores.classes] if scores else []
+    for score, words in _SCORES.items():
+        limits: Mapping[str, float] = getattr(requirements, score)
+        for name, limit in limits.items():
+            title = f"{words} of class {name}, {INT8}"
+            source = scores and f"{scores}classes.{classes.index(name)}.{score}"
+            yield _at_least(evidence, f"{score}.{name}", title, limit, source)
+    if requirements.macro_f1_loss is not None:
+        pairs = [(row.before, row.after) for row in evidence.comparisons]
+        pair = (FLOAT, INT8)
+        source = f"comparisons.{pairs.index(pair)}.macro_f1_change" if pair in pairs else ""
+        limit = -requirements.macro_f1_loss
+        title = f"macro-F1, {INT8} minus {FLOAT}"
+        yield _at_least(evidence, "macro_f1_loss", title, limit, source)
 
 
-def _of_class(performance: ModelPerformance, name: str, score: str) -> Quantity | None:
-    found = next((row for row in performance.scores.classes if row.name == name), None)
-    quantity: Quantity | None = None if found is None else getattr(found, score)
-    return quantity
-
-
-def _change(comparisons: tuple[StageComparison, ...]) -> Quantity | None:
-    return next(
-        (row.macro_f1_change for row in comparisons if (row.before, row.after) == (FLOAT, INT8)),
-        None,
-    )
-
-
-def _on_certificates(
-    requirements: Requirements, certificates: CertificateEvidence | None
-) -> Iterator[Requirement]:
+def _on_certificates(requirements: Requirements, evidence: Evidence) -> Iterator[Requirement]:
     wanted = requirements.certified_share
     if wanted is None:
         return
-    points = certificates.points if certificates else ()
-    point = next((point for point in points if point.radius_lsb == wanted.radius_lsb), None)
-    yield judge(
+    points = evidence.certificates.points if evidence.certificates else ()
+    radii = [point.radius_lsb for point in points]
+    source = ""
+    if wanted.radius_lsb in radii:
+        source = f"certificates.points.{radii.index(wanted.radius_lsb)}.proved_and_right_share"
+    yield _at_least(
+        evidence,
         "certified_share",
         f"share of windows proved and right at {wanted.radius_lsb} LSB",
-        Comparison.AT_LEAST,
         wanted.share,
-        "1",
-        None if point is None else point.proved_and_right_share,
-        f"certificates.points[{wanted.radius_lsb} LSB].proved_and_right_share",
+        source,
     )

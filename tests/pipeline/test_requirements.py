@@ -1,0 +1,67 @@
+"""Requirements: judged on the figure that their source names, and never passed untested."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edgeprune.config import CertifiedShare, Requirements
+from edgeprune.errors import ConfigurationError
+from edgeprune.evidence import Outcome
+from edgeprune.pipeline.requirements import check_classes, figure_at, judge_all
+from tests.evidence.example import example_evidence, minimal_evidence
+
+DEMANDS = Requirements(
+    accuracy=0.5,
+    macro_f1=0.1,
+    macro_f1_loss=0.5,
+    sensitivity={"V": 0.01},
+    precision={"V": 0.01},
+    f1={"V": 0.01},
+    flash_bytes=1 << 30,
+    ram_bytes=1 << 30,
+    instructions=1 << 30,
+    certified_share=CertifiedShare(1, 0.0),
+)
+IMPOSSIBLE = Requirements(
+    accuracy=1.0,
+    sensitivity={"V": 1.0},
+    flash_bytes=1,
+    ram_bytes=1,
+    instructions=1,
+)
+
+
+def test_easy_demands_pass_and_each_source_holds_the_value() -> None:
+    evidence = example_evidence()
+    judged = judge_all(DEMANDS, evidence)
+    for requirement in judged:
+        assert requirement.outcome is Outcome.PASS, requirement.name
+        if requirement.source != "parity":
+            assert figure_at(evidence, requirement.source) == requirement.value
+    assert {row.name for row in judged} > {"accuracy", "sensitivity.V", "certified_share"}
+
+
+def test_impossible_demands_fail() -> None:
+    judged = {row.name: row.outcome for row in judge_all(IMPOSSIBLE, example_evidence())}
+    for name in ("accuracy", "sensitivity.V", "flash_bytes", "ram_bytes", "instructions"):
+        assert judged[name] is Outcome.FAIL
+
+
+def test_what_was_not_tested_never_passes() -> None:
+    judged = judge_all(DEMANDS, minimal_evidence())
+    assert judged
+    assert {row.outcome for row in judged} == {Outcome.NOT_TESTED}
+
+
+def test_removing_a_result_turns_its_requirement_into_not_tested() -> None:
+    evidence = replace(example_evidence(), certificates=None)
+    judged = {row.name: row.outcome for row in judge_all(DEMANDS, evidence)}
+    assert judged["certified_share"] is Outcome.NOT_TESTED
+    assert judged["accuracy"] is Outcome.PASS
+
+
+def test_a_limit_on_a_class_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no class 'W'"):
+        check_classes(Requirements(sensitivity={"W": 0.5}), ("N", "V"))
