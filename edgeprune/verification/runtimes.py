@@ -17,6 +17,7 @@ from edgeprune.network import IntegerNetwork, write_qdq, write_tflite
 from edgeprune.network.tensor import Int8Array
 from edgeprune.progress import Progress, Silent
 from edgeprune.registry import Registry
+from edgeprune.verification.native_output import without_native_information
 
 # Windows that one invocation of a runtime computes, and windows compared at a time.
 _BATCH = 32
@@ -111,12 +112,13 @@ class LiteInterpreter(_TfliteRuntime):
         self, model: bytes, outputs: int
     ) -> Callable[[Sequence[Int8Array]], list[Int8Array]]:
         module = _optional(self._module, self._package)
-        interpreter = module.Interpreter(
-            model_content=model,
-            num_threads=1,
-            experimental_op_resolver_type=getattr(module.OpResolverType, self._resolver),
-        )
-        interpreter.allocate_tensors()
+        with without_native_information():
+            interpreter = module.Interpreter(
+                model_content=model,
+                num_threads=1,
+                experimental_op_resolver_type=getattr(module.OpResolverType, self._resolver),
+            )
+            interpreter.allocate_tensors()
         takes = interpreter.get_input_details()
         gives = [entry["index"] for entry in interpreter.get_output_details()]
 
