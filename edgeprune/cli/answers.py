@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeprune.cli.console import Answer, Console
+from edgeprune.cli.console import Answer, Console, number
+from edgeprune.evidence import Outcome
 
 if TYPE_CHECKING:
-    from edgeprune.evidence import Evidence, Quantity
+    from edgeprune.evidence import CertificateEvidence, CertificatePoint, Evidence, Quantity
     from edgeprune.pipeline.build import BuildResult
 
 
 def answer_for(verb: str, result: BuildResult, console: Console) -> Answer:
     """Print the tables of a verb and return its answer."""
+    console.line()
     return _ANSWERS[verb](result, console)
 
 
@@ -53,7 +55,7 @@ def _prune(result: BuildResult, console: Console) -> Answer:
     first, last = pruning.steps[0], pruning.steps[-1]
     return Answer(
         {"pruning": _plain(pruning)},
-        verdict=f"{first.parameters} to {last.parameters} parameters",
+        verdict=f"{first.parameters:,} to {last.parameters:,} parameters",
     )
 
 
@@ -124,12 +126,17 @@ def _verify(result: BuildResult, console: Console) -> Answer:
     from edgeprune.evidence import CertificateEvidence
 
     certificates = _record(result, "verify", "certificates.json", CertificateEvidence)
+    _certificates(certificates, console)
+    return Answer({"certificates": _plain(certificates)}, verdict=certificates.method)
+
+
+def _certificates(certificates: CertificateEvidence, console: Console) -> None:
     console.table(
         ("radius LSB", "radius uV", "windows", "proved", "unknown", "proved and right"),
         [
             (
                 point.radius_lsb,
-                "-" if point.radius_uv is None else f"{point.radius_uv:.1f}",
+                _microvolts(point),
                 point.n,
                 point.proved,
                 point.unknown,
@@ -138,13 +145,21 @@ def _verify(result: BuildResult, console: Console) -> Answer:
             for point in certificates.points
         ],
     )
-    return Answer({"certificates": _plain(certificates)}, verdict=certificates.method)
+
+
+def _microvolts(point: CertificatePoint) -> str:
+    return "-" if point.radius_uv is None else f"{point.radius_uv.median:.1f}"
 
 
 def _build(result: BuildResult, console: Console) -> Answer:
     evidence = result.evidence
     assert evidence is not None
     _scores(evidence, console)
+    _on_device(evidence, console)
+    if evidence.certificates is not None:
+        console.line()
+        console.line(f"certificates ({evidence.certificates.method}); median microvolts")
+        _certificates(evidence.certificates, console)
     console.line()
     console.table(
         ("requirement", "found", "", "limit", "outcome"),
@@ -153,12 +168,13 @@ def _build(result: BuildResult, console: Console) -> Answer:
                 requirement.title,
                 _text(requirement.value),
                 requirement.comparison.value,
-                f"{requirement.limit:g}",
+                number(requirement.limit),
                 requirement.outcome.value,
             )
             for requirement in evidence.requirements
         ],
     )
+    console.line()
     report = result.out / "report.html"
     return Answer(
         {
@@ -167,14 +183,22 @@ def _build(result: BuildResult, console: Console) -> Answer:
             "requirements": [_plain(requirement) for requirement in evidence.requirements],
         },
         passed=result.passed,
-        verdict=f"{evidence.verdict.value}; report: {report}",
+        verdict=f"{_outcome(evidence)}; report: {report}",
     )
+
+
+def _outcome(evidence: Evidence) -> str:
+    synthetic = ", SYNTHETIC data" if evidence.identity.synthetic else ""
+    count = len(evidence.requirements)
+    unmet = [each.name for each in evidence.requirements if each.outcome is not Outcome.PASS]
+    if unmet:
+        return f"{len(unmet)} of {count} requirements not met ({', '.join(unmet)}){synthetic}"
+    return f"all {count} requirements met{synthetic}"
 
 
 def _scores(evidence: Evidence, console: Console) -> None:
     flashed = evidence.performance[-1]
     source = "SYNTHETIC data" if evidence.identity.synthetic else evidence.identity.dataset
-    console.line()
     console.line(f"{flashed.stage}, {flashed.split} part of {source}")
     rows = [
         (row.name, row.n, _text(row.sensitivity), _text(row.precision), _text(row.f1))
@@ -183,6 +207,27 @@ def _scores(evidence: Evidence, console: Console) -> None:
     console.table(("class", "n", "sensitivity", "precision", "F1"), rows)
     accuracy, macro = flashed.scores.accuracy, flashed.scores.macro_f1
     console.line(f"accuracy {_text(accuracy)}, macro-F1 {_text(macro)}")
+
+
+def _on_device(evidence: Evidence, console: Console) -> None:
+    gates = [row for row in evidence.parity if row.gate]
+    device = evidence.device
+    console.line()
+    console.line(
+        f"{evidence.identity.target}: {sum(row.mismatches for row in gates):,} of "
+        f"{sum(row.values for row in gates):,} values differ from the specification in "
+        f"{len(gates)} comparisons"
+    )
+    if device is None or device.firmware is None:
+        return
+    firmware = device.firmware
+    console.line(
+        f"flash {firmware.flash_bytes:,} of {firmware.flash_available:,} bytes, "
+        f"RAM {firmware.ram_bytes:,} of {firmware.ram_available:,} bytes with the stack"
+    )
+    if device.instructions is not None:
+        counted = device.instructions
+        console.line(f"{counted.median:,} instructions a window (emulator; no latency)")
 
 
 def _parity(result: BuildResult, stage: str, console: Console) -> list[Any]:
@@ -233,8 +278,8 @@ def _text(quantity: Quantity | None) -> str:
     if quantity.unit != "1" or isinstance(quantity.value, int):
         return f"{quantity.value:,}"
     if quantity.interval is None:
-        return f"{quantity.value:.4f}"
-    return f"{quantity.value:.4f} ({quantity.interval.low:.4f} to {quantity.interval.high:.4f})"
+        return f"{quantity.value:.3f}"
+    return f"{quantity.value:.3f} ({quantity.interval.low:.3f} to {quantity.interval.high:.3f})"
 
 
 _ANSWERS: Mapping[str, Callable[[BuildResult, Console], Answer]] = {

@@ -8,12 +8,14 @@ import typer
 
 from edgeprune import __version__
 from edgeprune.cli import datasets, doctor, init, ops, stages, targets
+from edgeprune.cli.usage import Verbs
 
 
 def create_app() -> typer.Typer:
     """Return the command line."""
     app = typer.Typer(
         name="edgeprune",
+        cls=Verbs,
         help="Prune, verify, quantize and flash medical signal classifiers.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -23,12 +25,21 @@ def create_app() -> typer.Typer:
 
     @app.callback()
     def version(
-        version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", help="Print the version.", is_eager=True, callback=_print_version
+            ),
+        ] = False,
     ) -> None:
-        if version:
-            typer.echo(f"edgeprune {__version__}")
-            raise typer.Exit
+        """Take the flags that belong to no verb."""
 
     for verb in (init, doctor, targets, datasets, ops, stages):
         verb.add_to(app)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgeprune {__version__}")
+        raise typer.Exit

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 from edgeprune import __version__
+from edgeprune.cli.bars import Bars, is_terminal, plain_lines
 from edgeprune.errors import EdgepruneError
 
 JSON_SCHEMA = "edgeprune.cli/1"
 INTERRUPTED = 130
 OUR_BUG = 4
-_PLAIN_SECONDS = 5.0
+PIPE_CLOSED = 141
+BUG = "EP900"
+_COLOURS = {"PASS": "32", "FAIL": "31", "ERROR": "31", "INTERRUPTED": "33"}
 
 
 class Console:
@@ -32,31 +34,25 @@ class Console:
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         self.quiet = quiet
         self.as_json = as_json
-
-    @property
-    def _speaks(self) -> bool:
-        return not self.quiet
-
-    @property
-    def _stream(self) -> TextIO:
-        return sys.stderr if self.as_json else sys.stdout
+        self._stream = sys.stderr if as_json else sys.stdout
+        self._bars = Bars(self._stream)
 
     def line(self, text: str = "") -> None:
         """Print one line of the verb's answer."""
-        if self._speaks and not self.as_json:
-            print(text, file=sys.stdout, flush=True)
+        if not self.quiet and not self.as_json:
+            self._bars.say(text)
 
     def note(self, message: str) -> None:
         """Print one line about what is going on."""
-        if self._speaks:
-            print(message, file=self._stream, flush=True)
+        if not self.quiet:
+            self._bars.say(message)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print an aligned table; numbers are set flush right."""
-        texts = [[str(cell) for cell in row] for row in rows]
+        """Print an aligned table; columns of numbers are set flush right."""
+        texts = [[number(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
         right = [
-            bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+            bool(rows) and all(_is_numeric(row[index]) for row in rows)
             for index in range(len(header))
         ]
         for row in [list(header), ["-" * width for width in widths], *texts]:
@@ -69,72 +65,28 @@ class Console:
     @contextmanager
     def task(self, description: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
         """Show a bar with rate and remaining time on a terminal, plain lines elsewhere."""
-        if not self._speaks:
+        if self.quiet:
             yield lambda _: None
-        elif self._stream.isatty() and os.environ.get("TERM") != "dumb":
-            with _bar(self._stream, description, total, unit) as advance:
+        elif is_terminal(self._stream):
+            with self._bars.task(description, total, unit) as advance:
                 yield advance
         else:
-            with _plain_lines(self._stream, description, total, unit) as advance:
+            with plain_lines(self._stream, description, total, unit) as advance:
                 yield advance
 
 
-@contextmanager
-def _bar(
-    stream: TextIO, description: str, total: int, unit: str
-) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console as RichConsole
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
+def number(cell: object) -> str:
+    """Return a cell as text; thousands are set apart."""
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return str(cell)
+    return f"{cell:,}"
+
+
+def _is_numeric(cell: object) -> bool:
+    return (
+        cell in ("", "-", "undefined", "not tested")
+        or str(cell).lstrip("-").replace(",", "").replace(".", "").isdecimal()
     )
-    from rich.text import Text
-
-    class RateColumn(TextColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text(f"{speed:,.1f} {unit}/s" if speed else "")
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        RateColumn(""),
-        TimeRemainingColumn(),
-        console=RichConsole(file=stream),
-    ) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda count: progress.advance(task, count)
-
-
-@contextmanager
-def _plain_lines(
-    stream: TextIO, description: str, total: int, unit: str
-) -> Iterator[Callable[[int], None]]:
-    started = last = time.monotonic()
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done, last
-        done += count
-        now = time.monotonic()
-        if now - last >= _PLAIN_SECONDS and done < total:
-            last = now
-            rate = done / (now - started)
-            left = (total - done) / rate if rate else 0.0
-            print(
-                f"{description}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left",
-                file=stream,
-                flush=True,
-            )
-
-    yield advance
-    seconds = time.monotonic() - started
-    print(f"{description}: done in {seconds:,.1f} s", file=stream, flush=True)
 
 
 @dataclass
@@ -155,40 +107,49 @@ class Answer:
 def run_verb(verb: str, console: Console, body: Callable[[], Answer]) -> NoReturn:
     """Run a verb, print its verdict as the last line and leave with its exit code."""
     try:
+        _run(verb, console, body)
+    except BrokenPipeError:
+        # Whoever read the output has gone; the flush at exit would complain about the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(PIPE_CLOSED) from None
+
+
+def _run(verb: str, console: Console, body: Callable[[], Answer]) -> NoReturn:
+    try:
         answer = body()
     except EdgepruneError as error:
-        _fail(verb, console, error)
+        fail(verb, console, error)
     except KeyboardInterrupt:
-        _say_verdict(verb, console, "INTERRUPTED", "finished stages are kept", INTERRUPTED, {})
+        say_verdict(verb, console, "INTERRUPTED", "finished stages are kept", INTERRUPTED, {})
+    except BrokenPipeError:
+        raise
     except Exception as error:
-        details = traceback.format_exc()
+        print(traceback.format_exc(), file=sys.stderr, flush=True)
+        what = f"{type(error).__name__}: {error}"
         hint = "this is a bug of edgeprune: please report it with the lines above"
-        print(details, file=sys.stderr)
-        _say_verdict(
-            verb, console, "ERROR", f"EP900 {type(error).__name__}: {error}; {hint}", OUR_BUG, {}
-        )
+        result = _error_fields(BUG, what, "", hint)
+        say_verdict(verb, console, "ERROR", f"{BUG} {what}; {hint}", OUR_BUG, result)
     word = "PASS" if answer.passed else "FAIL"
-    _say_verdict(verb, console, word, answer.verdict, 0 if answer.passed else 1, answer.result)
+    say_verdict(verb, console, word, answer.verdict, 0 if answer.passed else 1, answer.result)
 
 
-def _fail(verb: str, console: Console, error: EdgepruneError) -> NoReturn:
+def fail(verb: str, console: Console, error: EdgepruneError) -> NoReturn:
+    """Say what happened, where and what to do, then the verdict; leave with the error's code."""
     if not console.as_json:
-        print(f"error {error}", file=sys.stderr)
-    result = {
-        "error": {
-            "code": error.code,
-            "what": error.what,
-            "where": error.where,
-            "what_to_do": error.hint,
-        }
-    }
+        print(f"error {error}", file=sys.stderr, flush=True)
+    result = _error_fields(error.code, error.what, error.where, error.hint)
     word = "FAIL" if error.exit_code == 1 else "ERROR"
-    _say_verdict(verb, console, word, f"{error.code} {error.what}", error.exit_code, result)
+    say_verdict(verb, console, word, f"{error.code} {error.what}", error.exit_code, result)
 
 
-def _say_verdict(
+def _error_fields(code: str, what: str, where: str, hint: str) -> Mapping[str, Any]:
+    return {"error": {"code": code, "what": what, "where": where, "what_to_do": hint}}
+
+
+def say_verdict(
     verb: str, console: Console, word: str, text: str, exit_code: int, result: Mapping[str, Any]
 ) -> NoReturn:
+    """Print the last line, or the one JSON object, and leave."""
     summary = text.splitlines()[0] if text else ""
     if console.as_json:
         document = {
@@ -200,8 +161,14 @@ def _say_verdict(
             "summary": summary,
             **result,
         }
-        print(json.dumps(document, indent=2, sort_keys=False))
+        print(json.dumps(document, indent=2, allow_nan=False))
     else:
-        print(f"{word} {verb}: {summary}" if summary else f"{word} {verb}")
+        print(f"{_coloured(word)} {verb}: {summary}" if summary else f"{_coloured(word)} {verb}")
     sys.stdout.flush()
     raise SystemExit(exit_code)
+
+
+def _coloured(word: str) -> str:
+    if is_terminal(sys.stdout) and "NO_COLOR" not in os.environ:
+        return f"\033[1;{_COLOURS[word]}m{word}\033[0m"
+    return word

@@ -7,13 +7,13 @@ import typer
 from edgeprune.cli import options
 from edgeprune.cli.console import Answer, Console, run_verb
 
+_SUMMARY = "List the supported operators and how each target runs them."
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
 
-    @app.command(
-        "ops", help="List the operators that are supported, and how each target runs them."
-    )
+    @app.command("ops", help=_SUMMARY, short_help=_SUMMARY)
     def command(
         target: options.Target = None,
         seed: options.Seed = None,

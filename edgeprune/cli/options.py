@@ -28,7 +28,7 @@ Model = Annotated[
     str | None, typer.Option(help="Classifier name, package.module:factory, or ONNX file.")
 ]
 Weights = Annotated[Path | None, typer.Option(help="Trained weights; they are not trained again.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training windows.")]
+Epochs = Annotated[int | None, typer.Option(help="Rounds of training.")]
 Method = Annotated[str | None, typer.Option("--pruning", help="Pruning method, or none.")]
 Ratio = Annotated[float | None, typer.Option(help="Share of the parameters to prune.")]
 MaxFlash = Annotated[int | None, typer.Option(help="Prune until the flash image fits (bytes).")]

@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
-    @app.command(verb, help=summary)
+    @app.command(verb, help=summary, short_help=summary)
     def command(
         target: options.Target = None,
         dataset: options.Dataset = None,

@@ -146,6 +146,18 @@ def zig_command() -> tuple[str, ...]:
     return (sys.executable, "-m", "ziglang", "cc")
 
 
+def host_compiler() -> str:
+    """Return the name of a compiler for this machine: "zig", or "gcc" where zig is absent.
+
+    Raises:
+        MissingToolError: Neither is on this machine.
+    """
+    if importlib.util.find_spec("ziglang") is None and shutil.which("gcc") is not None:
+        return "gcc"
+    zig_command()
+    return "zig"
+
+
 def host_command(name: str) -> tuple[str, ...]:
     """Return how the compiler for this machine is started: "zig" or "gcc".
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeprune import __version__
 from edgeprune.config import BuildConfig
 from edgeprune.config_text import render_config
 from edgeprune.data import FrontEnd, load_card
@@ -15,6 +17,7 @@ from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.cost import Meter
 from edgeprune.pipeline.deploy import bench_stage, export_stage, firmware_stage
 from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
+from edgeprune.pipeline.preflight import check_files, check_out, check_tools
 from edgeprune.pipeline.prove import verify_stage
 from edgeprune.pipeline.record import assemble
 from edgeprune.pipeline.requirements import check_classes
@@ -79,16 +82,31 @@ def build(
     if until not in GOALS:
         raise UnknownNameError("goal", until, GOALS)
     out = Path(out)
+    check_out(out)
     context = open_context(config, out, progress or Silent())
+    check_files(context)
+    check_tools(context, GOALS[until])
+    _announce(context, out)
     stages: dict[str, Stage] = {}
     makers = _makers(context, stages)
     for name in GOALS[until]:
         if name in makers:
+            started = time.monotonic()
             stages[name] = makers[name]()
-            state = "kept from an earlier run" if stages[name].reused else "done"
-            context.progress.note(f"stage {name}: {state}")
+            seconds = time.monotonic() - started
+            state = "   kept from an earlier run" if stages[name].reused else f"{seconds:7,.1f} s"
+            context.progress.note(f"{name:9} {state}")
     evidence = assemble(context, stages, out, render_config(config)) if until == LAST else None
     return BuildResult(context, stages, out, evidence)
+
+
+def _announce(context: Context, out: Path) -> None:
+    config = context.config
+    data = f"{context.card.name} (SYNTHETIC)" if context.card.synthetic else context.card.name
+    context.progress.note(
+        f"edgeprune {__version__}: {config.model} on {data} for {context.target.name}, "
+        f"seed {config.seed}, into {out}"
+    )
 
 
 def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
@@ -99,6 +117,7 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
         ConfigurationError: Values contradict each other.
     """
     from edgeprune.classifiers import CLASSIFIERS
+    from edgeprune.devices.backends import BACKENDS
     from edgeprune.firmware import TOOLCHAINS
     from edgeprune.pruning import METHODS
     from edgeprune.quantization import QUANTIZERS
@@ -106,6 +125,7 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
     METHODS.get(config.pruning.method, where="pruning.method")
     QUANTIZERS.get(config.quantization.quantizer, where="quantization.quantizer")
     TOOLCHAINS.get(config.firmware.toolchain, where="firmware.toolchain")
+    BACKENDS.get(config.firmware.emulator, where="firmware.emulator")
     if not _is_file(config.model) and ":" not in config.model:
         CLASSIFIERS.get(config.model, where="model")
     card = load_card(config.dataset)

@@ -34,6 +34,7 @@ from edgeprune.firmware import (
     generate,
     predict_footprint,
 )
+from edgeprune.firmware.toolchains import host_compiler
 from edgeprune.network import IntegerNetwork, read_qdq, write_qdq, write_tflite
 from edgeprune.pipeline import device_evidence
 from edgeprune.pipeline.context import Context
@@ -243,7 +244,8 @@ def bench_stage(context: Context, data: Stage, quantized: Stage, firmware: Stage
 
 def _host_row(context: Context, sources: FirmwareSources, test: Windows) -> ParityRow:
     """Compare every layer of the generated C, compiled for this machine, on all test windows."""
-    library, network = build_host_library(sources), sources.network
+    compiler = host_compiler()
+    library, network = build_host_library(sources, compiler=compiler), sources.network
     mismatches = largest = values = 0
     with context.progress.task("generated C on this machine", len(test), "windows") as advance:
         for start in range(0, len(test), _HOST_CHUNK):
@@ -257,7 +259,7 @@ def _host_row(context: Context, sources: FirmwareSources, test: Windows) -> Pari
             advance(len(part[0]))
     return ParityRow(
         implementation="generated C",
-        version=f"zig {version('ziglang')}",
+        version=f"zig {version('ziglang')}" if compiler == "zig" else compiler,
         where=Where.HOST,
         place=platform.machine(),
         windows=len(test),

@@ -22,6 +22,7 @@ from edgeprune.files import sha256_file, write_bytes
 from edgeprune.network import IntegerNetwork, read_qdq
 from edgeprune.pipeline import describe
 from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.given_network import fitted_to_front_end
 from edgeprune.pipeline.products import (
     load_record,
     load_windows,
@@ -249,7 +250,7 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
     def produce(folder: Path) -> None:
         if given is not None and _is_qdq(given):
             write_bytes(folder / QDQ_ONNX, given.read_bytes())
-            network = read_qdq(given)
+            network = fitted_to_front_end(read_qdq(given), context)
             evidence = describe.given_quantization(context, network)
         else:
             model = _float_model(context, pruned, given)
@@ -266,6 +267,8 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
             content = result.model.SerializeToString(deterministic=True)
             write_bytes(folder / QDQ_ONNX, content)
             network = read_qdq(folder / QDQ_ONNX)
+            if given is not None:
+                network = fitted_to_front_end(network, context)
             evidence = describe.quantization_evidence(context, result, network)
         network.save(folder / NETWORK)
         save_record(folder / "quantization.json", evidence)

@@ -13,10 +13,8 @@ from typing import TypeVar
 
 from edgeprune import __version__
 from edgeprune.data import Windows
-from edgeprune.errors import ConfigurationError
 from edgeprune.evaluation import Bootstrap, Decisions, LeftOut, compare, evaluate
 from edgeprune.evidence import (
-    MANIFEST_NAME,
     CertificateEvidence,
     ClassifierEvidence,
     Component,
@@ -48,6 +46,7 @@ from edgeprune.pipeline.learn import (
     network_of,
     windows_of,
 )
+from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import decisions_of, load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
@@ -98,7 +97,7 @@ def assemble(context: Context, stages: Stages, out: Path, config_text: str) -> E
         ConfigurationError: `out` exists and is no earlier result.
         DiskError: No space or no permission.
     """
-    _check_out(out)
+    check_out(out)
     partial = out.with_name(f"{out.name}.partial")
     with disk_errors(out):
         if partial.exists():
@@ -114,16 +113,6 @@ def assemble(context: Context, stages: Stages, out: Path, config_text: str) -> E
             shutil.rmtree(out)
         partial.rename(out)
     return evidence
-
-
-def _check_out(out: Path) -> None:
-    """Refuse to replace a folder that edgeprune did not write."""
-    if out.exists() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
-        raise ConfigurationError(
-            "the folder holds files that are no result of edgeprune",
-            where=str(out),
-            hint="choose another --out",
-        )
 
 
 def _copy_files(stages: Stages, folder: Path) -> None:

@@ -1,0 +1,82 @@
+"""What can be refused before any work: paths that cannot be used, tools that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeprune.errors import ConfigurationError, DiskError, ModelError
+from edgeprune.evidence import MANIFEST_NAME
+from edgeprune.pipeline.context import Context
+
+
+def check_out(out: Path) -> None:
+    """Refuse a result directory that is a file, or a folder that edgeprune did not write.
+
+    Raises:
+        ConfigurationError: It is.
+        DiskError: It cannot be looked into.
+    """
+    try:
+        if out.exists() and not out.is_dir():
+            raise ConfigurationError(
+                "the result directory is a file", where=str(out), hint="choose another --out"
+            )
+        if out.exists() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
+            raise ConfigurationError(
+                "the folder holds files that are no result of edgeprune",
+                where=str(out),
+                hint="choose another --out",
+            )
+        blocked = next((each for each in out.parents if each.exists() and not each.is_dir()), None)
+    except OSError as error:
+        raise DiskError(
+            f"the folder cannot be used: {error.strerror}",
+            where=str(out),
+            hint="choose another --out",
+        ) from error
+    if blocked is not None:
+        raise ConfigurationError(
+            "the result directory would lie in a file",
+            where=str(blocked),
+            hint="choose another --out",
+        )
+
+
+def check_files(context: Context) -> None:
+    """Refuse a model or weights that are not there.
+
+    Raises:
+        ModelError: A file is absent.
+    """
+    config = context.config
+    files = {"--weights": config.weights}
+    if config.model.endswith(".onnx"):
+        files["--model"] = config.model
+    for flag, name in files.items():
+        if name and not Path(name).is_file():
+            raise ModelError(
+                "the file does not exist", where=f"{flag} {name}", hint="check the path"
+            )
+
+
+def check_tools(context: Context, stages: Sequence[str]) -> None:
+    """Refuse to begin what would end for want of a compiler or an emulator.
+
+    Raises:
+        MissingToolError: It is not on this machine.
+    """
+    from edgeprune.devices.qemu_device import find_qemu
+    from edgeprune.firmware import TOOLCHAINS
+    from edgeprune.firmware.toolchains import host_compiler
+
+    if "bench" in stages:
+        host_compiler()
+    if context.target.is_host:
+        return
+    pruning = context.config.pruning
+    budget = max(pruning.max_flash, pruning.max_ram, pruning.max_instructions) > 0
+    if "firmware" in stages or ("prune" in stages and budget):
+        TOOLCHAINS.get(context.config.firmware.toolchain)(context.target)
+    if "bench" in stages and context.config.firmware.emulator == "qemu":
+        find_qemu()
