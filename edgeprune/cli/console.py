@@ -97,11 +97,13 @@ class Answer:
         result: The content of `--json`.
         passed: Whether every requirement that the verb checks is met.
         verdict: The last line, without PASS or FAIL.
+        error: What ends the verb although there is a result to give; see `fail`.
     """
 
     result: Mapping[str, Any] = field(default_factory=dict)
     passed: bool = True
     verdict: str = ""
+    error: EdgepruneError | None = None
 
 
 def run_verb(verb: str, console: Console, body: Callable[[], Answer]) -> NoReturn:
@@ -129,17 +131,28 @@ def _run(verb: str, console: Console, body: Callable[[], Answer]) -> NoReturn:
         hint = "this is a bug of edgeprune: please report it with the lines above"
         result = _error_fields(BUG, what, "", hint)
         say_verdict(verb, console, "ERROR", f"{BUG} {what}; {hint}", OUR_BUG, result)
+    if answer.error is not None:
+        fail(verb, console, answer.error, answer.result)
     word = "PASS" if answer.passed else "FAIL"
     say_verdict(verb, console, word, answer.verdict, 0 if answer.passed else 1, answer.result)
 
 
-def fail(verb: str, console: Console, error: EdgepruneError) -> NoReturn:
+def fail(
+    verb: str, console: Console, error: EdgepruneError, result: Mapping[str, Any] | None = None
+) -> NoReturn:
     """Say what happened, where and what to do, then the verdict; leave with the error's code."""
     if not console.as_json:
         print(f"error {error}", file=sys.stderr, flush=True)
-    result = _error_fields(error.code, error.what, error.where, error.hint)
+    fields = _error_fields(error.code, error.what, error.where, error.hint)
     word = "FAIL" if error.exit_code == 1 else "ERROR"
-    say_verdict(verb, console, word, f"{error.code} {error.what}", error.exit_code, result)
+    say_verdict(
+        verb,
+        console,
+        word,
+        f"{error.code} {error.what}",
+        error.exit_code,
+        {**fields, **(result or {})},
+    )
 
 
 def _error_fields(code: str, what: str, where: str, hint: str) -> Mapping[str, Any]:

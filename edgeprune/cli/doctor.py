@@ -76,15 +76,18 @@ def _doctor(console: Console) -> Answer:
     for finding in absent:
         console.line(f"to get {finding.name}: {finding.install}")
     missing = [finding.name for finding in absent if finding.missing]
+    error = None
     if missing:
-        raise MissingToolError(
+        error = MissingToolError(
             f"missing: {', '.join(missing)}",
             where=sys.prefix,
             hint="; ".join(finding.install for finding in absent if finding.missing),
         )
+    optional = f"; optional and absent: {', '.join(each.name for each in absent)}" if absent else ""
     return Answer(
         {"findings": [dataclasses.asdict(finding) for finding in findings]},
-        verdict=f"everything needed is here; {len(absent)} optional tools are not",
+        verdict=f"everything needed is here{optional}",
+        error=error,
     )
 
 

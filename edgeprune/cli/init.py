@@ -13,6 +13,7 @@ from edgeprune.config import load_config
 from edgeprune.config_text import EXAMPLE_REQUIREMENTS, render_config
 from edgeprune.errors import ConfigurationError
 from edgeprune.files import write_text
+from edgeprune.targets import load_target
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,6 +34,8 @@ def add_to(app: typer.Typer) -> None:
         flags = {"target": target, "dataset": dataset, "data_dir": data_dir, "seed": seed}
 
         def body() -> Answer:
+            from edgeprune.data import load_card
+
             path = folder / options.CONFIG_FILE
             if path.exists() and not force:
                 raise ConfigurationError(
@@ -41,6 +44,8 @@ def add_to(app: typer.Typer) -> None:
                     hint="edit it, or replace it with --force",
                 )
             config = load_config(None, options.texts(flags))
+            load_target(config.target)
+            load_card(config.dataset)
             write_text(path, render_config(config) + EXAMPLE_REQUIREMENTS)
             return Answer({"path": str(path)}, verdict=f"wrote {path}; next: edgeprune build")
 
