@@ -125,6 +125,8 @@ def locate(path: Path | None, prefix: str, key: str) -> str:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
         section = f"{header[1]}." if header else section
+        if header and section.startswith(f"{prefix}{key}."):
+            return f"{path}:{number}"
         inside = prefix.startswith(section) or section.startswith(f"{prefix}{key}.")
         if inside and re.search(rf'(^|[{{,\s."]){re.escape(key)}"?\s*[=\].]', line):
             return f"{path}:{number}"

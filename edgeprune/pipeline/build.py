@@ -17,7 +17,7 @@ from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.cost import Meter
 from edgeprune.pipeline.deploy import bench_stage, export_stage, firmware_stage
 from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
-from edgeprune.pipeline.preflight import check_files, check_out, check_tools
+from edgeprune.pipeline.preflight import check_files, check_out, check_tools, work_folder
 from edgeprune.pipeline.prove import verify_stage
 from edgeprune.pipeline.record import assemble
 from edgeprune.pipeline.requirements import check_classes
@@ -144,7 +144,7 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
         target=target,
         adc=adc,
         front_end=FrontEnd.for_adc(adc),
-        store=StageStore(out.with_name(f"{out.name}.work")),
+        store=StageStore(work_folder(out)),
         progress=progress,
     )
 

@@ -10,37 +10,37 @@ from edgeprune.evidence import MANIFEST_NAME
 from edgeprune.pipeline.context import Context
 
 
+def work_folder(out: Path) -> Path:
+    """Return where the stages of a result directory are kept."""
+    return out.with_name(f"{out.name}.work")
+
+
 def check_out(out: Path) -> None:
-    """Refuse a result directory that is a file, or a folder that edgeprune did not write.
+    """Refuse a result directory that cannot be one.
 
     Raises:
-        ConfigurationError: It is.
+        ConfigurationError: It has no name of its own, a file is in its place or above it, or it is
+            a folder that edgeprune did not write.
         DiskError: It cannot be looked into.
     """
+    if out.name in ("", ".."):
+        raise _unusable("the result directory needs a name of its own", out)
     try:
-        if out.exists() and not out.is_dir():
-            raise ConfigurationError(
-                "the result directory is a file", where=str(out), hint="choose another --out"
-            )
+        for path in (out, work_folder(out), *out.parents):
+            if path.exists() and not path.is_dir():
+                raise _unusable("a file is where a folder is needed", path)
         if out.exists() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
-            raise ConfigurationError(
-                "the folder holds files that are no result of edgeprune",
-                where=str(out),
-                hint="choose another --out",
-            )
-        blocked = next((each for each in out.parents if each.exists() and not each.is_dir()), None)
+            raise _unusable("the folder holds files that are no result of edgeprune", out)
     except OSError as error:
         raise DiskError(
             f"the folder cannot be used: {error.strerror}",
             where=str(out),
             hint="choose another --out",
         ) from error
-    if blocked is not None:
-        raise ConfigurationError(
-            "the result directory would lie in a file",
-            where=str(blocked),
-            hint="choose another --out",
-        )
+
+
+def _unusable(what: str, path: Path) -> ConfigurationError:
+    return ConfigurationError(what, where=str(path), hint="choose another --out")
 
 
 def check_files(context: Context) -> None:
