@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edgeprune.late import late_names
 
 if TYPE_CHECKING:
     from edgeprune.config import BuildConfig, load_config
@@ -20,16 +21,11 @@ __version__ = "0.1.0"
 __all__ = ["BuildConfig", "BuildResult", "IntegerNetwork", "__version__", "build", "load_config"]
 
 _HOMES = {
-    "BuildConfig": "edgeprune.config",
-    "BuildResult": "edgeprune.pipeline.build",
-    "IntegerNetwork": "edgeprune.network",
-    "build": "edgeprune.pipeline.build",
-    "load_config": "edgeprune.config",
+    "BuildConfig": "config",
+    "BuildResult": "pipeline.build",
+    "IntegerNetwork": "network",
+    "build": "pipeline.build",
+    "load_config": "config",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that `import edgeprune` stays cheap."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = late_names(__name__, _HOMES)

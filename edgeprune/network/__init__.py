@@ -6,9 +6,9 @@ so that they are imported only when they are asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from edgeprune.late import late_names
 from edgeprune.network.integer_network import IntegerNetwork
 from edgeprune.network.operation import CCall, Operation
 from edgeprune.network.ops import (
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from edgeprune.network.tflite_writer import write_tflite
 
 _LATE = {
-    "read_qdq": "edgeprune.network.qdq_reader",
-    "write_qdq": "edgeprune.network.qdq_writer",
-    "write_tflite": "edgeprune.network.tflite_writer",
+    "read_qdq": "qdq_reader",
+    "write_qdq": "qdq_writer",
+    "write_tflite": "tflite_writer",
 }
 
 __all__ = [
@@ -56,8 +56,4 @@ __all__ = [
     "write_tflite",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name in _LATE:
-        return getattr(import_module(_LATE[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = late_names(__name__, _LATE)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edgeprune.late import late_names
 
 if TYPE_CHECKING:
     from edgeprune.pruning.channels import IMPORTANCES, Removal
@@ -35,11 +37,4 @@ __all__ = [
     "replay",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that importing the room does not import torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late_names(__name__, _HOMES)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edgeprune.late import late_names
 
 if TYPE_CHECKING:
     from edgeprune.training.loop import EpochRecord, TrainingResult, train
@@ -18,11 +20,4 @@ _HOMES = {
 
 __all__ = ["EpochRecord", "TrainingResult", "macro_f1", "predict", "train"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that importing the room does not import torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late_names(__name__, _HOMES)
