@@ -321,7 +321,8 @@ def _front_end_row(context: Context, elf: Path, data: Stage, network: IntegerNet
     beats = load_array(data.file("raw_beats.npy")).astype(np.int64)
     beats = beats[beats < len(samples)]
     expected = front_end.run(samples, beats)
-    signal, rhythm = expected.signal[expected.valid], expected.rhythm[expected.valid]
+    features = front_end.rhythm_features if len(network.inputs) == 2 else 0
+    signal, rhythm = expected.signal[expected.valid], expected.rhythm[expected.valid, :features]
     logits = network.run(*(signal, rhythm)[: len(network.inputs)])
     run = run_front_end(
         elf,
@@ -329,7 +330,7 @@ def _front_end_row(context: Context, elf: Path, data: Stage, network: IntegerNet
         samples,
         beats,
         front_end.signal_shape,
-        front_end.rhythm_features,
+        features,
         network.output_tensor.size,
         backend=context.config.firmware.emulator,
     )

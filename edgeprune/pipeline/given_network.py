@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeprune.errors import ModelError
-from edgeprune.network import IntegerNetwork, Requantize, Tensor
+from edgeprune.errors import MissingRangeError, ModelError
+from edgeprune.network import IntegerNetwork, Requantize, Tensor, read_qdq
 from edgeprune.pipeline.context import Context
+from edgeprune.quantization.graph import clean_float_onnx
+from edgeprune.quantization.inputs import graph_inputs
+
+if TYPE_CHECKING:
+    import onnx
 
 _SAME_SCALE = 1e-6
+
+
+def check_float_graph(model: onnx.ModelProto, context: Context) -> None:
+    """Refuse, before it is quantized, a float graph that cannot become an integer network.
+
+    Raises:
+        ModelError: Its inputs are not the front end's windows, or it is no valid graph.
+        UnsupportedOperatorError: It holds operators outside the supported set; all are listed.
+    """
+    clean = clean_float_onnx(model, where=context.config.model)
+    clean.graph.name = context.config.model
+    with suppress(MissingRangeError):
+        read_qdq(clean)
+    names = [name for name in graph_inputs(model, where=context.config.model) if name is not None]
+    entries = {entry.name: entry.type.tensor_type.shape.dim for entry in model.graph.input}
+    found = [[size.dim_value for size in entries[name]][1:] for name in names]
+    # An axis of one between channels and length is a convolution's unused height.
+    shapes = [(*shape[:1], *shape[2:]) if len(shape) == 3 else tuple(shape) for shape in found]
+    _check_inputs([shape[::-1] for shape in shapes], context)
 
 
 def fitted_to_front_end(network: IntegerNetwork, context: Context) -> IntegerNetwork:
@@ -21,8 +48,25 @@ def fitted_to_front_end(network: IntegerNetwork, context: Context) -> IntegerNet
     Raises:
         ModelError: The inputs are not the front end's windows, or the logits not the classes.
     """
-    front_end, where = context.front_end, context.config.model
-    wanted = (
+    given = sorted(network.input_tensors, key=lambda tensor: -len(tensor.shape))
+    _check_inputs([tensor.shape for tensor in given], context)
+    classes = context.card.class_names
+    if network.output_tensor.size != len(classes):
+        raise ModelError(
+            f"it has {network.output_tensor.size} logits; {context.card.name} has "
+            f"{len(classes)} classes ({', '.join(classes)})",
+            where=context.config.model,
+            hint="end the graph in one logit a class, in the order of the data card",
+        )
+    fitted = replace(network, inputs=tuple(tensor.name for tensor in given))
+    for tensor, own in zip(given, _front_end_tensors(context), strict=False):
+        fitted = _with_input(fitted, tensor, own)
+    return fitted
+
+
+def _front_end_tensors(context: Context) -> tuple[Tensor, Tensor]:
+    front_end = context.front_end
+    return (
         Tensor(
             "front_end_signal",
             front_end.signal_shape,
@@ -36,29 +80,17 @@ def fitted_to_front_end(network: IntegerNetwork, context: Context) -> IntegerNet
             front_end.rhythm_zero_point,
         ),
     )
-    given = sorted(network.input_tensors, key=lambda tensor: -len(tensor.shape))
-    if [tensor.shape for tensor in given] not in (
-        [wanted[0].shape],
-        [tensor.shape for tensor in wanted],
-    ):
+
+
+def _check_inputs(shapes: Sequence[tuple[int, ...]], context: Context) -> None:
+    wanted = [tensor.shape for tensor in _front_end_tensors(context)]
+    if list(shapes) not in (wanted[:1], wanted):
         raise ModelError(
-            f"its inputs are {_shapes(given)}; the front end makes {_shapes(wanted)}",
-            where=where,
-            hint="export it with the front end's signal first (shape without the batch), and "
-            "optionally its rhythm features",
+            f"its inputs are {_in_words(shapes)}; the front end makes {_in_words(wanted)}",
+            where=context.config.model,
+            hint="take the front end's signal (channels x length) and, if you like, its rhythm "
+            "features",
         )
-    classes = context.card.class_names
-    if network.output_tensor.size != len(classes):
-        raise ModelError(
-            f"it has {network.output_tensor.size} logits; {context.card.name} has "
-            f"{len(classes)} classes ({', '.join(classes)})",
-            where=where,
-            hint="end the graph in one logit a class, in the order of the data card",
-        )
-    fitted = replace(network, inputs=tuple(tensor.name for tensor in given))
-    for tensor, own in zip(given, wanted, strict=False):
-        fitted = _with_input(fitted, tensor, own)
-    return fitted
 
 
 def _with_input(network: IntegerNetwork, tensor: Tensor, own: Tensor) -> IntegerNetwork:
@@ -75,6 +107,6 @@ def _with_input(network: IntegerNetwork, tensor: Tensor, own: Tensor) -> Integer
     )
 
 
-def _shapes(tensors: tuple[Tensor, ...] | list[Tensor]) -> str:
+def _in_words(shapes: Sequence[tuple[int, ...]]) -> str:
     # A graph has channels before length.
-    return " and ".join("x".join(map(str, reversed(tensor.shape))) for tensor in tensors)
+    return " and ".join("x".join(map(str, reversed(shape))) for shape in shapes)

@@ -22,7 +22,7 @@ from edgeprune.files import sha256_file, write_bytes
 from edgeprune.network import IntegerNetwork, read_qdq
 from edgeprune.pipeline import describe
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.given_network import fitted_to_front_end
+from edgeprune.pipeline.given_network import check_float_graph, fitted_to_front_end
 from edgeprune.pipeline.products import (
     load_record,
     load_windows,
@@ -254,6 +254,8 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
             evidence = describe.given_quantization(context, network)
         else:
             model = _float_model(context, pruned, given)
+            if given is not None:
+                check_float_graph(model, context)
             assert data is not None
             write_bytes(folder / FLOAT_ONNX, model.SerializeToString(deterministic=True))
             result = quantize(
@@ -263,6 +265,7 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
                 config.quantization,
                 context.progress,
                 context.seed,
+                where=config.model,
             )
             content = result.model.SerializeToString(deterministic=True)
             write_bytes(folder / QDQ_ONNX, content)

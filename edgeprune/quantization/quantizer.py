@@ -114,6 +114,8 @@ def quantize(
     settings: QuantizationSettings,
     progress: Progress,
     seed: int,
+    *,
+    where: str = "",
 ) -> QuantizationResult:
     """Quantize a float graph; the same arguments give the same bytes.
 
@@ -128,6 +130,7 @@ def quantize(
         settings: Quantizer and calibration.
         progress: Receives the trials.
         seed: Seed of the draw.
+        where: File or class that the graph is of, for errors.
 
     Raises:
         UnknownNameError: No quantizer has that name.
@@ -141,7 +144,7 @@ def quantize(
             where="quantization",
             hint="give windows of the training set",
         )
-    clean = clean_float_onnx(float_model, where=float_model.graph.name or "float graph")
+    clean = clean_float_onnx(float_model, where=where or float_model.graph.name or "float graph")
     drawn = draw_calibration(calibration, settings.calibration_windows, seed)
     fed = feeds(clean, drawn, front_end)
     forced = input_ranges(clean, front_end)
