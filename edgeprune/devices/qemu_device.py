@@ -39,7 +39,7 @@ def find_qemu() -> Path:
     """
     found = shutil.which(COMMAND)
     if found is None:
-        raise MissingToolError(f"{COMMAND} is not installed", hint=INSTALL_LINE)
+        raise MissingToolError(f"{COMMAND} is not installed", where="PATH", hint=INSTALL_LINE)
     return Path(found)
 
 

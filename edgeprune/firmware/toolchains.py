@@ -116,6 +116,7 @@ def gnu(target: Target) -> Compiler:
     if program is None:
         raise MissingToolError(
             "arm-none-eabi-gcc is not on this machine",
+            where="PATH",
             hint="apt-get install gcc-arm-none-eabi, or leave --toolchain at zig",
         )
     version = run((program, "-dumpfullversion"), Path.cwd()).strip()
@@ -141,6 +142,7 @@ def zig_command() -> tuple[str, ...]:
     if importlib.util.find_spec("ziglang") is None:
         raise MissingToolError(
             "the C compiler of the package ziglang is not on this machine",
+            where=sys.prefix,
             hint="pip install ziglang==0.17.0, or use --toolchain gnu",
         )
     return (sys.executable, "-m", "ziglang", "cc")
@@ -171,7 +173,9 @@ def host_command(name: str) -> tuple[str, ...]:
         raise ConfigurationError(f"there is no host compiler '{name}'", hint="use zig or gcc")
     program = shutil.which("gcc")
     if program is None:
-        raise MissingToolError("gcc is not on this machine", hint="apt-get install gcc")
+        raise MissingToolError(
+            "gcc is not on this machine", where="PATH", hint="apt-get install gcc"
+        )
     return (program,)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,8 +34,10 @@ def save_windows(path: Path, windows: Windows) -> None:
     arrays: dict[str, npt.NDArray[np.generic]] = {name: getattr(windows, name) for name in _ARRAYS}
     names = ("record_names", "patients", "class_names")
     arrays |= {name: np.array(getattr(windows, name), dtype=np.str_) for name in names}
-    with path.open("wb") as stream:
-        np.savez(stream, synthetic=np.array(windows.synthetic), **arrays)
+    # Written to memory first: zipfile complains on its own when a disk is full.
+    buffer = BytesIO()
+    np.savez(buffer, synthetic=np.array(windows.synthetic), **arrays)
+    write_bytes(path, buffer.getvalue())
 
 
 def load_windows(path: Path) -> Windows:
@@ -51,8 +54,6 @@ def load_windows(path: Path) -> Windows:
 
 def save_array(path: Path, array: npt.NDArray[np.generic]) -> None:
     """Write one array to a `.npy` file."""
-    from io import BytesIO
-
     buffer = BytesIO()
     np.save(buffer, array, allow_pickle=False)
     write_bytes(path, buffer.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -293,5 +294,5 @@ def _optional(module: str, package: str) -> ModuleType:
         return import_module(module)
     except ImportError as error:
         raise MissingToolError(
-            f"{package} is not installed", hint=f"pip install {package}"
+            f"{package} is not installed", where=sys.prefix, hint=f"pip install {package}"
         ) from error
