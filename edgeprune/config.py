@@ -16,7 +16,8 @@ class TrainingSettings:
     """How a classifier is trained.
 
     Attributes:
-        epochs: Rounds of `epoch_steps` steps; a checkpoint is left after each.
+        epochs: Rounds of `epoch_steps` steps, a checkpoint is left after each; 0 takes what the
+            data card recommends.
         epoch_steps: Steps of an epoch; batches are drawn in balance, so that no pass is counted.
         batch_size: Windows a step.
         learning_rate: Peak learning rate.
@@ -44,7 +45,7 @@ class TrainingSettings:
             networks are too small to gain by a second one.
     """
 
-    epochs: int = 18
+    epochs: int = 0
     epoch_steps: int = 100
     batch_size: int = 256
     learning_rate: float = 4e-3
@@ -80,7 +81,7 @@ class PruningSettings:
         method: Name of the pruning method, or "none".
         ratio: Share of the parameters to remove (0 to 0.95).
         steps: Rounds of pruning and fine-tuning.
-        fine_tune_epochs: Passes over the training windows after each round.
+        fine_tune_epochs: Epochs of training after each round.
         fine_tune_rate: Peak learning rate of the fine-tuning, as a share of the training's.
         channel_multiple: Channel counts are kept multiples of this.
         importance: What makes a channel important: "l1" or "l2", the norm of all its weights.
@@ -254,7 +255,7 @@ def _lay_over(table: dict[str, Any], key: list[str], value: Any) -> None:
 def check_config(config: BuildConfig) -> None:
     """Raise a ConfigurationError for the first value that lies outside its range."""
     bounds: tuple[tuple[str, float, float, float], ...] = (
-        ("training.epochs", config.training.epochs, 1, 10_000),
+        ("training.epochs", config.training.epochs, 0, 10_000),
         ("training.batch_size", config.training.batch_size, 1, 1 << 20),
         ("training.learning_rate", config.training.learning_rate, 1e-9, 10.0),
         ("pruning.ratio", config.pruning.ratio, 0.0, 0.95),

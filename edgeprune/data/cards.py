@@ -118,6 +118,7 @@ class DatasetCard:
         labels: Class name to annotation symbols; the order of the classes is the card's.
         not_beats: Annotation symbols that mark no beat.
         split: Records by use.
+        epochs: Epochs of training that suit its size and difficulty.
         patients: Record to patient, where that is not one to one.
         files: What to fetch.
         synthetic_ecg: Parameters of the generated data set.
@@ -135,6 +136,7 @@ class DatasetCard:
     signal: SignalCard
     labels: Mapping[str, tuple[str, ...]]
     split: SplitCard
+    epochs: int
     not_beats: tuple[str, ...] = ()
     patients: Mapping[str, str] = field(default_factory=dict)
     files: FilesCard = field(default_factory=FilesCard)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeprune import __version__
@@ -96,7 +96,9 @@ def build(
             seconds = time.monotonic() - started
             state = "   kept from an earlier run" if stages[name].reused else f"{seconds:7,.1f} s"
             context.progress.note(f"{name:9} {state}")
-    evidence = assemble(context, stages, out, render_config(config)) if until == LAST else None
+    evidence = None
+    if until == LAST:
+        evidence = assemble(context, stages, out, render_config(context.config))
     return BuildResult(context, stages, out, evidence)
 
 
@@ -137,6 +139,8 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
             where="firmware.emulator",
             hint="use --emulator qemu (make system-test installs it)",
         )
+    if not config.training.epochs:
+        config = replace(config, training=replace(config.training, epochs=card.epochs))
     adc = target.adc or card.adc
     return Context(
         config=config,

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from edgeprune.classifiers import check_finite, create, example_inputs, logits_of
 from edgeprune.config import TrainingSettings
-from edgeprune.errors import DataError, ModelError
+from edgeprune.errors import ConfigurationError, DataError, ModelError
 from edgeprune.progress import Advance, Progress
 from edgeprune.training.average import WeightAverage
 from edgeprune.training.batches import Batch, BatchSource, by_class
@@ -94,11 +94,16 @@ def train(
 
     Raises:
         DataError: There are no training windows.
+        ConfigurationError: The settings name no number of epochs.
         ModelError: The loss or a weight stopped being a number.
     """
     if len(windows.label) == 0:
         raise DataError(
             "there are no windows to train with", where="training", hint="check the split"
+        )
+    if not settings.epochs:
+        raise ConfigurationError(
+            "nobody said how long to train", where="training.epochs", hint="give 1 or more"
         )
     if teachers is None:
         teachers = _train_teachers(

@@ -56,6 +56,7 @@ class Publisher:
             title="A small data set",
             source="wfdb",
             synthetic=False,
+            epochs=1,
             origin="nowhere",
             licence="none",
             citation="none",
