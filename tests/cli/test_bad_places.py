@@ -148,7 +148,10 @@ def test_ctrl_c_keeps_what_is_finished(edgeprune: Edgeprune, built: Small, out: 
     _forget(out, "train")
     command = [sys.executable, "-m", "edgeprune", "train", *built.flags, "--out", str(out)]
     process = subprocess.Popen(
-        [*command, "--epochs", "5000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--set", "training.epochs=5000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     partial = out.with_name("result.work") / "train.partial"
     deadline = time.monotonic() + 60
