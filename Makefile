@@ -5,7 +5,7 @@ OUT ?= result
 DATA ?= ../shared/data
 export EDGEPRUNE_TEST_DATA ?= $(DATA)
 
-.PHONY: demo test system-test study-build clean
+.PHONY: demo test system-test study-build reference clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeprune build --target cortex-m7 --out $(OUT)
@@ -24,6 +24,9 @@ system-test: $(INSTALLED)
 study-build: $(INSTALLED)
 	$(BIN)/python -m tests.studies.build --data $(DATA)
 
+reference: $(INSTALLED)
+	$(BIN)/python -m edgeprune.cli.reference
+
 # torch comes first and exactly: a range would bring in a build with several GB of GPU libraries
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv .venv
@@ -32,4 +35,4 @@ $(INSTALLED): pyproject.toml .ci/constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv result build dist
+	rm -rf .venv result result.work build dist

@@ -39,7 +39,7 @@ def render_config(config: BuildConfig) -> str:
 
 
 def _keys(section: Any) -> list[str]:
-    words = _attribute_words(type(section))
+    words = attribute_words(type(section))
     lines = []
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
@@ -58,7 +58,7 @@ def _toml(value: Any) -> str:
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
-def _attribute_words(kind: type) -> dict[str, str]:
+def attribute_words(kind: type) -> dict[str, str]:
     """Return the sentences of the "Attributes" part of a docstring, by attribute."""
     _, _, text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
     words: dict[str, str] = {}

@@ -65,6 +65,7 @@ class Console:
     @contextmanager
     def task(self, description: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
         """Show a bar with rate and remaining time on a terminal, plain lines elsewhere."""
+        unit = unit if unit.endswith("s") else f"{unit}s"
         if self.quiet:
             yield lambda _: None
         elif is_terminal(self._stream):
