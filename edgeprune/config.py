@@ -37,8 +37,8 @@ class TrainingSettings:
             wide, with a ventricular shape.
         other_templates: Share of the V beats that are held against another patient's usual beat.
         average_from: Share of the steps after which the weights are averaged; 1 for no average.
-        teachers: Larger classifiers that are trained first, for two thirds of the epochs each, and
-            whose mean decision the classifier learns besides the labels.
+        teachers: Classifiers that are trained first, for two thirds of the epochs each, and whose
+            mean decision the classifier learns besides the labels.
         distillation: Weight of the teachers' decision in the loss, if there are any.
         keep_best: Keep the epoch with the best validation macro-F1 instead of the last.
         threads: Threads of the tensor library; part of the recipe, since it changes rounding. These
@@ -59,12 +59,12 @@ class TrainingSettings:
     )
     record_balance: float = 0.5
     logit_offsets: Mapping[str, float] = field(
-        default_factory=lambda: {"S": -2.0, "V": -2.0, "F": -2.75}
+        default_factory=lambda: {"S": -2.0, "V": -1.0, "F": -2.75}
     )
     simulated_rhythms: float = 0.3
     remix: float = 0.5
     early_normals: float = 0.3
-    wide_normals: float = 0.0
+    wide_normals: float = 0.2
     other_templates: float = 0.3
     average_from: float = 0.5
     teachers: int = 3
@@ -81,7 +81,7 @@ class PruningSettings:
         method: Name of the pruning method, or "none".
         ratio: Share of the parameters to remove (0 to 0.95).
         steps: Rounds of pruning and fine-tuning.
-        fine_tune_epochs: Epochs of training after each round.
+        fine_tune_epochs: Epochs of training after each round; 0 takes a third of the training's.
         fine_tune_rate: Peak learning rate of the fine-tuning, as a share of the training's.
         channel_multiple: Channel counts are kept multiples of this.
         importance: What makes a channel important: "l1" or "l2", the norm of all its weights.
@@ -92,9 +92,9 @@ class PruningSettings:
     """
 
     method: str = "channel"
-    ratio: float = 0.5
+    ratio: float = 0.3
     steps: int = 2
-    fine_tune_epochs: int = 2
+    fine_tune_epochs: int = 0
     fine_tune_rate: float = 0.5
     channel_multiple: int = 4
     importance: str = "l2"

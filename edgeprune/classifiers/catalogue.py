@@ -42,9 +42,9 @@ CLASSIFIERS.add(
     lambda spec: ResidualEcg(spec.signal_shape, spec.rhythm_features, spec.classes),
 )
 CLASSIFIERS.add(
-    "residual-ecg-large",
+    "residual-ecg-small",
     lambda spec: ResidualEcg(
-        spec.signal_shape, spec.rhythm_features, spec.classes, widths=(16, 24, 32), kernel=5
+        spec.signal_shape, spec.rhythm_features, spec.classes, widths=(12, 16, 24), kernel=3
     ),
 )
 CLASSIFIERS.add("r1", lambda spec: R1(spec.signal_shape[1], spec.classes))

@@ -139,8 +139,7 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
             where="firmware.emulator",
             hint="use --emulator qemu (make system-test installs it)",
         )
-    if not config.training.epochs:
-        config = replace(config, training=replace(config.training, epochs=card.epochs))
+    config = _with_epochs(config, card.epochs)
     adc = target.adc or card.adc
     return Context(
         config=config,
@@ -150,6 +149,16 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
         front_end=FrontEnd.for_adc(adc),
         store=StageStore(work_folder(out)),
         progress=progress,
+    )
+
+
+def _with_epochs(config: BuildConfig, recommended: int) -> BuildConfig:
+    epochs = config.training.epochs or recommended
+    fine_tune = config.pruning.fine_tune_epochs or max(1, epochs // 3)
+    return replace(
+        config,
+        training=replace(config.training, epochs=epochs),
+        pruning=replace(config.pruning, fine_tune_epochs=fine_tune),
     )
 
 

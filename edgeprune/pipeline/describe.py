@@ -167,7 +167,7 @@ def training_evidence(context: Context, result: TrainingResult) -> TrainingEvide
         f"{settings.simulated_rhythms:.0%} of the heartbeats with a simulated rhythm; "
         f"weight decay {settings.weight_decay:g}, L1 {settings.l1:g}, group lasso "
         f"{settings.group_lasso:g}; "
-        f"distilled from {settings.teachers} larger classifiers trained first on the same windows"
+        f"distilled from {settings.teachers} classifiers trained first on the same windows"
     )
     return TrainingEvidence(
         summary,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgeprune.data.windows import Windows
 
 _FILE = "checkpoint.safetensors"
-_TEACHER = "residual-ecg-large"
+_TEACHER = "residual-ecg"
 
 
 @dataclass(frozen=True)

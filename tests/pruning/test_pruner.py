@@ -48,7 +48,7 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def residual() -> nn.Module:
-    model = create("residual-ecg-large", SHAPE, 2, 3, seed=1).eval()
+    model = create("residual-ecg", SHAPE, 2, 3, seed=1).eval()
     generator = torch.Generator().manual_seed(2)
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm1d):
@@ -107,7 +107,7 @@ def test_channels_tied_by_an_addition_go_together() -> None:
 
 
 def test_flatten_that_is_concatenated_with_something_else() -> None:
-    model = create("residual-ecg-large", (96, 2), 18, 5, seed=1).eval()
+    model = create("residual-ecg", (96, 2), 18, 5, seed=1).eval()
     example = torch.randn(2, 2, 96), torch.randn(2, 18)
     for layer in ("stage3", "block3.second"):
         silence(model, f"{layer}.conv", f"{layer}.norm", (1, 30))
@@ -237,7 +237,7 @@ def test_what_cannot_be_reached_says_how_far_it_went() -> None:
 def test_pruned_network_survives_its_file(tmp_path: Path) -> None:
     model = residual()
     result = prune(model, SHAPE, 2, SETTINGS, untouched, Silent())
-    spec = ClassifierSpec("residual-ecg-large", SHAPE, 2, 3)
+    spec = ClassifierSpec("residual-ecg", SHAPE, 2, 3)
     save_classifier(result.model, spec, tmp_path / "a.safetensors")
     again, _ = load_classifier(tmp_path / "a.safetensors")
     assert torch.equal(again(*inputs()), result.model(*inputs()))

@@ -44,8 +44,8 @@ def test_graph_equals_module(name: str) -> None:
 
 
 def test_nodes_are_called_like_their_layers() -> None:
-    graph = to_float_onnx(create("residual-ecg", (32, 1), 2, 3, 7), (32, 1), 2).graph
-    layers = dict(create("residual-ecg", (32, 1), 2, 3, 7).named_modules())
+    graph = to_float_onnx(create("residual-ecg-small", (32, 1), 2, 3, 7), (32, 1), 2).graph
+    layers = dict(create("residual-ecg-small", (32, 1), 2, 3, 7).named_modules())
     for node in graph.node:
         if node.op_type in ("Conv", "Gemm"):
             assert isinstance(layers[node.name], nn.Conv1d | nn.Linear)
@@ -54,7 +54,7 @@ def test_nodes_are_called_like_their_layers() -> None:
 
 
 def test_export_is_repeatable_and_leaves_the_module_alone() -> None:
-    model = create("residual-ecg", (32, 1), 2, 3, 7).train()
+    model = create("residual-ecg-small", (32, 1), 2, 3, 7).train()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     first, second = (to_float_onnx(model, (32, 1), 2).SerializeToString() for _ in range(2))
     assert first == second

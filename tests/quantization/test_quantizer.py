@@ -147,7 +147,7 @@ def test_calibration_windows_are_drawn_evenly() -> None:
 
 
 def test_neural_compressor_quantizes_every_layer(capfd: pytest.CaptureFixture[str]) -> None:
-    graph = to_float_onnx(create("residual-ecg", (32, 1), 2, 3, 7), (32, 1), 2)
+    graph = to_float_onnx(create("residual-ecg-small", (32, 1), 2, 3, 7), (32, 1), 2)
     settings = replace(SETTINGS, quantizer="neural-compressor")
     result = quantize(graph, WINDOWS, FRONT_END, settings, Silent(), seed=1)
     assert capfd.readouterr() == ("", "")

@@ -45,7 +45,7 @@ def fit(
     folder: Path | None = None,
     progress: Silent | None = None,
 ) -> TrainingResult:
-    model = create("residual-ecg", (32, 1), 2, 3, seed=4)
+    model = create("residual-ecg-small", (32, 1), 2, 3, seed=4)
     return train(model, WINDOWS, VALIDATION, FRONT_END, settings, 9, progress or Silent(), folder)
 
 
@@ -167,7 +167,7 @@ def test_interrupted_while_a_teacher_learns(tmp_path: Path) -> None:
 
 def test_teachers_are_followed() -> None:
     teacher = fit(replace(SETTINGS, epochs=6)).model
-    model = create("residual-ecg", (32, 1), 2, 3, seed=4)
+    model = create("residual-ecg-small", (32, 1), 2, 3, seed=4)
     only = replace(SETTINGS, epochs=6, distillation=1.0, label_smoothing=0.0)
     swapped = replace(WINDOWS, label=(WINDOWS.label + 1) % 3)  # wrong labels, right teacher
     taught = train(model, swapped, VALIDATION, FRONT_END, only, 9, Silent(), None, [teacher]).model

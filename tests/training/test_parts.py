@@ -107,7 +107,7 @@ def test_group_lasso_drives_whole_channels_to_zero() -> None:
         teachers=0,
     )
     windows, none = small_windows(300, seed=1), small_windows(0, seed=1)
-    start = create("residual-ecg", (32, 1), 2, 3, seed=4)
+    start = create("residual-ecg-small", (32, 1), 2, 3, seed=4)
     dense = train(start, windows, none, FRONT_END, settings, 9, Silent()).model
     gone = 0
     for layer, norm in (
