@@ -133,13 +133,6 @@ class DiskError(EdgepruneError):
     exit_code = 3
 
 
-class RequirementError(EdgepruneError):
-    """A requirement of the configuration is not met."""
-
-    code = "EP701"
-    exit_code = 1
-
-
 class ParityError(EdgepruneError):
     """Two implementations of the same IntegerNetwork disagree: nothing may be flashed."""
 

@@ -193,7 +193,8 @@ def _outcome(evidence: Evidence) -> str:
     unmet = [each.name for each in evidence.requirements if each.outcome is not Outcome.PASS]
     if unmet:
         return f"{len(unmet)} of {count} requirements not met ({', '.join(unmet)}){synthetic}"
-    return f"all {count} requirements met{synthetic}"
+    met = f"all {count} requirements" if count > 1 else "the one requirement"
+    return f"{met} met{synthetic}"
 
 
 def _scores(evidence: Evidence, console: Console) -> None:
