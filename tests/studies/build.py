@@ -225,7 +225,8 @@ def _small_disk() -> Iterator[Figure]:
 
 
 def _tests(section: str, title: str, arguments: list[str]) -> Figure:
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "no:randomly", *arguments]
+    # the project's own options hold one -q: a second would take the summary away
+    command = [sys.executable, "-m", "pytest", *arguments]
     _, output = _run(command, CHECKOUT, check=False)
     failed = re.search(r"(\d+) (failed|error)", output)
     passed = re.search(r"(\d+) passed", output)

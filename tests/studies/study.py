@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,15 +54,15 @@ Section = Callable[[], Iterable[Figure]]
 
 
 def run_study(name: str, seed: int, sections: dict[str, Section]) -> int:
-    """Measure what is not kept from an earlier run on this commit, print and write the table."""
-    commit = _git("rev-parse", "HEAD")
+    """Measure what is not kept from an earlier run on this code, print and write the table."""
+    commit, code = _git("rev-parse", "HEAD"), _code_hash()
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":!tests/studies/*.json")
     if changes:
         print(f"commit first, a study measures a committed state:\n{changes}", file=sys.stderr)
         return 2
     figures: list[Figure] = []
     for section, measure in sections.items():
-        path = KEPT / name / commit / f"{section}.json"
+        path = KEPT / name / code / f"{section}.json"
         if path.exists():
             found = [Figure(**entry) for entry in json.loads(path.read_text())]
         else:
@@ -70,16 +71,17 @@ def run_study(name: str, seed: int, sections: dict[str, Section]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps([asdict(figure) for figure in found], indent=1))
         figures += found
-    _write(name, seed, commit, figures)
+    _write(name, seed, commit, code, figures)
     return _print(figures)
 
 
-def _write(name: str, seed: int, commit: str, figures: list[Figure]) -> None:
+def _write(name: str, seed: int, commit: str, code: str, figures: list[Figure]) -> None:
     document = {
         "study": name,
         "command": f"make study-{name}",
         "seed": seed,
         "commit": commit,
+        "code": code,
         "python": platform.python_version(),
         "packages": {package: version(package) for package in PACKAGES},
         "figures": [asdict(figure) for figure in figures],
@@ -120,6 +122,14 @@ def _text(value: float | None) -> str:
 
 def _limit(figure: Figure, limit: float | None) -> str:
     return "" if limit is None else f"{'<=' if figure.at_most else '>='} {_text(limit)}"
+
+
+def _code_hash() -> str:
+    """Return a hash of the committed files, the studies and the prose about them left out."""
+    prose = ("tests/studies/", "README.md", "CHANGELOG.md")
+    lines = _git("ls-tree", "-r", "HEAD").splitlines()
+    kept = [line for line in lines if not line.split("\t")[1].startswith(prose)]
+    return sha256("\n".join(kept).encode()).hexdigest()[:16]
 
 
 def _git(*arguments: str) -> str:
