@@ -46,7 +46,7 @@ _TITLES = {
 _PURPOSES = {
     "train": "to learn from",
     "validation": "to choose epoch, channels and settings",
-    "test": "to evaluate only: nothing was chosen on it",
+    "test": "to evaluate only: this build chose nothing on it",
 }
 _INT8_SCHEME = (
     "int8 activations per tensor, int8 weights per output channel, int32 biases; "
