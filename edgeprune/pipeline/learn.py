@@ -24,7 +24,6 @@ from edgeprune.pipeline import describe
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.given_network import check_float_graph, fitted_to_front_end
 from edgeprune.pipeline.products import (
-    load_record,
     load_windows,
     save_array,
     save_record,
@@ -340,8 +339,3 @@ def quantize_quickly(context: Context, model: nn.Module, training: Windows) -> I
 def network_of(quantized: Stage) -> IntegerNetwork:
     """Return the integer network of the quantize stage."""
     return IntegerNetwork.load(quantized.file(NETWORK))
-
-
-def load_evidence(stage: Stage, name: str, kind: type[Any]) -> Any:
-    """Return a record that a stage left for the evidence."""
-    return load_record(stage.file(name), kind)

@@ -210,7 +210,7 @@ def _small_disk() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="study-") as name:
         mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", name]
         if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-            yield Figure("bad input", "a disk of 1 MiB", 1.0, note="not root: see tests/cli")
+            yield Figure("bad input", "a disk of 1 MiB", None, note="not root: see tests/cli")
             return
         try:
             command = [sys.executable, "-m", "edgeprune", "build", "--json", "--out", f"{name}/out"]
