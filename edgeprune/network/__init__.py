@@ -26,11 +26,12 @@ from edgeprune.network.ops import (
 from edgeprune.network.tensor import Tensor
 
 if TYPE_CHECKING:
-    from edgeprune.network.qdq_reader import read_qdq
+    from edgeprune.network.qdq_reader import load_onnx, read_qdq
     from edgeprune.network.qdq_writer import write_qdq
     from edgeprune.network.tflite_writer import write_tflite
 
 _LATE = {
+    "load_onnx": "qdq_reader",
     "read_qdq": "qdq_reader",
     "write_qdq": "qdq_writer",
     "write_tflite": "tflite_writer",
@@ -51,6 +52,7 @@ __all__ = [
     "Requantize",
     "Reshape",
     "Tensor",
+    "load_onnx",
     "read_qdq",
     "write_qdq",
     "write_tflite",

@@ -54,14 +54,19 @@ def read_qdq(source: Path | str | bytes | onnx.ModelProto) -> IntegerNetwork:
         MissingRangeError: It is a float model, or lacks the range of some tensors; all are listed.
         NetworkError: Its integers could overflow on a device.
     """
-    model = source if isinstance(source, onnx.ModelProto) else _load(source)
+    model = source if isinstance(source, onnx.ModelProto) else load_onnx(source)
     where = str(source) if isinstance(source, Path | str) else model.graph.name
     reader = _Reader(model, where)
     reader.walk()
     return reader.network()
 
 
-def _load(source: Path | str | bytes) -> onnx.ModelProto:
+def load_onnx(source: Path | str | bytes) -> onnx.ModelProto:
+    """Return the graph of an ONNX file.
+
+    Raises:
+        ModelError: It is absent or no ONNX file.
+    """
     where = "" if isinstance(source, bytes) else str(source)
     try:
         return onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)

@@ -17,9 +17,9 @@ from edgeprune.classifiers import (
     save_classifier,
 )
 from edgeprune.data import Dataset, Windows, prepare
-from edgeprune.errors import DataError, ModelError
+from edgeprune.errors import DataError
 from edgeprune.files import sha256_file, write_bytes
-from edgeprune.network import IntegerNetwork, read_qdq
+from edgeprune.network import IntegerNetwork, load_onnx, read_qdq
 from edgeprune.pipeline import describe
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.given_network import check_float_graph, fitted_to_front_end
@@ -294,23 +294,6 @@ def _float_model(context: Context, pruned: Stage | None, given: Path | None) -> 
     assert pruned is not None
     model, spec = classifier_of(context, pruned)
     return to_float_onnx(model, spec.signal_shape, spec.rhythm_features)
-
-
-def load_onnx(path: Path) -> Any:
-    """Return the graph of an ONNX file.
-
-    Raises:
-        ModelError: It is absent or no ONNX file.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        return onnx.load(str(path))
-    except (OSError, DecodeError, ValueError) as error:
-        raise ModelError(
-            f"this is no ONNX file: {error}", where=str(path), hint="export the model again"
-        ) from error
 
 
 def _is_qdq(path: Path) -> bool:
