@@ -1,0 +1,73 @@
+"""Writes assembly and counts, while it writes, how many instructions will run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_COMMENT = "@"
+
+
+class Assembler:
+    """The text of one function, its size and its instruction count.
+
+    Args:
+        symbol: Name of the function.
+    """
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.instructions = 0
+        self.code_bytes = 0
+        self._lines: list[str] = []
+        self._times = 1
+        self._labels = 0
+
+    def emit(self, *instructions: str, size: int = 4) -> None:
+        """Append instructions, each of at most `size` bytes."""
+        for instruction in instructions:
+            self._lines.append(f"    {instruction}")
+            self.instructions += self._times
+            self.code_bytes += size
+
+    def label(self, stem: str) -> str:
+        """Return a new local label."""
+        self._labels += 1
+        return f".L{self.symbol}_{stem}_{self._labels}"
+
+    def place(self, label: str) -> None:
+        """Put a label here."""
+        self._lines.append(f"{label}:")
+
+    def remark(self, text: str) -> None:
+        """Append a comment."""
+        self._lines.append(f"    {_COMMENT} {text}")
+
+    def directive(self, text: str, size: int = 0) -> None:
+        """Append a directive that takes `size` bytes and never runs, such as `.ltorg`."""
+        self._lines.append(f"    {text}")
+        self.code_bytes += size
+
+    @contextmanager
+    def repeated(self, times: int) -> Iterator[None]:
+        """Everything that is emitted inside runs `times` times for each time around it.
+
+        0 is for code that a call over the whole output never reaches.
+        """
+        before = self._times
+        self._times *= times
+        yield
+        self._times = before
+
+    @property
+    def text(self) -> str:
+        """The function: type, alignment, label and instructions."""
+        head = [
+            f"    .global {self.symbol}",
+            f"    .type {self.symbol}, %function",
+            "    .balign 4",
+            "    .thumb_func",
+            f"{self.symbol}:",
+        ]
+        tail = [f"    .size {self.symbol}, . - {self.symbol}"]
+        return "\n".join([*head, *self._lines, *tail]) + "\n"

@@ -1,0 +1,22 @@
+"""Which generators write for which instruction set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgeprune.firmware.kernels.code import Generator, InstructionSet, KernelCode, KernelRequest
+
+_GENERATORS: Mapping[InstructionSet, tuple[Generator, ...]] = {
+    InstructionSet.THUMB_1: (),
+    InstructionSet.THUMB_2: (),
+    InstructionSet.DSP: (),
+    InstructionSet.MVE: (),
+}
+
+
+def candidates(request: KernelRequest, instructions: InstructionSet) -> tuple[KernelCode, ...]:
+    """Return every way in which the generators of an instruction set compute a request.
+
+    Empty where none can: the caller then takes the portable C and says so.
+    """
+    return tuple(code for generator in _GENERATORS[instructions] for code in generator(request))
