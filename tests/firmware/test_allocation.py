@@ -78,7 +78,9 @@ def random_buffers(seed: int, count: int) -> list[Buffer]:
     starts = random.integers(0, 12, count)
     return [
         Buffer(f"b{index}", 4 * int(random.integers(1, 40)), int(start), int(start + length))
-        for index, (start, length) in enumerate(zip(starts, random.integers(0, 6, count)))
+        for index, (start, length) in enumerate(
+            zip(starts, random.integers(0, 6, count), strict=True)
+        )
     ]
 
 
