@@ -130,11 +130,14 @@ class FirmwareSettings:
     Attributes:
         toolchain: "zig" or "gnu".
         emulator: "unicorn" or "qemu".
+        optimize: What the code of the network makes small: "balanced" (instructions, flash and
+            RAM), "speed", "size" or "ram".
         parity_windows: Test windows on which the emulated device must equal the host.
     """
 
     toolchain: str = "zig"
     emulator: str = "unicorn"
+    optimize: str = "balanced"
     parity_windows: int = 1000
 
 

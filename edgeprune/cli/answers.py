@@ -101,7 +101,7 @@ def _bench(result: BuildResult, console: Console) -> Answer:
         return Answer({"parity": parity}, passed=_agree(parity), verdict="on the host only")
     device = _record(result, "bench", "device.json", DeviceEvidence)
     console.table(
-        ("layer", "kernel", "MACs", "flash bytes", "instructions"),
+        ("layer", "kernel", "MACs", "flash bytes", "instructions", "approach"),
         [
             (
                 layer.name,
@@ -109,6 +109,7 @@ def _bench(result: BuildResult, console: Console) -> Answer:
                 layer.macs,
                 layer.flash_bytes or 0,
                 layer.instructions.median if layer.instructions else "-",
+                layer.approach,
             )
             for layer in device.layers
         ],

@@ -39,6 +39,9 @@ MaxInstructions = Annotated[
 Quantizer = Annotated[str | None, typer.Option(help="onnxruntime or neural-compressor.")]
 Toolchain = Annotated[str | None, typer.Option(help="zig or gnu.")]
 Emulator = Annotated[str | None, typer.Option(help="unicorn or qemu.")]
+Optimize = Annotated[
+    str | None, typer.Option(help="What the code makes small: balanced, speed, size or ram.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other key, e.g. pruning.steps=3."),

@@ -45,6 +45,7 @@ def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
         quantizer: options.Quantizer = None,
         toolchain: options.Toolchain = None,
         emulator: options.Emulator = None,
+        optimize: options.Optimize = None,
         settings: options.Settings = None,
         seed: options.Seed = None,
         as_json: options.AsJson = False,
@@ -66,6 +67,7 @@ def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
             "quantization.quantizer": quantizer,
             "firmware.toolchain": toolchain,
             "firmware.emulator": emulator,
+            "firmware.optimize": optimize,
             "seed": seed,
         }
 

@@ -70,12 +70,12 @@ class InstructionClass:
 
 @dataclass(frozen=True)
 class LayerEvidence:
-    """One operation as the device runs it.
+    """One function of the firmware: an operation, or several that are computed as one.
 
     Attributes:
-        index: Position in the order of execution, from 0.
-        name: Name of the operation.
-        kernel: The C kernel that runs it; empty where it emits no call.
+        index: Position in the network of its last operation, from 0.
+        name: Names of the operations.
+        kernel: What runs it; empty where it emits no call.
         output_shape: Shape of its output without batch.
         macs: Multiply-accumulates a window.
         parameters: Numbers stored for it.
@@ -83,6 +83,7 @@ class LayerEvidence:
         arena_bytes: Working memory alive while it runs.
         instructions: Counted while it ran.
         instruction_classes: The same by kind.
+        approach: How it is computed, and why not quicker where that is so.
     """
 
     index: int
@@ -95,6 +96,7 @@ class LayerEvidence:
     arena_bytes: int | None = None
     instructions: InstructionCount | None = None
     instruction_classes: tuple[InstructionClass, ...] = ()
+    approach: str = ""
 
 
 @dataclass(frozen=True)

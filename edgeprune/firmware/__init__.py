@@ -3,12 +3,15 @@
 from edgeprune.firmware.footprint import Footprint, FootprintRow, check_fit, predict_footprint
 from edgeprune.firmware.host import HostLibrary, build_host_library
 from edgeprune.firmware.image import Image, SymbolSize, compile_image
+from edgeprune.firmware.lowering import Layer, Program, lower
 from edgeprune.firmware.plan import MemoryPlan, Place, memory_plan
+from edgeprune.firmware.selection import OBJECTIVES, implement, implement_portably
 from edgeprune.firmware.sources import FirmwareSources, Golden, generate
 from edgeprune.firmware.toolchains import TOOLCHAINS
 from edgeprune.firmware.writer import Labels
 
 __all__ = [
+    "OBJECTIVES",
     "TOOLCHAINS",
     "FirmwareSources",
     "Footprint",
@@ -17,13 +20,18 @@ __all__ = [
     "HostLibrary",
     "Image",
     "Labels",
+    "Layer",
     "MemoryPlan",
     "Place",
+    "Program",
     "SymbolSize",
     "build_host_library",
     "check_fit",
     "compile_image",
     "generate",
+    "implement",
+    "implement_portably",
+    "lower",
     "memory_plan",
     "predict_footprint",
 ]

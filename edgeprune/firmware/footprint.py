@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import TargetTooSmallError
-from edgeprune.firmware.lowering import Layer, lower
-from edgeprune.firmware.plan import memory_plan
+from edgeprune.firmware.lowering import Layer, Program
 from edgeprune.firmware.sources import front_end_ring
-from edgeprune.network import IntegerNetwork
 from edgeprune.targets import Target
 
 # Code bytes of each kernel, the larger of both compilers, by what the core can do. A test holds
@@ -52,6 +50,8 @@ _DIVISION_CODE = 450
 _LAYER_CODE = 36
 _POINTER_BYTES = 4
 _STACK_BYTES = 600
+# Stack around the deepest layer: the interface, the exchange program, one interrupt.
+_OUTER_STACK = 300
 _FRONT_END_CODE = 3700
 _FRONT_END_STACK = 1700
 # The front end's state beside its ring of 16-bit samples.
@@ -102,30 +102,33 @@ class Footprint:
 
 
 def predict_footprint(
-    network: IntegerNetwork, target: Target, front_end: FrontEnd | None = None
+    program: Program, target: Target, front_end: FrontEnd | None = None
 ) -> Footprint:
     """Predict what the firmware of a network takes on a target.
 
     Weights, tables and arena are exact; code is an upper estimate within 2 KB, for both compilers,
     and so is the stack within 300 bytes (1,100 with a front end).
 
-    Raises:
-        NetworkError: The network has not one or two inputs and one output.
+    Args:
+        program: The network as it runs on the target.
+        target: The target.
+        front_end: What turns raw samples into its inputs, if anything does.
     """
-    plan = memory_plan(network)
-    layers = lower(network, plan)
     sizes = _KERNEL_CODE[_instruction_set(target)]
-    rows = [_constants(layer) for layer in layers if layer.symbol]
+    layers = [layer for layer in program.layers if layer.symbol]
+    rows = [_constants(layer) for layer in layers]
     rows += [
         FootprintRow(f"code of {kernel}", sizes[kernel], 0)
-        for kernel in sorted({layer.kernel for layer in layers if layer.symbol})
+        for kernel in sorted({call.kernel for layer in layers for call in layer.calls})
     ]
     division = _DIVISION_CODE if target.isa == "armv6-m" else 0
+    deepest = max((layer.step.code.stack_bytes for layer in layers if layer.step.code), default=0)
+    stack = _STACK_BYTES if front_end is None else _FRONT_END_STACK
     rows += [
-        FootprintRow("code of the layers", _LAYER_CODE * len(rows), 0),
+        FootprintRow("code of the layers", _LAYER_CODE * len(layers), 0),
         FootprintRow("start-up and exchange program", _BOARD_CODE + division, _BOARD_DATA),
-        FootprintRow(f"arena, peak in {plan.peak_operation}", 0, plan.arena_bytes),
-        FootprintRow("stack", 0, _STACK_BYTES if front_end is None else _FRONT_END_STACK),
+        FootprintRow(f"arena, peak in {program.plan.peak_operation}", 0, program.plan.arena_bytes),
+        FootprintRow("stack", 0, max(stack, deepest + _OUTER_STACK)),
     ]
     if front_end is not None:
         state = _FRONT_END_STATE + 2 * front_end_ring(front_end)
@@ -156,10 +159,11 @@ def check_fit(footprint: Footprint, target: Target) -> None:
 
 
 def _constants(layer: Layer) -> FootprintRow:
-    arrays = sum(array.nbytes for call in layer.calls for array in call.arrays.values())
+    name = f"{layer.kernel} '{layer.step.name}'"
+    if layer.step.code is not None:
+        return FootprintRow(name, layer.step.code.flash_bytes, 0)
     fields = sum(len(call.parameters) + len(call.arrays) for call in layer.calls)
-    name = f"{layer.kernel} '{layer.operation.name}'"
-    return FootprintRow(name, arrays + _POINTER_BYTES * fields, 0)
+    return FootprintRow(name, layer.constant_bytes + _POINTER_BYTES * fields, 0)
 
 
 def _instruction_set(target: Target) -> str:

@@ -87,7 +87,7 @@ def compile_image(
     compiler = TOOLCHAINS.get(toolchain)(target)
     with disk_errors(elf), tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
         folder = Path(name)
-        check_fit(predict_footprint(sources.network, target, sources.front_end), target)
+        check_fit(predict_footprint(sources.program, target, sources.front_end), target)
         objects = _compile(compiler, sources, target, target.memories, folder)
         # The stack's size follows from the linked code: link, measure, link again.
         _link(compiler, target, objects, 0, folder)
@@ -127,9 +127,11 @@ def _compile(
     work += [(name, board_flags) for name in _BOARD_FILES]
     objects = []
     for source, flags in work:
-        target_name = source.replace("/", "_").removesuffix(".c") + ".o"
-        compiler.compile(source, Path(target_name), flags, folder)
-        objects.append(target_name)
+        objects.append(source.replace("/", "_").removesuffix(".c") + ".o")
+        compiler.compile(source, Path(objects[-1]), flags, folder)
+    for source in sources.assembly_files:
+        objects.append(source.removesuffix(".S") + ".o")
+        compiler.assemble(source, Path(objects[-1]), folder)
     return objects
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.firmware.plan import MemoryPlan, Place, scratch_bytes
+from edgeprune.firmware.plan import MemoryPlan, Place
+from edgeprune.firmware.selection import Implementation
+from edgeprune.firmware.steps import Step, scratch_bytes
 from edgeprune.network import CCall, IntegerNetwork, Operation
 
 Array = npt.NDArray[np.integer[Any]]
@@ -21,7 +23,7 @@ _QUICK_SHIFT = -22
 
 @dataclass(frozen=True, eq=False)
 class KernelCall:
-    """One call of a kernel with everything decided.
+    """One call of a portable kernel with everything decided.
 
     Attributes:
         kernel: The kernel's name without prefix.
@@ -42,41 +44,79 @@ class KernelCall:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What the firmware does for one operation.
+    """What the firmware does for one step.
 
     Attributes:
-        index: Position of the operation in the network.
-        symbol: The C function, empty where no work is left to do.
-        kernel: The kernel that it calls, empty where no work is left to do.
-        operation: The operation.
-        calls: Its calls, in order.
+        step: The step.
+        calls: Its calls of portable kernels, in order; empty for assembly.
+        inputs: Where the inputs of assembly lie.
         output: Where its output lies afterwards.
+        scratch: Arena offset of the scratch memory of assembly.
+        rows: Output positions that assembly computes.
     """
 
-    index: int
-    symbol: str
-    kernel: str
-    operation: Operation
+    step: Step
     calls: tuple[KernelCall, ...]
+    inputs: tuple[Place, ...]
     output: Place
+    scratch: int | None
+    rows: int
+
+    @property
+    def index(self) -> int:
+        """Position in the network of its last operation."""
+        return self.step.index
+
+    @property
+    def symbol(self) -> str:
+        """The function, empty where no work is left to do."""
+        return self.step.symbol if self.calls or self.step.code else ""
+
+    @property
+    def kernel(self) -> str:
+        """What computes it, empty where no work is left to do."""
+        return self.step.kernel if self.symbol else ""
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The caller's memories that the calls touch, in the order of the C parameters."""
+        """The caller's memories that it touches, in the order of the C parameters."""
         places = [place for call in self.calls for place in (*call.inputs, call.output)]
+        if self.step.code is not None:
+            places = [*self.inputs, self.output]
         return tuple(
             name
             for name in ("signal", "rhythm", "logits")
             if any(place.region == name for place in places)
         )
 
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of its weights, biases and scales as they lie in flash."""
+        if self.step.code is not None:
+            return len(self.step.code.constants)
+        return sum(array.nbytes for call in self.calls for array in call.arrays.values())
 
-def lower(network: IntegerNetwork, plan: MemoryPlan) -> tuple[Layer, ...]:
-    """Return the layers of a network, in order, reshapes and copies in place included."""
-    return tuple(
-        _layer(index, operation, network, plan)
-        for index, operation in enumerate(network.operations)
-    )
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network ready to be written.
+
+    Attributes:
+        layers: In the order in which they run, reshapes and copies in place included.
+        plan: The arena.
+        portable: Whether every layer is portable C.
+    """
+
+    layers: tuple[Layer, ...]
+    plan: MemoryPlan
+    portable: bool
+
+
+def lower(network: IntegerNetwork, implementation: Implementation) -> Program:
+    """Decide every call of an implementation."""
+    plan = implementation.plan
+    layers = tuple(_layer(step, network, plan) for step in implementation.steps)
+    return Program(layers, plan, implementation.portable)
 
 
 def interleave(weights: Array, groups: int) -> Array:
@@ -92,18 +132,26 @@ def interleave(weights: Array, groups: int) -> Array:
     return np.ascontiguousarray(pairs.transpose(0, 1, 3, 2))
 
 
-def _layer(index: int, operation: Operation, network: IntegerNetwork, plan: MemoryPlan) -> Layer:
+def _layer(step: Step, network: IntegerNetwork, plan: MemoryPlan) -> Layer:
+    operation = step.operations[0]
     calls = tuple(
-        _call(call, operation, plan)
-        for number, call in enumerate(operation.c_calls(network.tensors))
+        _call(call, operation, plan, plan.scratch.get(step.index))
+        for number, call in enumerate(step.calls)
         if (operation.name, number) not in plan.in_place
     )
-    kernel = calls[0].kernel if calls else ""
-    symbol = f"edgeprune_layer_{index:02d}_{kernel}" if calls else ""
-    return Layer(index, symbol, kernel, operation, calls, plan.places[operation.output])
+    output = network.tensors[step.output]
+    names = step.operands if step.code is not None else ()
+    return Layer(
+        step,
+        calls,
+        tuple(plan.places[name] for name in names),
+        plan.places[step.output],
+        plan.scratch.get(step.index) if step.code is not None else None,
+        output.shape[0] if output.is_map else 1,
+    )
 
 
-def _call(call: CCall, operation: Operation, plan: MemoryPlan) -> KernelCall:
+def _call(call: CCall, operation: Operation, plan: MemoryPlan, scratch: int | None) -> KernelCall:
     parameters, arrays = dict(call.parameters), dict(call.arrays)
     if "weights" in arrays:
         parameters["quick"] = _is_quick(call)
@@ -116,7 +164,7 @@ def _call(call: CCall, operation: Operation, plan: MemoryPlan) -> KernelCall:
         call.kernel,
         tuple(plan.places[operation.inputs[which]] for which in call.inputs),
         plan.places[operation.output],
-        plan.scratch[operation.name] if scratch_bytes(call) else None,
+        scratch if scratch_bytes(call) else None,
         parameters,
         arrays,
     )

@@ -11,8 +11,10 @@ from edgeprune import __version__
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.files import write_text
-from edgeprune.firmware.lowering import Layer, lower
-from edgeprune.firmware.plan import MemoryPlan, memory_plan
+from edgeprune.firmware.kernels import instruction_set
+from edgeprune.firmware.lowering import Program, lower
+from edgeprune.firmware.network_writer import values_text, write_network
+from edgeprune.firmware.selection import implement, implement_portably
 from edgeprune.firmware.writer import (
     Labels,
     comment_safe,
@@ -20,7 +22,6 @@ from edgeprune.firmware.writer import (
     environment,
     float_text,
     origin,
-    values_text,
     write_model,
 )
 from edgeprune.network import IntegerNetwork
@@ -38,10 +39,11 @@ class FirmwareSources:
     Attributes:
         folder: Where the files lie.
         network: What they compute.
-        plan: The memory plan.
-        layers: What is done for each operation.
+        portable: The network in portable C: what runs on the host.
+        assembly: The network in assembly for the target's core; None for the host.
         labels: The words in the files.
-        c_files: The files to compile, relative to the folder.
+        c_files: The C files to compile, relative to the folder.
+        assembly_files: The files to assemble.
         files: All files of the library, relative to the folder.
         target: The target that they were generated for.
         front_end: What turns raw samples into its inputs, if anything does.
@@ -49,13 +51,19 @@ class FirmwareSources:
 
     folder: Path
     network: IntegerNetwork
-    plan: MemoryPlan
-    layers: tuple[Layer, ...]
+    portable: Program
+    assembly: Program | None
     labels: Labels
     c_files: tuple[str, ...]
+    assembly_files: tuple[str, ...]
     files: tuple[str, ...]
     target: Target
     front_end: FrontEnd | None
+
+    @property
+    def program(self) -> Program:
+        """What runs on the target."""
+        return self.assembly or self.portable
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +85,11 @@ def generate(
     folder: Path,
     *,
     golden: Golden | None = None,
+    optimize: str = "balanced",
 ) -> FirmwareSources:
-    """Write the C99 library of a network: model, kernels, CMakeLists.txt, host test, README.
+    """Write the library of a network: model, kernels, CMakeLists.txt, host test, README.
+
+    It holds the network twice: in assembly for the target's core, and in C99 for every other.
 
     The bytes depend on the arguments only.
 
@@ -89,25 +100,31 @@ def generate(
         labels: Names and origin, for the comments and the class names.
         folder: Where to write; other files there stay.
         golden: Windows for the host test; random ones by default.
+        optimize: What to make small: a name of `OBJECTIVES`.
 
     Raises:
+        UnknownNameError: There is no such objective.
         NetworkError: The network has not one or two inputs and one output, or the class names do
             not fit.
         DiskError: A file cannot be written.
     """
     if front_end is not None:
         _require_front_end(network, front_end)
-    plan = memory_plan(network)
-    layers = lower(network, plan)
-    texts = write_model(network, plan, layers, labels, front_end)
-    kernels = sorted({layer.kernel for layer in layers if layer.kernel})
+    portable = lower(network, implement_portably(network))
+    instructions = instruction_set(target)
+    assembly = lower(network, implement(network, target, optimize)) if instructions else None
+    texts = write_model(network, portable, assembly, labels, front_end)
+    texts |= write_network(network, portable, assembly, instructions)
+    kernels = sorted({call.kernel for layer in portable.layers for call in layer.calls})
     runtime = [f"edgeprune_{kernel}.c" for kernel in kernels]
     if front_end is not None:
         runtime.append("edgeprune_front_end.c")
-    c_files = ("edgeprune_model.c", *(f"runtime/{name}" for name in runtime))
+    code = sorted(name for name in texts if name.endswith(".c"))
+    c_files = (*code, *(f"runtime/{name}" for name in runtime))
     if golden is None or not len(golden.inputs[0]):
         golden = _random_golden(network)
-    texts |= _companions(network, target, labels, plan, layers, c_files, golden, front_end)
+    program = assembly or portable
+    texts |= _companions(network, target, labels, program, c_files, golden, front_end)
     for name in ("edgeprune_arithmetic.h", "edgeprune_kernels.h", *runtime):
         source = resource_folder("firmware_export") / "runtime" / name
         texts[f"runtime/{name}"] = source.read_text(encoding="utf-8")
@@ -116,7 +133,16 @@ def generate(
     for name, text in texts.items():
         write_text(folder / name, text)
     return FirmwareSources(
-        folder, network, plan, layers, labels, c_files, tuple(sorted(texts)), target, front_end
+        folder,
+        network,
+        portable,
+        assembly,
+        labels,
+        c_files,
+        tuple(name for name in sorted(texts) if name.endswith(".S")),
+        tuple(sorted(texts)),
+        target,
+        front_end,
     )
 
 
@@ -124,8 +150,7 @@ def _companions(
     network: IntegerNetwork,
     target: Target,
     labels: Labels,
-    plan: MemoryPlan,
-    layers: tuple[Layer, ...],
+    program: Program,
     c_files: tuple[str, ...],
     golden: Golden,
     front_end: FrontEnd | None,
@@ -141,13 +166,14 @@ def _companions(
         "front_end": front_end is not None,
         "target": target,
         "c_files": c_files,
+        "assembly": any(layer.step.code for layer in program.layers),
         "inputs": tuple(
             _InputRow(region, list(tensor.shape), float_text(tensor.scale), tensor.zero_point)
             for region, tensor in zip(("signal", "rhythm"), network.input_tensors, strict=False)
         ),
         "class_names": tuple(comment_safe(name) for name in labels.class_names),
-        "weight_bytes": constant_bytes(layers),
-        "arena_bytes": plan.arena_bytes,
+        "weight_bytes": constant_bytes(program.layers),
+        "arena_bytes": program.plan.arena_bytes,
         "count": count,
         "signals": rows[0],
         "rhythms": rows[1] if len(rows) == 3 else "",

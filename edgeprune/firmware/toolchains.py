@@ -71,6 +71,14 @@ class Compiler:
         arguments = (*self.machine, *self.common_flags, *self.compile_flags, *flags)
         run((*self.command, *arguments, "-c", source, "-o", str(target)), folder)
 
+    def assemble(self, source: str, target: Path, folder: Path) -> None:
+        """Assemble one file after the C preprocessor has seen it.
+
+        Raises:
+            CompilerError: The assembler refuses it.
+        """
+        run((*self.command, *self.machine, "-g0", "-c", source, "-o", str(target)), folder)
+
     def link(self, objects: Sequence[str], script: str, target: str, folder: Path) -> None:
         """Link objects into an ELF file; all names are relative to `folder`.
 

@@ -120,13 +120,14 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
     """
     from edgeprune.classifiers import CLASSIFIERS
     from edgeprune.devices.backends import BACKENDS
-    from edgeprune.firmware import TOOLCHAINS
+    from edgeprune.firmware import OBJECTIVES, TOOLCHAINS
     from edgeprune.pruning import METHODS
     from edgeprune.quantization import QUANTIZERS
 
     METHODS.get(config.pruning.method, where="pruning.method")
     QUANTIZERS.get(config.quantization.quantizer, where="quantization.quantizer")
     TOOLCHAINS.get(config.firmware.toolchain, where="firmware.toolchain")
+    OBJECTIVES.get(config.firmware.optimize, where="firmware.optimize")
     BACKENDS.get(config.firmware.emulator, where="firmware.emulator")
     if not _is_file(config.model) and ":" not in config.model:
         CLASSIFIERS.get(config.model, where="model")

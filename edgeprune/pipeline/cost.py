@@ -44,7 +44,14 @@ class Meter:
         with tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
             folder = Path(name)
             labels = Labels("cost", self._context.card.class_names, "", synthetic=False)
-            sources = generate(network, self._context.front_end, target, labels, folder / "c")
+            sources = generate(
+                network,
+                self._context.front_end,
+                target,
+                labels,
+                folder / "c",
+                optimize=self._context.config.firmware.optimize,
+            )
             image = compile_image(
                 sources,
                 target,

@@ -145,8 +145,9 @@ def firmware_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
 
     def produce(folder: Path) -> None:
         network = network_of(quantized)
-        check_fit(predict_footprint(network, context.target, context.front_end), context.target)
         sources = _generate(context, data, network, folder / FIRMWARE)
+        footprint = predict_footprint(sources.program, context.target, context.front_end)
+        check_fit(footprint, context.target)
         image = None
         if not context.target.is_host:
             image = compile_image(
@@ -168,6 +169,7 @@ def firmware_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
         settings={
             "target": asdict(context.target),
             "toolchain": context.config.firmware.toolchain,
+            "optimize": context.config.firmware.optimize,
             "labels": asdict(_labels(context)),
         },
         rooms=("network", "firmware", "data/front_end"),
@@ -199,6 +201,7 @@ def _generate(
         _labels(context),
         folder,
         golden=Golden(inputs_of(network, golden)),
+        optimize=context.config.firmware.optimize,
     )
 
 

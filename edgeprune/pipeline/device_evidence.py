@@ -17,7 +17,7 @@ from edgeprune.evidence import (
     Section,
     Where,
 )
-from edgeprune.firmware import FirmwareSources, Footprint, FootprintRow, Image, MemoryPlan
+from edgeprune.firmware import FirmwareSources, Footprint, FootprintRow, Image, Layer, Program
 from edgeprune.network import IntegerNetwork
 from edgeprune.targets import Target
 
@@ -47,26 +47,29 @@ def device_evidence(
         sources: What was generated.
         image: The linked image; None on the host.
     """
-    network, plan = sources.network, sources.plan
+    network, program = sources.network, sources.program
     sizes = {symbol.name: symbol.bytes for symbol in image.symbols} if image else {}
     layers = tuple(
         LayerEvidence(
             index=layer.index,
-            name=layer.operation.name,
+            name=layer.step.name,
             kernel=layer.kernel,
-            output_shape=network.tensors[layer.operation.output].shape,
-            macs=layer.operation.multiply_accumulates(network.tensors),
-            parameters=layer.operation.parameters(),
-            flash_bytes=sum(array.nbytes for call in layer.calls for array in call.arrays.values())
-            + sizes.get(layer.symbol, 0),
-            arena_bytes=_alive(plan, network, layer.index),
+            output_shape=network.tensors[layer.step.output].shape,
+            macs=sum(
+                operation.multiply_accumulates(network.tensors)
+                for operation in layer.step.operations
+            ),
+            parameters=sum(operation.parameters() for operation in layer.step.operations),
+            flash_bytes=layer.constant_bytes + sizes.get(layer.symbol, 0),
+            arena_bytes=_alive(program, network, layer.index),
+            approach=_approach(layer),
         )
-        for layer in sources.layers
+        for layer in program.layers
     )
     return DeviceEvidence(
         core=target.core,
         layers=layers,
-        memory=_memory(network, plan, image),
+        memory=_memory(network, program, image),
         firmware=None if image is None else _firmware(target, image),
         clock_hz=target.clock_hz or None,
     )
@@ -91,7 +94,7 @@ def with_measurements(
     if profile is None:
         return replace(device, memory=memory)
     counted = {layer.symbol: layer for layer in profile.layers}
-    symbols = [layer.symbol for layer in sources.layers]
+    symbols = [layer.symbol for layer in sources.program.layers]
     layers = tuple(
         _with_count(layer, counted.get(symbol), profile.windows)
         for layer, symbol in zip(device.layers, symbols, strict=True)
@@ -127,33 +130,42 @@ def _classes(layers: tuple[LayerInstructions, ...], windows: int) -> tuple[Instr
     return tuple(InstructionClass(name, total // windows) for name, total in totals.items())
 
 
-def _alive(plan: MemoryPlan, network: IntegerNetwork, index: int) -> int:
-    """Return the arena bytes alive while an operation runs."""
+def _approach(layer: Layer) -> str:
+    """Return how a layer is computed, and why not in the quickest way where that is so."""
+    code = layer.step.code
+    if code is None:
+        return "portable C" if layer.symbol else ""
+    return f"{code.approach}; {code.slower}" if code.slower else code.approach
+
+
+def _alive(program: Program, network: IntegerNetwork, index: int) -> int:
+    """Return the arena bytes of tensors alive while a layer runs."""
     return sum(
         tensor.size
-        for tensor in _planned(network, plan)
+        for tensor in _planned(network, program)
         if tensor.first_layer <= index <= tensor.last_layer
     )
 
 
-def _planned(network: IntegerNetwork, plan: MemoryPlan) -> tuple[PlannedTensor, ...]:
-    first = {operation.output: index for index, operation in enumerate(network.operations)}
+def _planned(network: IntegerNetwork, program: Program) -> tuple[PlannedTensor, ...]:
+    first = {layer.step.output: layer.index for layer in program.layers}
     last = dict(first)
-    for index, operation in enumerate(network.operations):
-        last.update(dict.fromkeys(operation.inputs, index))
+    for layer in program.layers:
+        last.update(dict.fromkeys(layer.step.inputs, layer.index))
     return tuple(
         PlannedTensor(name, offset, network.tensors[name].size, first.get(name, 0), last[name])
-        for name, offset in plan.offsets.items()
+        for name, offset in program.plan.offsets.items()
     )
 
 
-def _memory(network: IntegerNetwork, plan: MemoryPlan, image: Image | None) -> MemoryEvidence:
-    names = [operation.name for operation in network.operations]
+def _memory(network: IntegerNetwork, program: Program, image: Image | None) -> MemoryEvidence:
+    plan = program.plan
+    peak = next(layer for layer in program.layers if layer.step.name == plan.peak_operation)
     return MemoryEvidence(
         arena_bytes=plan.arena_bytes,
-        peak_layer=names.index(plan.peak_operation),
+        peak_layer=peak.index,
         peak_tensors=tuple(name for name, _ in plan.peak),
-        tensors=_planned(network, plan),
+        tensors=_planned(network, program),
         stack_bound_bytes=image.stack_bytes if image else None,
     )
 

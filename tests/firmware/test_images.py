@@ -33,10 +33,9 @@ def test_every_operator_on_every_target(
         pytest.skip("GNU Arm is not installed")
     network, target = residual(), load_target(name)
     windows = inputs_for(network, 40, seed=1)
-    image = compile_image(
-        make_sources(network, name), target, tmp_path / "image.elf", toolchain=toolchain
-    )
-    footprint = predict_footprint(network, target)
+    sources = make_sources(network, name)
+    image = compile_image(sources, target, tmp_path / "image.elf", toolchain=toolchain)
+    footprint = predict_footprint(sources.program, target)
     assert image.flash_bytes <= footprint.flash_bytes <= image.flash_bytes + 2048
     assert image.ram_bytes <= footprint.ram_bytes <= image.ram_bytes + 300
     assert sum(symbol.bytes for symbol in image.symbols) <= image.flash_bytes + image.ram_bytes

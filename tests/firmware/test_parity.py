@@ -73,7 +73,7 @@ def test_host_test_notices_a_wrong_weight(tmp_path: Path, host_compiler: str) ->
         pytest.skip("gcc is not installed")
     network = r1()
     sources = generate(network, None, load_target("host"), labels(network), tmp_path)
-    weights = tmp_path / "edgeprune_weights.h"
+    weights = tmp_path / "edgeprune_portable.c"
     text = weights.read_text()
     start = text.index("layer_08_bias")
     first = text.index("{", start) + 1

@@ -98,6 +98,7 @@ class KernelCode:
         unit: `first` must be a multiple of it and `count` too, or reach the output's end.
             0: only the whole output can be computed.
         overwrites_input: The output may begin where the input begins, if the whole is computed.
+        overwrites_other: The same for the other input.
     """
 
     symbol: str
@@ -111,6 +112,7 @@ class KernelCode:
     slower: str = ""
     unit: int = 0
     overwrites_input: bool = False
+    overwrites_other: bool = False
 
     @property
     def flash_bytes(self) -> int:

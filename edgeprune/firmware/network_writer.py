@@ -1,0 +1,238 @@
+"""Writes the code of a network: portable C, and assembly for one core. Same input, same bytes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeprune import __version__
+from edgeprune.firmware.kernels import InstructionSet
+from edgeprune.firmware.lowering import Array, KernelCall, Layer, Program
+from edgeprune.firmware.plan import MemoryPlan, Place
+from edgeprune.firmware.writer import comment_safe, environment
+from edgeprune.network import IntegerNetwork
+
+_LINE = 100
+_C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
+_CONDITIONS = {
+    None: "0",
+    InstructionSet.THUMB_1: "defined(__thumb__)",
+    InstructionSet.THUMB_2: "defined(__thumb2__)",
+    InstructionSet.DSP: "defined(__ARM_FEATURE_DSP)",
+    InstructionSet.MVE: "defined(__ARM_FEATURE_MVE)",
+}
+
+
+@dataclass(frozen=True)
+class _ArrayText:
+    name: str
+    type: str
+    count: int
+    comment: str
+    values: str
+    aligned: bool
+
+
+@dataclass(frozen=True)
+class _LayerText:
+    index: int
+    symbol: str
+    assembly: bool
+    comment: str
+    declaration: str
+    arguments: str
+    calls: tuple[str, ...]
+    output: str
+    output_bytes: int
+
+
+@dataclass(frozen=True)
+class _AssemblyText:
+    symbol: str
+    comment: str
+    approach: str
+    text: str
+    constants: str
+
+
+def write_network(
+    network: IntegerNetwork,
+    portable: Program,
+    assembly: Program | None,
+    instructions: InstructionSet | None,
+) -> dict[str, str]:
+    """Return the text of the files that compute the network, by name.
+
+    Args:
+        network: What to compute.
+        portable: The network in portable C.
+        assembly: The network in assembly, if there is any for the target's core.
+        instructions: What the assembly is written for.
+    """
+    templates = environment("templates")
+    texts = {
+        "edgeprune_code.h": templates.get_template("edgeprune_code.h.j2").render(
+            condition=_CONDITIONS[instructions]
+        ),
+        "edgeprune_network.h": templates.get_template("edgeprune_network.h.j2").render(),
+        "edgeprune_portable.c": _network_text(network, portable),
+    }
+    if assembly is not None:
+        texts["edgeprune_assembly.c"] = _network_text(network, assembly)
+        texts["edgeprune_layers.S"] = templates.get_template("edgeprune_layers.S.j2").render(
+            version=__version__,
+            instruction_set=instructions,
+            layers=tuple(_assembly(layer, network) for layer in assembly.layers if layer.step.code),
+        )
+    return texts
+
+
+def _network_text(network: IntegerNetwork, program: Program) -> str:
+    plan, layers = program.plan, program.layers
+    logits = plan.places[network.outputs[0]]
+    touched = {region for layer in layers for region in layer.regions}
+    if logits.region != "logits":
+        touched.add("logits")
+    return (
+        environment("templates")
+        .get_template("edgeprune_network.c.j2")
+        .render(
+            version=__version__,
+            portable=program.portable,
+            arena_bytes=plan.arena_bytes,
+            lower_bound=plan.lower_bound_bytes,
+            peak_operation=comment_safe(plan.peak_operation),
+            peak=tuple((comment_safe(name), size) for name, size in plan.peak),
+            arrays=tuple(_arrays(layers)),
+            checks=tuple(_checks(plan, layers)),
+            layers=tuple(_layer(layer, network) for layer in layers),
+            unused=tuple(name for name in ("signal", "rhythm", "logits") if name not in touched),
+            copied_logits="" if logits.region == "logits" else _expression(logits),
+        )
+    )
+
+
+def _assembly(layer: Layer, network: IntegerNetwork) -> _AssemblyText:
+    code = layer.step.code
+    assert code is not None
+    return _AssemblyText(
+        layer.symbol,
+        _comment(layer, network),
+        comment_safe(code.approach + (f"; {code.slower}" if code.slower else "")),
+        code.text,
+        _words(code.constants),
+    )
+
+
+def _words(content: bytes) -> str:
+    """Return constants as directives, words of four bytes."""
+    words = np.frombuffer(content + b"\0" * (-len(content) % 4), "<u4")
+    text = ", ".join(f"0x{word:x}" for word in words.tolist())
+    rows = textwrap.wrap(text, _LINE - 10, break_on_hyphens=False)
+    return "\n".join(f"    .word {row.rstrip(', ')}" for row in rows)
+
+
+def _comment(layer: Layer, network: IntegerNetwork) -> str:
+    step, tensors = layer.step, network.tensors
+    shapes = ", ".join(str(list(tensors[name].shape)) for name in step.inputs)
+    work = sum(operation.multiply_accumulates(tensors) for operation in step.operations)
+    return comment_safe(
+        f"{layer.index:02d} {layer.kernel} '{step.name}': "
+        f"{shapes} -> {list(tensors[step.output].shape)}" + (f", {work} MACs" if work else "")
+    )
+
+
+def _expression(place: Place) -> str:
+    if place.region == "arena":
+        return f"ARENA({place.offset})"
+    return place.region if place.offset == 0 else f"{place.region} + {place.offset}"
+
+
+def _array_name(layer: Layer, number: int, field: str) -> str:
+    part = f"_{number}" if number else ""
+    return f"layer_{layer.index:02d}{part}_{field}"
+
+
+def _layer(layer: Layer, network: IntegerNetwork) -> _LayerText:
+    declarations = [
+        f"int8_t *{name}" if name == "logits" else f"const int8_t *{name}" for name in layer.regions
+    ]
+    return _LayerText(
+        index=layer.index,
+        symbol=layer.symbol,
+        assembly=layer.step.code is not None,
+        comment=_comment(layer, network),
+        declaration=", ".join(declarations) or "void",
+        arguments=_arguments(layer),
+        calls=tuple(_call(layer, number, call) for number, call in enumerate(layer.calls)),
+        output=_expression(layer.output),
+        output_bytes=network.tensors[layer.step.output].size,
+    )
+
+
+def _arguments(layer: Layer) -> str:
+    if layer.step.code is None:
+        return ", ".join(layer.regions)
+    places = [_expression(place) for place in layer.inputs]
+    source, other = (*places, "NULL")[:2]
+    scratch = "NULL" if layer.scratch is None else f"SCRATCH({layer.scratch})"
+    return f"{source}, {other}, {_expression(layer.output)}, {scratch}, 0, {layer.rows}"
+
+
+def _call(layer: Layer, number: int, call: KernelCall) -> str:
+    fields = [f".{name}={int(value)}" for name, value in call.parameters.items()]
+    fields += [f".{name}={_array_name(layer, number, name)}" for name in call.arrays]
+    # Wrapped before the spaces around "=" are added: a field is never cut in two.
+    rows = textwrap.wrap(", ".join(fields), _LINE - 24, break_on_hyphens=False)
+    arguments = ["&parameters", *(_expression(place) for place in (*call.inputs, call.output))]
+    if call.scratch is not None:
+        arguments.append(f"SCRATCH({call.scratch})")
+    return "\n".join(
+        [
+            f"static const edgeprune_{call.kernel}_parameters parameters = {{",
+            *(f"    {row.replace('=', ' = ')}" for row in rows),
+            "};",
+            f"edgeprune_{call.kernel}({', '.join(arguments)});",
+        ]
+    )
+
+
+def _arrays(layers: Iterable[Layer]) -> Iterable[_ArrayText]:
+    for layer in layers:
+        for number, call in enumerate(layer.calls):
+            for field, array in call.arrays.items():
+                yield _ArrayText(
+                    name=_array_name(layer, number, field),
+                    type=_C_TYPES[array.dtype.name],
+                    count=array.size,
+                    comment=comment_safe(f"'{layer.step.name}' {field} {list(array.shape)}"),
+                    values=values_text(array),
+                    aligned=field == "weights",
+                )
+
+
+def values_text(array: Array) -> str:
+    """Return the numbers of an array as lines of a C initializer."""
+    text = ", ".join(map(str, array.ravel().tolist()))
+    return textwrap.indent(textwrap.fill(text, _LINE - 4, break_on_hyphens=False), "    ")
+
+
+def _checks(plan: MemoryPlan, layers: Iterable[Layer]) -> Iterable[str]:
+    """Return C conditions: each scratch memory lies in the arena with the size the kernel wants."""
+    for layer in layers:
+        if layer.step.code is not None and layer.scratch is not None:
+            yield f"{layer.scratch} + {layer.step.scratch_bytes} <= EDGEPRUNE_ARENA_BYTES"
+        for call in layer.calls:
+            if call.scratch is None:
+                continue
+            values = call.parameters
+            if call.kernel == "conv1d":
+                depth = values["kernel"] * (values["input_channels"] // values["groups"])
+                need = f"EDGEPRUNE_CONV1D_SCRATCH({depth})"
+            else:
+                need = f"EDGEPRUNE_DENSE_SCRATCH({values['input_features']})"
+            yield f"{call.scratch} + {need} <= EDGEPRUNE_ARENA_BYTES"
+    yield f"sizeof(arena) >= {plan.arena_bytes}"

@@ -1,0 +1,167 @@
+"""Which of the codes that the generators offer a firmware takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from edgeprune.firmware.kernels import KernelCode, instruction_set
+from edgeprune.firmware.plan import MemoryPlan, memory_plan, step_loads
+from edgeprune.firmware.steps import Choice, Step, choices, portable_steps
+from edgeprune.network import IntegerNetwork
+from edgeprune.registry import Registry
+from edgeprune.targets import Target
+
+# What every firmware has beside its layers: weighs the flash and RAM of the layers.
+_OTHER_FLASH = 2048
+_OTHER_RAM = 1024
+_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class _Cost:
+    instructions: int
+    flash_bytes: int
+    ram_bytes: int
+
+
+def _speed(cost: _Cost) -> tuple[float, ...]:
+    return (cost.instructions, cost.ram_bytes, cost.flash_bytes)
+
+
+def _size(cost: _Cost) -> tuple[float, ...]:
+    return (cost.flash_bytes, cost.ram_bytes, cost.instructions)
+
+
+def _ram(cost: _Cost) -> tuple[float, ...]:
+    return (cost.ram_bytes, cost.instructions, cost.flash_bytes)
+
+
+def _balanced(cost: _Cost) -> tuple[float, ...]:
+    """One per cent of instructions, of flash and of RAM count the same."""
+    flash, ram = _OTHER_FLASH + cost.flash_bytes, _OTHER_RAM + cost.ram_bytes
+    return (math.log(cost.instructions + 1) + math.log(flash) + math.log(ram),)
+
+
+OBJECTIVES: Registry[Callable[[_Cost], tuple[float, ...]]] = Registry(
+    "objective", balanced=_balanced, speed=_speed, size=_size, ram=_ram
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Implementation:
+    """A network as steps, each with its code and its place in memory.
+
+    Attributes:
+        steps: In the order in which they run.
+        plan: The arena.
+        portable: Whether every step is portable C.
+    """
+
+    steps: tuple[Step, ...]
+    plan: MemoryPlan
+    portable: bool
+
+
+def implement_portably(network: IntegerNetwork) -> Implementation:
+    """Return the network in C99 alone."""
+    steps = portable_steps(network)
+    return Implementation(steps, memory_plan(network, steps), portable=True)
+
+
+def implement(
+    network: IntegerNetwork, target: Target, optimize: str = "balanced"
+) -> Implementation:
+    """Return the network in assembly for a target's core, as far as the generators know how.
+
+    Args:
+        network: What to compute.
+        target: For whose core.
+        optimize: What to make small: a name of `OBJECTIVES`.
+
+    Raises:
+        UnknownNameError: There is no such objective.
+        NetworkError: The network has not one or two inputs and one output.
+    """
+    objective = OBJECTIVES.get(optimize, where="firmware.optimize")
+    instructions = instruction_set(target)
+    if instructions is None:
+        return implement_portably(network)
+    options = choices(network, instructions)
+    bare = tuple(option.step for option in options)
+    loads = step_loads(network, bare)
+    best: tuple[tuple[float, ...], Implementation] | None = None
+    for limit in _limits(options, loads):
+        for steps in _selections(options, loads, limit):
+            plan = memory_plan(network, steps)
+            score = objective(_cost(steps, plan))
+            if best is None or score < best[0]:
+                best = score, Implementation(steps, plan, portable=False)
+    assert best is not None
+    return best[1]
+
+
+def _limits(options: Sequence[Choice], loads: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes of the arena at which some step can take another code."""
+    pairs = list(zip(options, loads, strict=True))
+    floor = max(
+        (load + min((code.scratch_bytes for code in option.codes), default=0))
+        for option, load in pairs
+    )
+    sizes = {
+        load + code.scratch_bytes
+        for option, load in pairs
+        for code in option.codes
+        if load + code.scratch_bytes > floor
+    }
+    return (floor, *sorted(sizes))
+
+
+def _selections(
+    options: Sequence[Choice], loads: Sequence[int], limit: int
+) -> list[tuple[Step, ...]]:
+    """Return good selections within a limit of the arena: for speed, for flash, and between."""
+    found = []
+    for first_price in (0.0, math.inf):
+        price = first_price
+        for _ in range(_ROUNDS):
+            steps = tuple(
+                _select(option, limit - load, price)
+                for option, load in zip(options, loads, strict=True)
+            )
+            found.append(steps)
+            cost = _cost(steps, None)
+            price = cost.instructions / (_OTHER_FLASH + cost.flash_bytes)
+    return found
+
+
+def _select(option: Choice, room: int, price: float) -> Step:
+    """Return the step with the code that costs least, a byte of flash being worth `price`."""
+    fitting = [code for code in option.codes if code.scratch_bytes <= room]
+    if not fitting:
+        return option.step if not option.codes else _with(option, min(option.codes, key=_scratch))
+
+    def cost(code: KernelCode) -> tuple[float, ...]:
+        if math.isinf(price):
+            return (code.flash_bytes, code.instructions)
+        return (code.instructions + price * code.flash_bytes, code.scratch_bytes)
+
+    return _with(option, min(fitting, key=cost))
+
+
+def _scratch(code: KernelCode) -> int:
+    return code.scratch_bytes
+
+
+def _with(option: Choice, code: KernelCode) -> Step:
+    return replace(option.step, code=code, calls=())
+
+
+def _cost(steps: Sequence[Step], plan: MemoryPlan | None) -> _Cost:
+    codes = [step.code for step in steps if step.code is not None]
+    return _Cost(
+        sum(code.instructions for code in codes),
+        sum(code.flash_bytes for code in codes),
+        plan.arena_bytes if plan else 0,
+    )

@@ -1,0 +1,215 @@
+"""The steps of a firmware: which operations each function computes, and with which code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeprune.firmware.kernels import (
+    InstructionSet,
+    KernelCode,
+    KernelRequest,
+)
+from edgeprune.firmware.kernels.generators import candidates
+from edgeprune.network import CCall, IntegerNetwork, Operation, Tensor
+
+_LONGEST_CHAIN = 3
+_FUSED = frozenset({"max_pool1d", "average_pool1d", "add"})
+# Portable kernels that read element i only before they write element i.
+_ELEMENTWISE = frozenset({"add", "requantize"})
+_WEIGHTED = frozenset({"conv1d", "depthwise_conv1d", "dense"})
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One function of the firmware.
+
+    Attributes:
+        index: Position of its last operation in the network: when it runs.
+        operations: What it computes, in order; only the last one's output exists in memory.
+        calls: The portable C kernels that compute it, empty for assembly and where no work is left.
+        code: The assembly that computes it; None for portable C.
+    """
+
+    index: int
+    operations: tuple[Operation, ...]
+    calls: tuple[CCall, ...]
+    code: KernelCode | None = None
+
+    @property
+    def output(self) -> str:
+        """Name of the tensor that it writes."""
+        return self.operations[-1].output
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the tensors that it reads, in the order of the operations."""
+        made = {operation.output for operation in self.operations}
+        names = [name for operation in self.operations for name in operation.inputs]
+        return tuple(dict.fromkeys(name for name in names if name not in made))
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """The tensors that assembly is handed: input and, where there is one, the other."""
+        made = {operation.output for operation in self.operations}
+        names = [name for operation in self.operations for name in operation.inputs]
+        return tuple(name for name in names if name not in made)
+
+    @property
+    def name(self) -> str:
+        """The operations' names."""
+        return " + ".join(operation.name for operation in self.operations)
+
+    @property
+    def kernel(self) -> str:
+        """What computes it, empty where no work is left to do."""
+        if self.code is not None:
+            return "_".join(operation.kind for operation in self.operations)
+        return self.calls[0].kernel if self.calls else ""
+
+    @property
+    def symbol(self) -> str:
+        """The function's name, empty where no work is left to do."""
+        return symbol_of(self.index, self.kernel) if self.kernel else ""
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Scratch memory that it needs."""
+        if self.code is not None:
+            return self.code.scratch_bytes
+        return max(map(scratch_bytes, self.calls), default=0)
+
+    @property
+    def overwritable(self) -> tuple[str, ...]:
+        """The inputs at whose place the output may be written."""
+        if self.code is None:
+            elementwise = {call.kernel for call in self.calls} <= _ELEMENTWISE
+            return self.inputs if elementwise else ()
+        flags = (self.code.overwrites_input, self.code.overwrites_other)
+        return tuple(name for name, flag in zip(self.inputs, flags, strict=False) if flag)
+
+    def output_tensor(self, network: IntegerNetwork) -> Tensor:
+        """Return the tensor that it writes."""
+        return network.tensors[self.output]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A step for which code is still to be chosen.
+
+    Attributes:
+        step: The step in portable C; of several operations only if there are codes.
+        codes: Every way to compute it in assembly.
+    """
+
+    step: Step
+    codes: tuple[KernelCode, ...]
+
+
+def symbol_of(index: int, kernel: str) -> str:
+    """Return the name of a step's function."""
+    return f"edgeprune_layer_{index:02d}_{kernel}"
+
+
+def scratch_bytes(call: CCall) -> int:
+    """Return the scratch memory of one call: the macros of edgeprune_kernels.h in Python."""
+    values = call.parameters
+    if call.kernel == "conv1d":
+        depth = values["kernel"] * (values["input_channels"] // values["groups"])
+        return (depth + 1) // 2 * 16
+    if call.kernel == "dense":
+        return (values["input_features"] + 1) // 2 * 4
+    return 0
+
+
+def portable_steps(network: IntegerNetwork) -> tuple[Step, ...]:
+    """Return one step an operation, all in portable C."""
+    return tuple(
+        Step(index, (operation,), tuple(operation.c_calls(network.tensors)))
+        for index, operation in enumerate(network.operations)
+    )
+
+
+def choices(network: IntegerNetwork, instructions: InstructionSet) -> tuple[Choice, ...]:
+    """Fuse operations as far as the generators can, and return what they offer for each step.
+
+    The longest chain wins: it saves writing and reading the tensors between.
+    """
+    readers = _readers(network)
+    aligned = _aligned(network)
+    taken: set[int] = set()
+    found: list[Choice] = []
+    for index, operation in enumerate(network.operations):
+        if index in taken:
+            continue
+        choice = None
+        chain = _chain(network, readers, index) if operation.kind in _WEIGHTED else (index,)
+        for length in range(len(chain), 0, -1):
+            choice = _choice(network, chain[:length], instructions, aligned)
+            if choice.codes or length == 1:
+                taken.update(chain[:length])
+                break
+        assert choice is not None
+        found.append(choice)
+    return tuple(sorted(found, key=lambda item: item.step.index))
+
+
+def _readers(network: IntegerNetwork) -> dict[str, list[int]]:
+    readers: dict[str, list[int]] = {name: [] for name in network.tensors}
+    for index, operation in enumerate(network.operations):
+        for name in operation.inputs:
+            readers[name].append(index)
+    return readers
+
+
+def _chain(network: IntegerNetwork, readers: dict[str, list[int]], first: int) -> tuple[int, ...]:
+    """Return the operations from `first` on that could be computed without memory between."""
+    chain = [first]
+    while len(chain) < _LONGEST_CHAIN:
+        output = network.operations[chain[-1]].output
+        if len(readers[output]) != 1 or output in network.outputs:
+            break
+        following = readers[output][0]
+        operation = network.operations[following]
+        if operation.kind not in _FUSED or operation.inputs.count(output) != 1:
+            break
+        chain.append(following)
+    return tuple(chain)
+
+
+def _aligned(network: IntegerNetwork) -> frozenset[str]:
+    """Return the tensors that will begin at a multiple of four bytes.
+
+    The caller's memory may lie anywhere, and so may the pieces of a concatenation.
+    """
+    loose = {*network.inputs, *network.outputs}
+    while True:
+        before = len(loose)
+        for operation in network.operations:
+            names = {*operation.inputs, operation.output}
+            if operation.kind == "concat" or (operation.aliases_input and names & loose):
+                loose |= names
+        if len(loose) == before:
+            return frozenset(network.tensors) - loose
+
+
+def _choice(
+    network: IntegerNetwork,
+    chain: Sequence[int],
+    instructions: InstructionSet,
+    aligned: frozenset[str],
+) -> Choice:
+    operations = tuple(network.operations[index] for index in chain)
+    calls = tuple(operations[0].c_calls(network.tensors)) if len(chain) == 1 else ()
+    step = Step(chain[-1], operations, calls)
+    if operations[0].aliases_input or len(step.inputs) > 2:
+        return Choice(step, ())
+    symbol = symbol_of(step.index, "_".join(operation.kind for operation in operations))
+    names = (*step.inputs, *step.inputs[:1])[:2]
+    request = KernelRequest(
+        symbol,
+        operations,
+        network.tensors,
+        (names[0] in aligned, names[1] in aligned, step.output in aligned),
+    )
+    return Choice(step, candidates(request, instructions))
