@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeprune.errors import UnknownNameError
 from edgeprune.resources import resource_folder
-from edgeprune.typed_toml import parse_table, read_toml
+from edgeprune.typed_toml import locate, parse_table, read_toml
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,58 @@ class QemuSettings:
 
 
 @dataclass(frozen=True)
+class Cache:
+    """A cache between the core and its flash.
+
+    Attributes:
+        kind: "instruction", "data" or "unified".
+        bytes: Its size, 0 where the maker does not publish it.
+        line_bytes: What one miss brings in.
+    """
+
+    kind: str
+    bytes: int
+    line_bytes: int
+
+
+@dataclass(frozen=True)
+class FlashTiming:
+    """How the flash answers at the target's clock.
+
+    Attributes:
+        source: Where these facts stand.
+        wait_states: Cycles of the flash's clock that a read takes beyond the first; None where the
+            maker does not publish it.
+        clock_divider: Cycles of the core a cycle of the flash's bus.
+        read_bytes: What one read of the flash brings.
+        prefetch: The flash reads the next line while the core works on this one.
+        caches: What lies between.
+    """
+
+    source: str
+    wait_states: int | None = None
+    clock_divider: int = 1
+    read_bytes: int = 4
+    prefetch: bool = False
+    caches: tuple[Cache, ...] = ()
+
+
+@dataclass(frozen=True)
+class Energy:
+    """What running code from flash costs by the data sheet.
+
+    Attributes:
+        microampere_per_mhz: Typical supply current of the running core.
+        supply_volts: At which it was given.
+        source: Where it stands.
+    """
+
+    microampere_per_mhz: float
+    supply_volts: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Target:
     """A device that firmware is built for.
 
@@ -126,6 +178,10 @@ class Target:
         emulator: Settings for unicorn, None where it has no such core.
         qemu: Settings for QEMU, None where it has no such board.
         supported: What was checked on this target, in words.
+        board_of: The core's target that a board took its core, compiler flags and emulated core
+            from; empty for others. A board has no QEMU: QEMU's machines have memories of their own.
+        timing: How its flash answers; None stands for a memory without wait states.
+        energy: None where the maker's figure is not known.
     """
 
     name: str
@@ -142,6 +198,9 @@ class Target:
     emulator: UnicornSettings | None
     qemu: QemuSettings | None
     supported: str
+    board_of: str = ""
+    timing: FlashTiming | None = None
+    energy: Energy | None = None
 
     @property
     def flash_bytes(self) -> int:
@@ -181,7 +240,23 @@ def load_target(name_or_path: str) -> Target:
         path = resource_folder("targets") / f"{name_or_path}.toml"
     else:
         raise UnknownNameError("target", name_or_path, list_targets(), where="a path ends in .toml")
-    return _target(path.stem, parse_table(_TargetTable, read_toml(path), path=path))
+    return _target(path.stem, parse_table(_TargetTable, _with_core(path), path=path))
+
+
+def _with_core(path: Path) -> dict[str, Any]:
+    """Return a file's table; a board's is completed by what its core's target says."""
+    own = read_toml(path)
+    core = own.get("board_of")
+    if not isinstance(core, str):
+        return own
+    cores = tuple(name for name in list_targets() if name != path.stem)
+    if core not in cores:
+        raise UnknownNameError("target", core, cores, where=locate(path, "", "board_of"))
+    table = read_toml(resource_folder("targets") / f"{core}.toml")
+    return {key: table[key] for key in _FROM_CORE if key in table} | own
+
+
+_FROM_CORE = ("core", "isa", "dsp", "mve", "fpu", "toolchain", "unicorn")
 
 
 @dataclass(frozen=True)
@@ -215,6 +290,9 @@ class _TargetTable:
     adc: Adc | None = None
     unicorn: _UnicornTable | None = None
     qemu: _QemuTable | None = None
+    board_of: str = ""
+    timing: FlashTiming | None = None
+    energy: Energy | None = None
 
 
 def _target(name: str, table: _TargetTable) -> Target:
@@ -242,4 +320,7 @@ def _target(name: str, table: _TargetTable) -> Target:
         emulator=UnicornSettings(**vars(unicorn), **origins) if unicorn else None,
         qemu=QemuSettings(**vars(qemu), **origins) if qemu else None,
         supported=table.supported,
+        board_of=table.board_of,
+        timing=table.timing,
+        energy=table.energy,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeprune.errors import ConfigurationError
+from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.resources import resource_folder
 from edgeprune.targets import list_targets, load_target
 
@@ -18,10 +18,20 @@ EXPECTED = {
     "cortex-m33": ("armv8-m.main", True, True),
     "cortex-m55": ("armv8.1-m.main", True, False),
 }
+BOARDS = {
+    "apollo4": ("cortex-m4", 96, 0x00018000, 0x10000000),
+    "nrf5340": ("cortex-m33", 128, 0x00000000, 0x20000000),
+    "nrf52840": ("cortex-m4", 64, 0x00000000, 0x20000000),
+    "rp2040": ("cortex-m0plus", 125, 0x10000100, 0x20000000),
+    "rp2350": ("cortex-m33", 150, 0x10000000, 0x20000000),
+    "stm32f746": ("cortex-m7", 216, 0x08000000, 0x20000000),
+    "stm32h743": ("cortex-m7", 400, 0x08000000, 0x20000000),
+    "stm32l4r5": ("cortex-m4", 120, 0x08000000, 0x20000000),
+}
 
 
 def test_the_targets_that_come_along() -> None:
-    assert set(list_targets()) == {*EXPECTED, "host"}
+    assert set(list_targets()) == {*EXPECTED, *BOARDS, "host"}
     for name, (isa, dsp, unicorn) in EXPECTED.items():
         target = load_target(name)
         assert (target.name, target.isa, target.has_dsp) == (name, isa, dsp)
@@ -34,6 +44,54 @@ def test_the_targets_that_come_along() -> None:
     host = load_target("host")
     assert host.is_host
     assert (host.flash_bytes, host.ram_bytes, host.qemu) == (0, 0, None)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_board_has_its_own_memories_and_its_cores_instructions(name: str) -> None:
+    core_name, megahertz, flash, ram = BOARDS[name]
+    board, core = load_target(name), load_target(core_name)
+    assert board.memories is not None
+    assert (board.board_of, board.clock_hz) == (core_name, megahertz * 1_000_000)
+    assert (board.memories.flash.origin, board.memories.ram.origin) == (flash, ram)
+    for attribute in ("core", "isa", "has_dsp", "has_mve"):
+        assert getattr(board, attribute) == getattr(core, attribute)
+    assert board.emulator is not None
+    assert core.emulator is not None
+    assert board.emulator.cpu == core.emulator.cpu
+    assert board.qemu is None
+    assert board.toolchain is not None
+    assert f"-mcpu={core_name}" in board.toolchain.gnu
+    assert board.fpu == "" or f"-mfpu={board.fpu}" in board.toolchain.gnu
+
+
+def test_what_the_maker_publishes_and_what_not() -> None:
+    timing = load_target("stm32h743").timing
+    assert timing is not None
+    # RM0433: 2 wait states of the 200 MHz bus, 256 bits a read.
+    assert (timing.wait_states, timing.clock_divider, timing.read_bytes) == (2, 2, 32)
+    assert [cache.kind for cache in timing.caches] == ["instruction", "data"]
+    unpublished = load_target("nrf5340").timing
+    assert unpublished is not None
+    assert unpublished.wait_states is None
+    energy = load_target("nrf52840").energy
+    assert energy is not None
+    assert (energy.microampere_per_mhz, energy.supply_volts) == (52, 3)
+    assert energy.source
+    assert load_target("rp2040").energy is None
+    assert load_target("cortex-m4").timing is None
+
+
+def test_a_board_of_an_unknown_core(tmp_path: Path) -> None:
+    text = (resource_folder("targets") / "rp2040.toml").read_text()
+    own = tmp_path / "board.toml"
+    own.write_text(text.replace("cortex-m0plus", "cortex-m0pluss"))
+    with pytest.raises(UnknownNameError, match="did you mean 'cortex-m0plus'") as caught:
+        load_target(str(own))
+    line = own.read_text().splitlines().index('board_of = "cortex-m0pluss"') + 1
+    assert caught.value.where.startswith(f"{own}:{line}")
+    own.write_text(text.replace("clock_divider", "clock_divisor"))
+    with pytest.raises(ConfigurationError, match="did you mean 'clock_divider'"):
+        load_target(str(own))
 
 
 def test_ticks_become_instructions() -> None:
