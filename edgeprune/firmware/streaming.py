@@ -161,10 +161,14 @@ def _overlap(
         return _slide(operation, output, sources[0])
     if isinstance(operation, Reshape):
         return _reshape(operation, network, sources[0])
-    along = isinstance(operation, Add | Requantize) or (
-        isinstance(operation, Concat) and operation.axis == 1
-    )
-    if not along:
+    return _row_by_row(operation, output, sources)
+
+
+def _row_by_row(operation: Operation, output: Tensor, sources: list[Overlap]) -> Overlap:
+    """Return what an operation keeps whose row i reads nothing but row i."""
+    if not isinstance(operation, Add | Requantize | Concat) or (
+        isinstance(operation, Concat) and operation.axis == 0
+    ):
         return _whole(output, f"{operation.kind} '{operation.name}' does not go row by row")
     if len({source.shift for source in sources}) != 1:
         return _whole(output, f"the inputs of '{operation.name}' move at different speeds")
