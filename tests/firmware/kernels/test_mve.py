@@ -1,0 +1,218 @@
+"""Helium kernels on QEMU's Cortex-M55 against the numpy specification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edgeprune.errors import NetworkError
+from edgeprune.firmware.kernels import InstructionSet, KernelCode, KernelRequest, single_request
+from edgeprune.firmware.kernels.generators import candidates
+from edgeprune.network import (
+    AveragePool1d,
+    Conv1d,
+    DepthwiseConv1d,
+    MaxPool1d,
+    Tensor,
+)
+from edgeprune.network.tensor import Int8Array
+from tests.firmware.kernels.bench import expected
+from tests.firmware.kernels.mve_bench import MveBench, needs_board
+from tests.firmware.networks import r1
+from tests.network.strategies import Sketch
+
+pytestmark = needs_board
+_PAINT = np.uint8(0xA5).view(np.int8)
+
+
+class _Runs:
+    """Runs of many kernels with what each must write."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.bench = MveBench()
+        self._wanted: list[tuple[KernelCode, Int8Array, bool]] = []
+
+    def add(self, code: KernelCode, request: KernelRequest, first: int, count: int) -> None:
+        """Plan one run over random inputs, extremes among them."""
+        inputs = [self.values(request.source)]
+        if request.other is not None:
+            inputs.append(self.values(request.other))
+        wanted = expected(request, *inputs)
+        rows = len(wanted) if request.output.is_map else 1
+        partial = np.full_like(wanted, _PAINT)
+        if request.output.is_map:
+            partial[first : first + count] = wanted[first : first + count]
+        else:
+            partial = wanted
+        whole = (first, count) == (0, rows)
+        self.bench.add(
+            code,
+            request,
+            *inputs,
+            first=first,
+            count=count,
+            misalignment=int(self.random.integers(0, 4)) if not all(request.aligned) else 0,
+            in_place=whole and code.overwrites_input,
+        )
+        self._wanted.append((code, partial, whole))
+
+    def add_all(self, request: KernelRequest) -> tuple[KernelCode, ...]:
+        """Plan every candidate over the whole and over a part of the output."""
+        found = []
+        symbol = f"kernel_{len(self._wanted)}"
+        rows = request.output.shape[0] if request.output.is_map else 1
+        for index in range(len(_codes(request, symbol))):
+            named = f"{symbol}_{index}"
+            code = _codes(request, named)[index]
+            found.append(code)
+            self.add(code, request, 0, rows)
+            if code.unit:
+                first = int(self.random.integers(0, -(-rows // code.unit))) * code.unit
+                room = -(-(rows - first) // code.unit)
+                count = int(self.random.integers(1, room + 1)) * code.unit
+                self.add(code, request, first, min(count, rows - first))
+        return tuple(found)
+
+    def values(self, tensor: Tensor) -> Int8Array:
+        """Return inputs: random, or one extreme, or the other."""
+        kind = self.random.integers(0, 8)
+        if kind < 2:
+            return np.full(tensor.shape, (-128, 127)[kind], np.int8)
+        return self.random.integers(-128, 128, tensor.shape).astype(np.int8)
+
+    def check(self) -> None:
+        """Run everything; compare outputs, instructions, code and stack sizes."""
+        outcomes = self.bench.execute()
+        for (code, wanted, whole), outcome in zip(self._wanted, outcomes, strict=True):
+            what = f"{code.symbol}: {code.approach}"
+            np.testing.assert_array_equal(outcome.output, wanted, what)
+            assert outcome.instructions == code.instructions or not whole, what
+            assert outcome.stack_bytes <= code.stack_bytes, what
+            assert outcome.code_bytes <= code.code_bytes, what
+
+
+def _codes(request: KernelRequest, symbol: str) -> tuple[KernelCode, ...]:
+    named = KernelRequest(symbol, request.operations, request.tensors, request.aligned)
+    return candidates(named, InstructionSet.MVE)
+
+
+def _sketch(random: np.random.Generator, most: int = 40) -> tuple[Sketch, Tensor]:
+    sketch = Sketch(random)
+    channels = int(random.choice([1, 2, 3, 5, 8, 9, 15, 16, 17, 21, 32, 40]))
+    return sketch, sketch.input("signal", (int(random.integers(1, most)), channels))
+
+
+def _window(random: np.random.Generator, length: int) -> dict[str, object]:
+    kernel, dilation = int(random.integers(1, 10)), int(random.choice([1, 1, 1, 2, 3]))
+    lacking = max((kernel - 1) * dilation + 1 - length, 0)
+    left, right = (int(random.integers(0, 6)) for _ in range(2))
+    padding = (left + (lacking + 1) // 2, right + lacking // 2)
+    stride = int(random.choice([1, 1, 2, 3, 4]))
+    return {"kernel": kernel, "stride": stride, "dilation": dilation, "padding": padding}
+
+
+def _conv(random: np.random.Generator, groups: int = 1) -> KernelRequest:
+    sketch, source = _sketch(random)
+    length, channels = source.shape
+    if channels % groups or groups >= channels:
+        groups = 1
+    outputs = groups * int(random.choice([1, 2, 3, 7, 8, 12]))
+    window = _window(random, length)
+    shape = (outputs, int(str(window.pop("kernel"))), channels // groups)
+    weights = sketch.weights(shape)
+    made = sketch.weighted(
+        lambda **fields: Conv1d(weights=weights, groups=groups, **window, **fields),
+        source,
+        weights[0].size,
+        outputs,
+        outputs,
+    )
+    _pool(random, sketch, made)
+    return KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
+
+
+def _depthwise(random: np.random.Generator) -> KernelRequest:
+    sketch, source = _sketch(random)
+    length, channels = source.shape
+    if channels == 1:
+        return _conv(random)
+    multiplier = int(random.choice([1, 1, 2, 3]))
+    window = _window(random, length)
+    weights = sketch.weights((int(str(window.pop("kernel"))), channels * multiplier))
+    made = sketch.weighted(
+        lambda **fields: DepthwiseConv1d(
+            weights=weights, channel_multiplier=multiplier, **window, **fields
+        ),
+        source,
+        len(weights),
+        channels * multiplier,
+        channels * multiplier,
+    )
+    _pool(random, sketch, made)
+    return KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
+
+
+def _pool(random: np.random.Generator, sketch: Sketch, made: Tensor) -> None:
+    """Append nothing, a maximum pool or a global average."""
+    kind = random.integers(0, 3)
+    if kind == 0 or not sketch.operations:
+        return
+    operator = MaxPool1d if kind == 1 else AveragePool1d
+    kernel = min(int(random.integers(2, 6)), made.shape[0]) if kind == 1 else made.shape[0]
+    operation = operator(
+        **sketch.header(made), kernel=kernel, stride=kernel, **sketch.clamp(made.zero_point)
+    )
+    sketch.append(operation, made.scale, made.zero_point)
+
+
+def _random_requests(
+    make: Callable[[np.random.Generator], KernelRequest], seed: int, count: int
+) -> list[KernelRequest]:
+    random = np.random.default_rng(seed)
+    found: list[KernelRequest] = []
+    while len(found) < count:
+        try:
+            request = make(random)
+        except NetworkError:
+            continue
+        if request.operations:
+            found.append(request)
+    return found
+
+
+def _check(requests: list[KernelRequest], seed: int) -> None:
+    runs = _Runs(seed)
+    for request in requests:
+        assert runs.add_all(request), f"no kernel for {[o.kind for o in request.operations]}"
+    runs.check()
+
+
+def test_the_plain_network_takes_half_of_what_cmsis_nn_takes() -> None:
+    """CMSIS-NN with Helium takes about 400,000 instructions for these layers."""
+    runs = _Runs(1)
+    network = r1()
+    total = 0
+    for first, count in ((0, 1), (1, 2), (3, 2), (5, 2)):
+        codes = runs.add_all(single_request(network, first, count))
+        total += min(code.instructions for code in codes)
+    runs.check()
+    assert total < 110_000
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_convolutions_of_any_geometry(seed: int) -> None:
+    _check(_random_requests(_conv, seed, 12), seed)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("groups", [2, 3, 5])
+def test_grouped_convolutions(seed: int, groups: int) -> None:
+    _check(_random_requests(lambda random: _conv(random, groups), 10 * seed + groups, 8), seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_depthwise_convolutions(seed: int) -> None:
+    _check(_random_requests(_depthwise, 100 + seed, 10), seed)
