@@ -106,6 +106,15 @@ class Emulator:
             self._unicorn.UC_HOOK_BLOCK, lambda _, address, size, __: callback(address, size)
         )
 
+    def on_read(self, memory: Memory, callback: Callable[[int], None]) -> None:
+        """Call `callback(address)` whenever the core reads data from a memory."""
+        self.machine.hook_add(
+            self._unicorn.UC_HOOK_MEM_READ,
+            lambda _, __, address, *___: callback(address),
+            begin=memory.origin,
+            end=_end(memory) - 1,
+        )
+
     def require_aligned_access(self) -> None:
         """Fail on unaligned access, as Armv6-M hardware does and unicorn does not; slow."""
 
