@@ -11,10 +11,13 @@ from edgeprune.errors import NetworkError
 from edgeprune.firmware.kernels import InstructionSet, KernelCode, KernelRequest, single_request
 from edgeprune.firmware.kernels.generators import candidates
 from edgeprune.network import (
+    Add,
     AveragePool1d,
     Conv1d,
+    Dense,
     DepthwiseConv1d,
     MaxPool1d,
+    Requantize,
     Tensor,
 )
 from edgeprune.network.tensor import Int8Array
@@ -39,7 +42,8 @@ class _Runs:
         """Plan one run over random inputs, extremes among them."""
         inputs = [self.values(request.source)]
         if request.other is not None:
-            inputs.append(self.values(request.other))
+            same = request.other.name == request.source.name
+            inputs.append(inputs[0] if same else self.values(request.other))
         wanted = expected(request, *inputs)
         rows = len(wanted) if request.output.is_map else 1
         partial = np.full_like(wanted, _PAINT)
@@ -216,3 +220,44 @@ def test_grouped_convolutions(seed: int, groups: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_depthwise_convolutions(seed: int) -> None:
     _check(_random_requests(_depthwise, 100 + seed, 10), seed)
+
+
+def _dense(random: np.random.Generator) -> KernelRequest:
+    sketch = Sketch(random)
+    inputs = int(random.choice([1, 5, 16, 17, 64, 95, 96, 97, 130, 160, 300]))
+    outputs = int(random.integers(1, 35))
+    source = sketch.input("features", (inputs,))
+    weights = sketch.weights((outputs, inputs))
+    scales = int(random.choice([1, outputs]))
+    sketch.weighted(
+        lambda **fields: Dense(weights=weights, **fields), source, inputs, outputs, scales
+    )
+    return KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
+
+
+def _elements(random: np.random.Generator) -> KernelRequest:
+    sketch, source = _sketch(random)
+    if random.integers(0, 3) == 0:
+        source = sketch.input("features", (int(random.integers(1, 70)),))
+    scale, zero_point = sketch.range()
+    kind = random.integers(0, 4)
+    if kind == 0:
+        scale = float(np.float32(source.scale * scale))
+        operation = Requantize(**sketch.header(source), **sketch.clamp(zero_point))
+    else:
+        coarseness = 2.0 ** random.uniform(-3, 3)
+        other = source if kind == 1 else sketch.input("other", source.shape, coarseness)
+        scale = float(np.float32(max(source.scale, other.scale) * scale))
+        operation = Add(**sketch.header(source, other), **sketch.clamp(zero_point))
+    sketch.append(operation, scale, zero_point)
+    return KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_dense_layers(seed: int) -> None:
+    _check(_random_requests(_dense, 200 + seed, 30), seed)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sums_and_changes_of_range(seed: int) -> None:
+    _check(_random_requests(_elements, 300 + seed, 50), seed)

@@ -2,7 +2,9 @@
 
 from edgeprune.firmware.kernels.code import Generator
 from edgeprune.firmware.kernels.mve.convolution import convolution
+from edgeprune.firmware.kernels.mve.dense import dense
+from edgeprune.firmware.kernels.mve.elementwise import add, requantize
 
-MVE_GENERATORS: tuple[Generator, ...] = (convolution,)
+MVE_GENERATORS: tuple[Generator, ...] = (convolution, dense, add, requantize)
 
 __all__ = ["MVE_GENERATORS"]

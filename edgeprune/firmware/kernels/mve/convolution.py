@@ -175,6 +175,8 @@ class _Kernel:
             code_bytes=asm.code_bytes,
             approach=f"Helium, {self._layout.name} windows, {names}{cut}",
             unit=0 if self._averaging else unit,
+            # All of the input is copied before the first output is written.
+            overwrites_input=len(self._chunks) == 1 and shape.groups == 1,
         )
 
     def _scratch_bytes(self) -> int:
