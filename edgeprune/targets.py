@@ -66,6 +66,23 @@ class Toolchain:
 
 
 @dataclass(frozen=True)
+class Uart:
+    """The serial port that an image with the program "serial" talks over.
+
+    Attributes:
+        kind: Name of its driver, one of `edgeprune.firmware.UARTS`.
+        origin: Address of its first register.
+        clock_hz: Clock of the peripheral.
+        baud: Bits a second.
+    """
+
+    kind: str
+    origin: int
+    clock_hz: int
+    baud: int
+
+
+@dataclass(frozen=True)
 class UnicornSettings:
     """How unicorn runs an image; the origins repeat the target's memories.
 
@@ -182,6 +199,7 @@ class Target:
             from; empty for others. A board has no QEMU: QEMU's machines have memories of their own.
         timing: How its flash answers; None stands for a memory without wait states.
         energy: None where the maker's figure is not known.
+        uart: Serial port of the board, or of QEMU's; None where edgeprune has no driver for it.
     """
 
     name: str
@@ -201,6 +219,7 @@ class Target:
     board_of: str = ""
     timing: FlashTiming | None = None
     energy: Energy | None = None
+    uart: Uart | None = None
 
     @property
     def flash_bytes(self) -> int:
@@ -293,6 +312,7 @@ class _TargetTable:
     board_of: str = ""
     timing: FlashTiming | None = None
     energy: Energy | None = None
+    uart: Uart | None = None
 
 
 def _target(name: str, table: _TargetTable) -> Target:
@@ -323,4 +343,5 @@ def _target(name: str, table: _TargetTable) -> Target:
         board_of=table.board_of,
         timing=table.timing,
         energy=table.energy,
+        uart=table.uart,
     )

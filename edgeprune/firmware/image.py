@@ -1,4 +1,4 @@
-"""Compiles and links the test image of a target, and measures what it takes."""
+"""Compiles and links an image for a target, and measures what it takes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from elftools.elf.elffile import ELFFile
 from edgeprune.errors import CompilerError, ConfigurationError, TargetTooSmallError
 from edgeprune.files import disk_errors, sha256_file, write_bytes
 from edgeprune.firmware.footprint import check_fit, predict_footprint
+from edgeprune.firmware.programs import PROGRAMS, BoardFiles
 from edgeprune.firmware.sources import FirmwareSources
 from edgeprune.firmware.stack import Function, stack_bound
 from edgeprune.firmware.toolchains import TOOLCHAINS, Compiler
 from edgeprune.firmware.writer import environment
 from edgeprune.resources import resource_folder
-from edgeprune.targets import Memories, Target
+from edgeprune.targets import Target
 
 # An interrupt may come at the deepest point: its frame with FPU registers and alignment.
 INTERRUPT_FRAME_BYTES = 112
-_BOARD_FILES = ("startup.c", "exchange_main.c")
-_BOARD_HEADERS = ("board.h", "exchange.h")
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ class SymbolSize:
 
 @dataclass(frozen=True)
 class Image:
-    """A linked test image.
+    """A linked image.
 
     Attributes:
         elf: The ELF file.
         target: What it runs on.
         compiler: Name and version of the compiler.
-        flash_bytes: Code, constants and initial values, the exchange program included.
+        flash_bytes: Code, constants and initial values, the program included.
         ram_bytes: Data, bss and stack; the exchange block is not counted.
         stack_bytes: Reserved stack: the static bound of the deepest call chain and one interrupt.
         symbols: What every function and object takes, largest first.
@@ -61,7 +60,12 @@ class Image:
 
 
 def compile_image(
-    sources: FirmwareSources, target: Target, elf: Path, *, toolchain: str = "zig"
+    sources: FirmwareSources,
+    target: Target,
+    elf: Path,
+    *,
+    toolchain: str = "zig",
+    program: str = "exchange",
 ) -> Image:
     """Compile the sources with the target's board files and link them.
 
@@ -72,23 +76,26 @@ def compile_image(
         target: What to build for.
         elf: The file to write.
         toolchain: "zig" or "gnu".
+        program: What the image does with the model: a name of `PROGRAMS`.
 
     Raises:
         TargetTooSmallError: The image is larger than the target's flash or RAM.
         MissingToolError: The compiler is not on this machine.
         CompilerError: It refuses the sources.
-        ConfigurationError: The target is the host.
+        ConfigurationError: The target is the host, or lacks what the program needs.
+        UnknownNameError: There is no such toolchain or program.
         DiskError: The file cannot be written.
     """
     if target.memories is None or target.toolchain is None:
         raise ConfigurationError(
             f"there is no image for target '{target.name}'", hint="choose a Cortex-M target"
         )
+    board = PROGRAMS.get(program)(target)
     compiler = TOOLCHAINS.get(toolchain)(target)
     with disk_errors(elf), tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
         folder = Path(name)
         check_fit(predict_footprint(sources.program, target, sources.front_end), target)
-        objects = _compile(compiler, sources, target, target.memories, folder)
+        objects = _compile(compiler, sources, target, board, folder)
         # The stack's size follows from the linked code: link, measure, link again.
         _link(compiler, target, objects, 0, folder)
         stack = -(-(_stack_bound(folder / "image.elf") + INTERRUPT_FRAME_BYTES) // 8) * 8
@@ -111,20 +118,20 @@ def _compile(
     compiler: Compiler,
     sources: FirmwareSources,
     target: Target,
-    memories: Memories,
+    board: BoardFiles,
     folder: Path,
 ) -> list[str]:
     """Copy everything into `folder` and compile it there; return the object files."""
     for name in sources.files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(sources.folder / name, folder / name)
-    for name in (*_BOARD_FILES, *_BOARD_HEADERS):
+    for name in (*board.c_files, *board.headers):
         shutil.copyfile(resource_folder("firmware_export") / "boards" / name, folder / name)
     include = ("-I.", "-Iruntime")
     optimization = target.toolchain.optimization if target.toolchain else ()
-    board_flags = ("-Os", f"-DEXCHANGE_ORIGIN={memories.exchange.origin:#x}u", *include)
+    board_flags = ("-Os", *board.defines, *include)
     work = [(name, (*optimization, *include)) for name in sources.c_files]
-    work += [(name, board_flags) for name in _BOARD_FILES]
+    work += [(name, board_flags) for name in board.c_files]
     objects = []
     for source, flags in work:
         objects.append(source.replace("/", "_").removesuffix(".c") + ".o")

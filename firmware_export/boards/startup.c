@@ -1,4 +1,4 @@
-/* Start of an image on any Cortex-M: vectors, FPU, data and bss, painted stack, semihosting. */
+/* Start of an image on any Cortex-M: vectors, FPU, data and bss, painted stack. */
 #include "board.h"
 
 extern uint32_t edgeprune_data_load[], edgeprune_data_start[], edgeprune_data_end[];
@@ -8,21 +8,12 @@ extern uint32_t edgeprune_stack_bottom[], edgeprune_stack_top[];
 int main(void);
 void Reset_Handler(void);
 void Default_Handler(void);
-void SysTick_Handler(void);
+void SysTick_Handler(void) __attribute__((weak, alias("Default_Handler"))); /* ticks.c has one */
 
 #define STACK_PAINT 0xC5C5C5C5u
 #define EXIT_FAULT 99u
 
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
-#define SYSTICK_CONTROL (*(volatile uint32_t *)0xE000E010u)
-#define SYSTICK_RELOAD (*(volatile uint32_t *)0xE000E014u)
-#define SYSTICK_VALUE (*(volatile uint32_t *)0xE000E018u)
-#define SYSTICK_MASK 0xFFFFFFu
-
-#define SEMIHOSTING_EXIT_EXTENDED 0x20u
-#define STOPPED_APPLICATION_EXIT 0x20026u
-
-static volatile uint32_t systick_wraps;
 
 __attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
     (void (*)(void))(uintptr_t)edgeprune_stack_top, /* initial stack pointer */
@@ -35,40 +26,7 @@ __attribute__((section(".vectors"), used)) static void (*const vectors[16])(void
     SysTick_Handler,
 };
 
-intptr_t board_semihosting(uint32_t operation, void *argument) {
-    register intptr_t r0 __asm__("r0") = (intptr_t)operation;
-    register void *r1 __asm__("r1") = argument;
-    __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
-    return r0;
-}
-
-void board_exit(uint32_t code) {
-    uint32_t reason[2];
-    reason[0] = STOPPED_APPLICATION_EXIT;
-    reason[1] = code;
-    (void)board_semihosting(SEMIHOSTING_EXIT_EXTENDED, reason);
-    for (;;) {
-    }
-}
-
 void Default_Handler(void) { board_exit(EXIT_FAULT); }
-
-void SysTick_Handler(void) { systick_wraps++; }
-
-void board_start_ticks(void) {
-    SYSTICK_RELOAD = SYSTICK_MASK;
-    SYSTICK_VALUE = 0u;
-    SYSTICK_CONTROL = 7u; /* core clock, interrupt at each wrap, on */
-}
-
-uint32_t board_ticks(void) {
-    uint32_t wraps, value;
-    do {
-        wraps = systick_wraps;
-        value = SYSTICK_VALUE;
-    } while (wraps != systick_wraps);
-    return (wraps << 24) - (value & SYSTICK_MASK);
-}
 
 uint32_t board_stack_bytes(void) {
     return (uint32_t)((uintptr_t)edgeprune_stack_top - (uintptr_t)edgeprune_stack_bottom);

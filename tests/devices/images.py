@@ -104,7 +104,7 @@ def build(
     (folder / "edgeprune_model.h").write_text(_HEADER)
     script = jinja2.Template((boards / "image.ld.j2").read_text())
     (folder / "image.ld").write_text(script.render(target=target, stack_bytes=stack_bytes))
-    files = [str(boards / "startup.c")]
+    files = [str(boards / name) for name in ("startup.c", "semihosting.c", "ticks.c")]
     if exchange:
         files.append(str(boards / "exchange_main.c"))
     for number, text in enumerate(sources):

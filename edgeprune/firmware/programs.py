@@ -1,0 +1,72 @@
+"""What an image does with the model: the programs by name, and the drivers that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgeprune.errors import ConfigurationError
+from edgeprune.registry import Registry
+from edgeprune.targets import Target
+
+
+@dataclass(frozen=True)
+class BoardFiles:
+    """The files of firmware_export/boards that make an image of a library.
+
+    Attributes:
+        c_files: What is compiled.
+        headers: What that includes.
+        defines: Preprocessor flags that place it on the target.
+    """
+
+    c_files: tuple[str, ...]
+    headers: tuple[str, ...]
+    defines: tuple[str, ...]
+
+
+def exchange(target: Target) -> BoardFiles:
+    """Work through windows in memory and end: for emulators and debuggers (exchange.h).
+
+    Raises:
+        ConfigurationError: The target has no memories.
+    """
+    if target.memories is None:
+        raise ConfigurationError(
+            f"there is no image for target '{target.name}'", hint="choose a Cortex-M target"
+        )
+    return BoardFiles(
+        ("startup.c", "semihosting.c", "ticks.c", "exchange_main.c"),
+        ("board.h", "exchange.h"),
+        (f"-DEXCHANGE_ORIGIN={target.memories.exchange.origin:#x}u",),
+    )
+
+
+def serial(target: Target) -> BoardFiles:
+    """Answer requests over the target's UART for ever (frames.h).
+
+    Raises:
+        ConfigurationError: The target names no UART.
+        UnknownNameError: edgeprune has no driver for it.
+    """
+    if target.uart is None:
+        raise ConfigurationError(
+            f"target '{target.name}' names no UART for the program 'serial'",
+            hint=f"add a table [uart] to its TOML file; kinds: {', '.join(UARTS)}",
+        )
+    driver = UARTS.get(target.uart.kind, where=f"target {target.name}, key uart.kind")
+    return BoardFiles(
+        ("startup.c", driver, "serial_main.c"),
+        ("board.h", "frames.h", "uart.h"),
+        (
+            f"-DUART_ORIGIN={target.uart.origin:#x}u",
+            f"-DUART_CLOCK_HZ={target.uart.clock_hz}u",
+            f"-DUART_BAUD={target.uart.baud}u",
+        ),
+    )
+
+
+UARTS = Registry("UART", cmsdk="uart_cmsdk.c", nrf="uart_nrf.c")
+PROGRAMS: Registry[Callable[[Target], BoardFiles]] = Registry(
+    "program", exchange=exchange, serial=serial
+)
