@@ -261,3 +261,30 @@ def test_dense_layers(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_sums_and_changes_of_range(seed: int) -> None:
     _check(_random_requests(_elements, 300 + seed, 50), seed)
+
+
+def _pool_alone(random: np.random.Generator) -> KernelRequest:
+    sketch, source = _sketch(random)
+    length = source.shape[0]
+    kernel, stride = int(random.integers(1, 14)), int(random.integers(1, 5))
+    fields = {"stride": stride, **sketch.clamp(source.zero_point)}
+    if random.integers(0, 2):
+        left, right = (int(random.integers(0, kernel)) for _ in range(2))
+        operation = MaxPool1d(
+            **sketch.header(source), kernel=kernel, padding=(left, right), **fields
+        )
+    else:
+        kernel = int(random.choice([kernel, length]))
+        operation = AveragePool1d(**sketch.header(source), kernel=kernel, **fields)
+        same = operation.same_padding(length)
+        if random.integers(0, 2):
+            operation = AveragePool1d(
+                **sketch.header(source), kernel=kernel, padding=same, **fields
+            )
+    sketch.append(operation, source.scale, source.zero_point)
+    return KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pools(seed: int) -> None:
+    _check(_random_requests(_pool_alone, 400 + seed, 40), seed)

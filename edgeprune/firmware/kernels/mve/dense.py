@@ -114,7 +114,6 @@ class _Kernel:
 
     def _block(self, outputs: int) -> None:
         """Emit some outputs; P0 lets the last bytes of the input through."""
-        asm = self._asm
         registers = ACCUMULATORS[:outputs]
         if self._loop is None:
             for vector in range(vectors_in(self._inputs)):
