@@ -56,7 +56,8 @@ _FRONT_END_CODE = 3700
 _FRONT_END_STACK = 1700
 # The front end's state beside its ring of 16-bit samples.
 _FRONT_END_STATE = 760
-_BOARD_DATA = 8
+# Guards around the arena, what is under way, the board's own.
+_BOARD_DATA = 48
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeprune import __version__
+from edgeprune.firmware.constants import (
+    ASSEMBLY_REGION,
+    array_name,
+    arrays,
+    assembly_constants,
+    check_sum,
+    padded,
+)
 from edgeprune.firmware.kernels import InstructionSet
 from edgeprune.firmware.lowering import Array, KernelCall, Layer, Program
 from edgeprune.firmware.plan import MemoryPlan, Place
+from edgeprune.firmware.slices import range_arguments, slice_rows, unit_of
 from edgeprune.firmware.writer import comment_safe, environment
 from edgeprune.network import IntegerNetwork
 
 _LINE = 100
 _C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
+_REGIONS = ("signal", "rhythm", "logits")
 _CONDITIONS = {
     None: "0",
     InstructionSet.THUMB_1: "defined(__thumb__)",
@@ -43,7 +53,10 @@ class _LayerText:
     assembly: bool
     comment: str
     declaration: str
-    arguments: str
+    whole: str
+    part: str
+    rows: int
+    slice: int
     calls: tuple[str, ...]
     output: str
     output_bytes: int
@@ -106,10 +119,13 @@ def _network_text(network: IntegerNetwork, program: Program) -> str:
             lower_bound=plan.lower_bound_bytes,
             peak_operation=comment_safe(plan.peak_operation),
             peak=tuple((comment_safe(name), size) for name, size in plan.peak),
-            arrays=tuple(_arrays(layers)),
+            arrays=tuple(_arrays(program)),
+            constants=_regions(program),
+            check_sum=check_sum(program),
             checks=tuple(_checks(plan, layers)),
             layers=tuple(_layer(layer, network) for layer in layers),
-            unused=tuple(name for name in ("signal", "rhythm", "logits") if name not in touched),
+            touched=tuple(name for name in _REGIONS if name in touched),
+            unused=tuple(name for name in _REGIONS if name not in touched),
             copied_logits="" if logits.region == "logits" else _expression(logits),
         )
     )
@@ -129,7 +145,7 @@ def _assembly(layer: Layer, network: IntegerNetwork) -> _AssemblyText:
 
 def _words(content: bytes) -> str:
     """Return constants as directives, words of four bytes."""
-    words = np.frombuffer(content + b"\0" * (-len(content) % 4), "<u4")
+    words = np.frombuffer(padded(content), "<u4")
     text = ", ".join(f"0x{word:x}" for word in words.tolist())
     rows = textwrap.wrap(text, _LINE - 10, break_on_hyphens=False)
     return "\n".join(f"    .word {row.rstrip(', ')}" for row in rows)
@@ -151,45 +167,53 @@ def _expression(place: Place) -> str:
     return place.region if place.offset == 0 else f"{place.region} + {place.offset}"
 
 
-def _array_name(layer: Layer, number: int, field: str) -> str:
-    part = f"_{number}" if number else ""
-    return f"layer_{layer.index:02d}{part}_{field}"
-
-
 def _layer(layer: Layer, network: IntegerNetwork) -> _LayerText:
     declarations = [
         f"int8_t *{name}" if name == "logits" else f"const int8_t *{name}" for name in layer.regions
     ]
+    unit = unit_of(layer, network)
+    if unit:
+        declarations += ["int32_t first", "int32_t count"]
+    row_bytes = network.tensors[layer.step.output].size // layer.rows
     return _LayerText(
         index=layer.index,
         symbol=layer.symbol,
         assembly=layer.step.code is not None,
         comment=_comment(layer, network),
         declaration=", ".join(declarations) or "void",
-        arguments=_arguments(layer),
-        calls=tuple(_call(layer, number, call) for number, call in enumerate(layer.calls)),
+        whole=_arguments(layer, unit, f"0, {layer.rows}"),
+        part=_arguments(layer, unit, "first, count" if unit else f"0, {layer.rows}"),
+        rows=layer.rows,
+        slice=slice_rows(layer, network),
+        calls=tuple(
+            _call(layer, number, call, range_arguments(call, unit, layer.rows, row_bytes))
+            for number, call in enumerate(layer.calls)
+        ),
         output=_expression(layer.output),
         output_bytes=network.tensors[layer.step.output].size,
     )
 
 
-def _arguments(layer: Layer) -> str:
+def _arguments(layer: Layer, unit: int, rows: str) -> str:
+    """Return the arguments of a layer's function that computes those rows."""
     if layer.step.code is None:
-        return ", ".join(layer.regions)
+        return ", ".join((*layer.regions, rows) if unit else layer.regions)
     places = [_expression(place) for place in layer.inputs]
     source, other = (*places, "NULL")[:2]
     scratch = "NULL" if layer.scratch is None else f"SCRATCH({layer.scratch})"
-    return f"{source}, {other}, {_expression(layer.output)}, {scratch}, 0, {layer.rows}"
+    return f"{source}, {other}, {_expression(layer.output)}, {scratch}, {rows}"
 
 
-def _call(layer: Layer, number: int, call: KernelCall) -> str:
+def _call(layer: Layer, number: int, call: KernelCall, part: str) -> str:
     fields = [f".{name}={int(value)}" for name, value in call.parameters.items()]
-    fields += [f".{name}={_array_name(layer, number, name)}" for name in call.arrays]
+    fields += [f".{name}={array_name(layer, number, name)}" for name in call.arrays]
     # Wrapped before the spaces around "=" are added: a field is never cut in two.
     rows = textwrap.wrap(", ".join(fields), _LINE - 24, break_on_hyphens=False)
     arguments = ["&parameters", *(_expression(place) for place in (*call.inputs, call.output))]
     if call.scratch is not None:
         arguments.append(f"SCRATCH({call.scratch})")
+    if part:
+        arguments.append(part)
     return "\n".join(
         [
             f"static const edgeprune_{call.kernel}_parameters parameters = {{",
@@ -200,18 +224,23 @@ def _call(layer: Layer, number: int, call: KernelCall) -> str:
     )
 
 
-def _arrays(layers: Iterable[Layer]) -> Iterable[_ArrayText]:
-    for layer in layers:
-        for number, call in enumerate(layer.calls):
-            for field, array in call.arrays.items():
-                yield _ArrayText(
-                    name=_array_name(layer, number, field),
-                    type=_C_TYPES[array.dtype.name],
-                    count=array.size,
-                    comment=comment_safe(f"'{layer.step.name}' {field} {list(array.shape)}"),
-                    values=values_text(array),
-                    aligned=field == "weights",
-                )
+def _arrays(program: Program) -> Iterable[_ArrayText]:
+    for name, layer, field, array in arrays(program):
+        yield _ArrayText(
+            name=name,
+            type=_C_TYPES[array.dtype.name],
+            count=array.size,
+            comment=comment_safe(f"'{layer.step.name}' {field} {list(array.shape)}"),
+            values=values_text(array),
+            aligned=field == "weights",
+        )
+
+
+def _regions(program: Program) -> tuple[tuple[str, int], ...]:
+    """Return name and bytes of everything that the check sum goes over, in order."""
+    assembly = len(assembly_constants(program))
+    first = ((ASSEMBLY_REGION, assembly),) if assembly else ()
+    return (*first, *((name, array.nbytes) for name, _, _, array in arrays(program)))
 
 
 def values_text(array: Array) -> str:
@@ -224,7 +253,7 @@ def _checks(plan: MemoryPlan, layers: Iterable[Layer]) -> Iterable[str]:
     """Return C conditions: each scratch memory lies in the arena with the size the kernel wants."""
     for layer in layers:
         if layer.step.code is not None and layer.scratch is not None:
-            yield f"{layer.scratch} + {layer.step.scratch_bytes} <= EDGEPRUNE_ARENA_BYTES"
+            yield f"{layer.scratch} + {layer.step.scratch_bytes} <= ARENA_BYTES"
         for call in layer.calls:
             if call.scratch is None:
                 continue
@@ -234,5 +263,5 @@ def _checks(plan: MemoryPlan, layers: Iterable[Layer]) -> Iterable[str]:
                 need = f"EDGEPRUNE_CONV1D_SCRATCH({depth})"
             else:
                 need = f"EDGEPRUNE_DENSE_SCRATCH({values['input_features']})"
-            yield f"{call.scratch} + {need} <= EDGEPRUNE_ARENA_BYTES"
-    yield f"sizeof(arena) >= {plan.arena_bytes}"
+            yield f"{call.scratch} + {need} <= ARENA_BYTES"
+    yield f"sizeof(arena) >= {plan.arena_bytes} + 2 * GUARD_BYTES"

@@ -116,16 +116,17 @@ def generate(
     texts = write_model(network, portable, assembly, labels, front_end)
     texts |= write_network(network, portable, assembly, instructions)
     kernels = sorted({call.kernel for layer in portable.layers for call in layer.calls})
-    runtime = [f"edgeprune_{kernel}.c" for kernel in kernels]
+    runtime = ["edgeprune_crc32.c", *(f"edgeprune_{kernel}.c" for kernel in kernels)]
     if front_end is not None:
         runtime.append("edgeprune_front_end.c")
-    code = sorted(name for name in texts if name.endswith(".c"))
-    c_files = (*code, *(f"runtime/{name}" for name in runtime))
     if golden is None or not len(golden.inputs[0]):
         golden = _random_golden(network)
+    texts["edgeprune_self_test.c"] = _self_test(network, labels, golden)
+    code = sorted(name for name in texts if name.endswith(".c"))
+    c_files = (*code, *(f"runtime/{name}" for name in runtime))
     program = assembly or portable
     texts |= _companions(network, target, labels, program, c_files, golden, front_end)
-    for name in ("edgeprune_arithmetic.h", "edgeprune_kernels.h", *runtime):
+    for name in ("edgeprune_arithmetic.h", "edgeprune_crc32.h", "edgeprune_kernels.h", *runtime):
         source = resource_folder("firmware_export") / "runtime" / name
         texts[f"runtime/{name}"] = source.read_text(encoding="utf-8")
     if front_end is not None:
@@ -143,6 +144,24 @@ def generate(
         tuple(sorted(texts)),
         target,
         front_end,
+    )
+
+
+def _self_test(network: IntegerNetwork, labels: Labels, golden: Golden) -> str:
+    """Return the file with the first golden window and its logits."""
+    window = tuple(values[:1] for values in golden.inputs)
+    return (
+        environment("templates")
+        .get_template("edgeprune_self_test.c.j2")
+        .render(
+            title=comment_safe(labels.title),
+            version=__version__,
+            inputs=tuple(
+                _GoldenInput(region, values_text(values))
+                for region, values in zip(("signal", "rhythm"), window, strict=False)
+            ),
+            logits=values_text(network.run(*window)),
+        )
     )
 
 
@@ -221,6 +240,12 @@ class _InputRow:
     shape: list[int]
     scale: str
     zero_point: int
+
+
+@dataclass(frozen=True)
+class _GoldenInput:
+    name: str
+    values: str
 
 
 def _rows(values: Int8Array) -> str:

@@ -5,7 +5,7 @@
 #define LEFT_SHIFT 20
 
 void edgeprune_add(const edgeprune_add_parameters *p, const int8_t *first, const int8_t *second,
-                   int8_t *output) {
+                   int8_t *output, int32_t first_element, int32_t elements) {
     /* Every shift is at most 0: both inputs are scaled down to the wider of the two ranges. */
     edgeprune_quick_scaling first_scaling =
         edgeprune_scale_quick(p->first_multiplier, p->first_shift, 0);
@@ -13,7 +13,7 @@ void edgeprune_add(const edgeprune_add_parameters *p, const int8_t *first, const
         edgeprune_scale_quick(p->second_multiplier, p->second_shift, 0);
     edgeprune_quick_scaling scaling = edgeprune_scale_quick(p->output_multiplier, p->output_shift, 0);
     int32_t element;
-    for (element = 0; element < p->elements; element++) {
+    for (element = first_element; element < first_element + elements; element++) {
         int32_t left = (first[element] - p->first_zero_point) * (1 << LEFT_SHIFT);
         int32_t right = (second[element] - p->second_zero_point) * (1 << LEFT_SHIFT);
         int32_t sum = edgeprune_rescale_quick(left, &first_scaling) +

@@ -203,16 +203,18 @@ EDGEPRUNE_NOINLINE static void store(const edgeprune_conv1d_parameters *p, int32
 }
 
 void edgeprune_conv1d(const edgeprune_conv1d_parameters *p, const int8_t *input, int8_t *output,
-                      int32_t *scratch) {
+                      int32_t *scratch, int32_t first_row, int32_t rows) {
     edgeprune_scratch16 *columns = (edgeprune_scratch16 *)(void *)scratch;
     int32_t group_inputs = p->input_channels / p->groups;
     int32_t group_outputs = p->output_channels / p->groups;
     int32_t depth = p->kernel * group_inputs;
     int32_t depth_pairs = (depth + 1) / 2;
+    int32_t end = first_row + rows;
     int32_t block, group, position, channel;
-    for (block = 0; block < p->output_length; block += POSITIONS) {
+    output += first_row * p->output_channels;
+    for (block = first_row; block < end; block += POSITIONS) {
         const int8_t *weights = p->weights;
-        int32_t positions = p->output_length - block;
+        int32_t positions = end - block;
         if (positions > POSITIONS) {
             positions = POSITIONS;
         }

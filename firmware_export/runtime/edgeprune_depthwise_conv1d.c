@@ -16,10 +16,11 @@ static inline int8_t finish(const edgeprune_depthwise_conv1d_parameters *p, int3
 }
 
 void edgeprune_depthwise_conv1d(const edgeprune_depthwise_conv1d_parameters *p, const int8_t *input,
-                                int8_t *output) {
+                                int8_t *output, int32_t first_row, int32_t rows) {
     int32_t input_step = p->dilation * p->input_channels;
     int32_t position;
-    for (position = 0; position < p->output_length; position++) {
+    output += first_row * p->output_channels;
+    for (position = first_row; position < first_row + rows; position++) {
         /* Only the taps inside the input: padding adds nothing. */
         int32_t row = position * p->stride - p->pad_left;
         const int8_t *weights = p->weights;

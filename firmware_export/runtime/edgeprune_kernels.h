@@ -4,6 +4,9 @@
  * shifts left. `quick` is 1 where every shift is in -22..0 and every accumulator stays below
  * 2**30 in magnitude.
  *
+ * Each computes rows (or elements) first .. first + count - 1 of the whole output that begins at
+ * `output`, from the whole input that begins at `input`.
+ *
  * Interleaved weights, [group][pair of outputs][depth, rounded up to even][2]: the weights of two
  * output channels lie side by side, so that one load feeds both; an odd last channel and an odd
  * depth are filled with zeros. Depth runs over [kernel][input channel of the group].
@@ -26,7 +29,7 @@ typedef struct {
 /* scratch: EDGEPRUNE_CONV1D_SCRATCH(kernel * input_channels / groups) bytes. */
 #define EDGEPRUNE_CONV1D_SCRATCH(depth) (((depth) + 1) / 2 * 16)
 void edgeprune_conv1d(const edgeprune_conv1d_parameters *p, const int8_t *input, int8_t *output,
-                      int32_t *scratch);
+                      int32_t *scratch, int32_t first_row, int32_t rows);
 
 typedef struct {
     int32_t input_length, input_channels, output_length, output_channels;
@@ -39,7 +42,7 @@ typedef struct {
 } edgeprune_depthwise_conv1d_parameters;
 
 void edgeprune_depthwise_conv1d(const edgeprune_depthwise_conv1d_parameters *p, const int8_t *input,
-                                int8_t *output);
+                                int8_t *output, int32_t first_row, int32_t rows);
 
 typedef struct {
     int32_t input_features, output_features;
@@ -64,11 +67,11 @@ typedef edgeprune_pool1d_parameters edgeprune_max_pool1d_parameters;
 typedef edgeprune_pool1d_parameters edgeprune_average_pool1d_parameters;
 
 void edgeprune_max_pool1d(const edgeprune_max_pool1d_parameters *p, const int8_t *input,
-                          int8_t *output);
+                          int8_t *output, int32_t first_row, int32_t rows);
 
 /* Averages the cells inside the input only; halves are rounded away from zero. */
 void edgeprune_average_pool1d(const edgeprune_average_pool1d_parameters *p, const int8_t *input,
-                              int8_t *output);
+                              int8_t *output, int32_t first_row, int32_t rows);
 
 typedef struct {
     int32_t elements;
@@ -79,13 +82,14 @@ typedef struct {
 
 /* output may be one of the inputs. */
 void edgeprune_add(const edgeprune_add_parameters *p, const int8_t *first, const int8_t *second,
-                   int8_t *output);
+                   int8_t *output, int32_t first_element, int32_t elements);
 
 typedef struct {
     int32_t rows, row_bytes, output_row_stride, output_offset;
 } edgeprune_copy_parameters;
 
-void edgeprune_copy(const edgeprune_copy_parameters *p, const int8_t *input, int8_t *output);
+void edgeprune_copy(const edgeprune_copy_parameters *p, const int8_t *input, int8_t *output,
+                    int32_t first_row, int32_t rows);
 
 typedef struct {
     int32_t elements, input_zero_point, output_zero_point, multiplier, shift, clamp_low, clamp_high;
@@ -93,6 +97,6 @@ typedef struct {
 
 /* output may be the input. */
 void edgeprune_requantize(const edgeprune_requantize_parameters *p, const int8_t *input,
-                          int8_t *output);
+                          int8_t *output, int32_t first_element, int32_t elements);
 
 #endif

@@ -3,9 +3,10 @@
 #include "edgeprune_kernels.h"
 
 void edgeprune_max_pool1d(const edgeprune_max_pool1d_parameters *p, const int8_t *input,
-                          int8_t *output) {
+                          int8_t *output, int32_t first_row, int32_t rows) {
     int32_t position;
-    for (position = 0; position < p->output_length; position++) {
+    output += first_row * p->channels;
+    for (position = first_row; position < first_row + rows; position++) {
         int32_t start = position * p->stride - p->pad_left;
         int32_t end = start + p->kernel;
         int32_t channel = 0, cell;
