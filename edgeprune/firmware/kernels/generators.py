@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgeprune.firmware.kernels.code import Generator, InstructionSet, KernelCode, KernelRequest
+from edgeprune.firmware.kernels.dsp import DSP_GENERATORS
 from edgeprune.firmware.kernels.mve import MVE_GENERATORS
 
 _GENERATORS: Mapping[InstructionSet, tuple[Generator, ...]] = {
     InstructionSet.THUMB_1: (),
     InstructionSet.THUMB_2: (),
-    InstructionSet.DSP: (),
-    InstructionSet.MVE: (*MVE_GENERATORS,),
+    InstructionSet.DSP: (*DSP_GENERATORS,),
+    InstructionSet.MVE: (*MVE_GENERATORS, *DSP_GENERATORS),
 }
 
 

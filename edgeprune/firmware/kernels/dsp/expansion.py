@@ -1,0 +1,342 @@
+"""Expands the rows that a chunk reads to words of 16-bit numbers, and int8 weights likewise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeprune.firmware.kernels.assembler import Assembler
+from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry
+
+_FLIP = 0x80808080
+_MASK = 0x01FE01FE
+_EVEN = ("r4", "r5", "r6", "r7")
+_ODD = ("r8", "r9", "r10", "r11")
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How many tiles and rows of which kind are expanded when the whole output is computed.
+
+    Attributes:
+        loops: Loops over tiles.
+        inner: Tiles whose rows all lie in the input.
+        edge: Other tiles.
+        present: Of each phase, the rows of edge tiles that lie in the input.
+    """
+
+    loops: int
+    inner: int
+    edge: int
+    present: tuple[int, ...]
+
+    def __add__(self, other: Tiles) -> Tiles:
+        present = zip(self.present, other.present, strict=True)
+        return Tiles(
+            self.loops + other.loops,
+            self.inner + other.inner,
+            self.edge + other.edge,
+            tuple(mine + its for mine, its in present),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """How input bytes become halves of words.
+
+    Doubled, the halves are `2 * (value + 128)` (two instructions for two words) and the biases
+    make up for the zero point; otherwise they are `value - zero_point`.
+
+    Attributes:
+        geometry: The convolution.
+        zero_point: Of the input.
+        doubled: Whether the halves are doubled.
+    """
+
+    geometry: Geometry
+    zero_point: int
+    doubled: bool
+
+    @property
+    def padding_word(self) -> int:
+        """The word of two cells of padding."""
+        return 2 * (self.zero_point + 128) * 0x10001 if self.doubled else 0
+
+    def bias(self, channel: int) -> int:
+        """Return what a channel's sum begins with."""
+        bias = int(self.geometry.operation.bias[channel])
+        if self.doubled:
+            bias -= (self.zero_point + 128) * self.geometry.weight_sum(channel)
+        return bias
+
+    def fits(self) -> bool:
+        """Whether all offsets fit into the instructions."""
+        shape = self.geometry
+        return LANES * shape.stride * shape.channels < 4096 and shape.tile_bytes < 4096
+
+    def tiles(self, row: int, count: int) -> Tiles:
+        """Count the tiles and cells of `count` tiles, the first of which begins at `row`."""
+        shape = self.geometry
+        starts = [row + tile * LANES * shape.stride for tile in range(count)]
+        edges = [start for start in starts if start < 0 or start + self._last_row >= shape.rows]
+        present = tuple(
+            sum(
+                0 <= start + lane * shape.stride + phase < shape.rows
+                for start in edges
+                for lane in range(LANES)
+            )
+            for phase in shape.phases
+        )
+        return Tiles(1, count - len(edges), len(edges), present)
+
+    @property
+    def _last_row(self) -> int:
+        """Of a tile, the last row that is read, counted from the first."""
+        shape = self.geometry
+        second = shape.operation.dilation if shape.pairs_taps else 0
+        return (LANES - 1) * shape.stride + shape.phases[-1] + second
+
+    def emit(self, asm: Assembler, tiles: Tiles) -> None:
+        """Write the loop over tiles, each at least once.
+
+        r0: the first tile's first row, which may be negative. r1: the address of that row's first
+        channel, if it existed. r2: where the words go. lr: number of tiles. All registers but
+        sp are overwritten.
+        """
+        shape = self.geometry
+        loop, edge, joined = (asm.label(stem) for stem in ("tile", "edge", "joined"))
+        with asm.repeated(tiles.loops):
+            self._constants(asm)
+        with asm.repeated(tiles.inner + tiles.edge):
+            asm.place(loop)
+            # Negative rows are very large ones here, and the limit below 0 none at all.
+            asm.emit(f"movw r12, #{max(shape.rows - self._last_row, 0)}", "cmp r0, r12")
+            asm.emit(f"bhs.w {edge}")
+        with asm.repeated(tiles.inner):
+            at = 0
+            for phase in shape.phases:
+                self._step(asm, "r1", phase * shape.channels - at)
+                at = phase * shape.channels + self._phase(asm)
+            self._step(asm, "r1", LANES * shape.stride * shape.channels - at)
+        with asm.repeated(tiles.inner + tiles.edge):
+            asm.place(joined)
+            asm.emit(f"add.w r0, r0, #{LANES * shape.stride}", "subs.w lr, lr, #1")
+            asm.emit(f"bne.w {loop}")
+        past = asm.label("expanded")
+        with asm.repeated(tiles.loops):
+            asm.emit(f"b.w {past}")
+        asm.place(edge)
+        self._edge(asm, tiles)
+        with asm.repeated(tiles.edge):
+            asm.emit(f"b.w {joined}")
+        asm.place(past)
+
+    def _constants(self, asm: Assembler) -> None:
+        word = _MASK if self.doubled else ((-self.zero_point) & 0xFFFF) * 0x10001
+        asm.emit(f"movw r3, #{word & 0xFFFF}", f"movt r3, #{word >> 16}")
+
+    @staticmethod
+    def _step(asm: Assembler, register: str, amount: int) -> None:
+        if amount:
+            operation = "addw" if amount > 0 else "subw"
+            asm.emit(f"{operation} {register}, {register}, #{abs(amount)}")
+
+    def _phase(self, asm: Assembler) -> int:
+        """Write one phase of a tile; return by how much r1 has moved."""
+        shape = self.geometry
+        if shape.pairs_taps:
+            self._paired_rows(asm)
+            return 0
+        quads, rest = divmod(shape.depth, 4)
+        rows = [lane * shape.stride * shape.channels for lane in range(LANES)]
+        if quads:
+            loop = asm.label("quad")
+            if quads > 1:
+                asm.emit(f"mov.w r12, #{quads}")
+            with asm.repeated(quads):
+                asm.place(loop)
+                for register, row in zip(_ODD[1:], rows[1:], strict=True):
+                    asm.emit(f"ldr.w {register}, [r1, #{row}]")
+                asm.emit(f"ldr {_ODD[0]}, [r1], #4")
+                self._quads(asm)
+                if quads > 1:
+                    asm.emit("subs.w r12, r12, #1", f"bne.w {loop}")
+        if rest == 1:
+            for register, row in zip(_EVEN, rows, strict=True):
+                self._byte(asm, register, f"[r1, #{row}]")
+            asm.emit("stmia r2!, {r4, r5, r6, r7}")
+        elif rest == 2:
+            for register, row in zip(_EVEN, rows, strict=True):
+                asm.emit(f"ldrh.w {register}, [r1, #{row}]")
+                self._pair(asm, register)
+            asm.emit("stmia r2!, {r4, r5, r6, r7}")
+        elif rest == 3:
+            for register, row in zip(_ODD, rows, strict=True):
+                asm.emit(f"ldrh.w {register}, [r1, #{row}]", f"ldrb.w r4, [r1, #{row + 2}]")
+                asm.emit(f"orr.w {register}, {register}, r4, lsl #16")
+            self._quads(asm)
+        return 4 * quads
+
+    def _quads(self, asm: Assembler) -> None:
+        """Four channels of four rows, in r8-r11, to two planes."""
+        for even, odd in zip(_EVEN, _ODD, strict=True):
+            self._quad(asm, even, odd)
+        asm.emit("stmia r2!, {r4, r5, r6, r7, r8, r9, r10, r11}")
+
+    def _quad(self, asm: Assembler, even: str, odd: str) -> None:
+        """Four bytes in `odd` to two words."""
+        if self.doubled:
+            asm.emit(f"eor {odd}, {odd}, #{_FLIP:#x}", f"and.w {even}, r3, {odd}, lsl #1")
+            asm.emit(f"and.w {odd}, r3, {odd}, lsr #7")
+        else:
+            asm.emit(f"sxtab16 {even}, r3, {odd}", f"sxtab16 {odd}, r3, {odd}, ror #8")
+
+    def _pair(self, asm: Assembler, register: str) -> None:
+        """Two bytes, in the low half of a register, to a word."""
+        if self.doubled:
+            asm.emit(f"orr.w {register}, {register}, {register}, lsl #8")
+            asm.emit(f"eor {register}, {register}, #{_FLIP & 0xFF00FF:#x}")
+            asm.emit(f"and.w {register}, r3, {register}, lsl #1")
+        else:
+            asm.emit(f"orr.w {register}, {register}, {register}, lsl #8")
+            asm.emit(f"sxtab16 {register}, r3, {register}")
+
+    def _byte(self, asm: Assembler, register: str, place: str) -> None:
+        """One byte of memory to the low half of a word; a weight of 0 meets the high half."""
+        if self.doubled:
+            asm.emit(f"ldrsb.w {register}, {place}", f"add.w {register}, {register}, #128")
+            asm.emit(f"lsl.w {register}, {register}, #1")
+        else:
+            asm.emit(f"ldrsb.w {register}, {place}")
+            self._step(asm, register, -self.zero_point)
+
+    def _paired_rows(self, asm: Assembler) -> None:
+        """Four words of a cell and the one of the next tap."""
+        shape = self.geometry
+        dilation = shape.operation.dilation
+        for lane, register in enumerate(_EVEN):
+            row = lane * shape.stride
+            if dilation == 1:
+                asm.emit(f"ldrh.w {register}, [r1, #{row}]")
+            else:
+                asm.emit(f"ldrb.w {register}, [r1, #{row}]", f"ldrb.w r8, [r1, #{row + dilation}]")
+                asm.emit(f"orr.w {register}, {register}, r8, lsl #8")
+            self._pair(asm, register)
+        asm.emit("stmia r2!, {r4, r5, r6, r7}")
+
+    def _edge(self, asm: Assembler, tiles: Tiles) -> None:
+        """A tile of which some rows lie outside the input, row by row.
+
+        r4: the row; r5: its address; r6: where its words go; r7: the limit; r9: rows left.
+        """
+        shape = self.geometry
+        with asm.repeated(tiles.edge):
+            asm.emit(f"movw r7, #{shape.rows}")
+        for number, phase in enumerate(shape.phases):
+            loop = asm.label("row")
+            with asm.repeated(tiles.edge):
+                asm.emit(f"add.w r4, r0, #{phase}", f"addw r5, r1, #{phase * shape.channels}")
+                asm.emit("mov r6, r2", f"mov.w r9, #{LANES}")
+            asm.place(loop)
+            if shape.pairs_taps:
+                with asm.repeated(LANES * tiles.edge):
+                    self._edge_pair(asm)
+            else:
+                self._edge_row(asm, tiles, tiles.present[number])
+            with asm.repeated(LANES * tiles.edge):
+                asm.emit(f"addw r5, r5, #{shape.stride * shape.channels}")
+                asm.emit(f"add.w r4, r4, #{shape.stride}", "subs.w r9, r9, #1", f"bne.w {loop}")
+            with asm.repeated(tiles.edge):
+                self._step(asm, "r2", 4 * LANES * len(shape.pairs))
+        with asm.repeated(tiles.edge):
+            self._step(asm, "r1", LANES * shape.stride * shape.channels)
+
+    def _edge_pair(self, asm: Assembler) -> None:
+        """A cell and the one of the next tap; what does not exist holds the zero point."""
+        dilation = self.geometry.operation.dilation
+        for register in ("r8", "r12"):
+            asm.emit(f"mov.w {register}, #{self.zero_point & 0xFF}")
+        asm.emit("cmp r4, r7", "it lo", "ldrblo.w r8, [r5]")
+        asm.emit(f"add.w r11, r4, #{dilation}", "cmp r11, r7")
+        asm.emit("it lo", f"ldrblo.w r12, [r5, #{dilation}]", "orr.w r8, r8, r12, lsl #8")
+        self._pair(asm, "r8")
+        asm.emit("str r8, [r6], #4")
+
+    def _edge_row(self, asm: Assembler, tiles: Tiles, present: int) -> None:
+        """All channels of a row, or as many words of padding."""
+        shape = self.geometry
+        quads, rest = divmod(shape.depth, 4)
+        pairs = len(shape.pairs)
+        outside, joined, loop = (asm.label(stem) for stem in ("outside", "cell", "words"))
+        with asm.repeated(LANES * tiles.edge):
+            asm.emit("cmp r4, r7", f"bhs.w {outside}")
+        with asm.repeated(present):
+            if quads:
+                asm.emit(f"mov.w r11, #{quads}")
+                asm.place(loop)
+                with asm.repeated(quads):
+                    asm.emit("ldr r8, [r5], #4")
+                    self._quad(asm, "r12", "r8")
+                    asm.emit("str r12, [r6], #16", "str r8, [r6], #16")
+                    asm.emit("subs.w r11, r11, #1", f"bne.w {loop}")
+            if rest == 1:
+                self._byte(asm, "r8", "[r5]")
+                asm.emit("str r8, [r6], #16")
+            elif rest == 2:
+                asm.emit("ldrh.w r8, [r5]")
+                self._pair(asm, "r8")
+                asm.emit("str r8, [r6], #16")
+            elif rest == 3:
+                asm.emit("ldrh.w r8, [r5]", "ldrb.w r12, [r5, #2]", "orr.w r8, r8, r12, lsl #16")
+                self._quad(asm, "r12", "r8")
+                asm.emit("str r12, [r6], #16", "str r8, [r6], #16")
+            self._step(asm, "r5", -4 * quads)
+            asm.emit(f"b.w {joined}")
+        asm.place(outside)
+        padded = asm.label("padding")
+        with asm.repeated(LANES * tiles.edge - present):
+            word = self.padding_word
+            asm.emit(f"movw r10, #{word & 0xFFFF}", f"movt r10, #{word >> 16}")
+            asm.emit(f"mov.w r11, #{pairs}")
+            asm.place(padded)
+            with asm.repeated(pairs):
+                asm.emit("str r10, [r6], #16", "subs.w r11, r11, #1", f"bne.w {padded}")
+        asm.place(joined)
+        with asm.repeated(LANES * tiles.edge):
+            asm.emit(f"subw r6, r6, #{16 * pairs - 4}")
+
+
+def emit_weights(asm: Assembler, words: int) -> None:
+    """Write the expansion of `words` words of int8 weights at r12 to words at lr.
+
+    Both move past what they reach; r0-r11 are overwritten. An odd number of words is expanded
+    with one more.
+    """
+    loops, rest = divmod(-(-words // 2), LANES)
+    if loops == 1:
+        _unpack(asm, LANES)
+    elif loops:
+        loop = asm.label("weights")
+        asm.emit(f"mov.w r11, #{loops}")
+        asm.place(loop)
+        with asm.repeated(loops):
+            _unpack(asm, LANES)
+            asm.emit("subs.w r11, r11, #1", f"bne.w {loop}")
+    if rest:
+        _unpack(asm, rest)
+
+
+def _unpack(asm: Assembler, sources: int) -> None:
+    """Expand one to four words at r12 to twice as many at lr."""
+    # r7 is read before it is written again.
+    loaded = [f"r{index}" for index in range(7, 7 + sources)]
+    made = [f"r{index}" for index in range(2 * sources)]
+    asm.emit("ldmia r12!, {" + ", ".join(loaded) + "}" if sources > 1 else "ldr r7, [r12], #4")
+    for index, source in enumerate(loaded):
+        asm.emit(f"sxtb16 {made[2 * index]}, {source}")
+        asm.emit(f"sxtb16 {made[2 * index + 1]}, {source}, ror #8")
+    asm.emit("stmia lr!, {" + ", ".join(made) + "}")
+
+
+def words_in(words: int) -> int:
+    """Return the words that `emit_weights` writes."""
+    return words + words % 2
