@@ -22,80 +22,119 @@ from edgeprune.network import (
 _RELU_ZERO = -128
 
 
-def r1(seed: int = 7) -> IntegerNetwork:
-    """Return the plain network R1 (256 samples, 866,624 MACs), random weights."""
-    random = np.random.default_rng(seed)
-    tensors = [Tensor("signal", (256, 1), 0.0625, 5)]
-    operations: list[Operation] = []
+class _Plain:
+    """A network without branches that grows layer by layer, with random weights."""
 
-    def conv(channels: int, kernel: int, stride: int) -> None:
-        source = tensors[-1]
+    def __init__(self, seed: int, length: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._tensors = [Tensor("signal", (length, 1), 0.0625, 5)]
+        self._operations: list[Operation] = []
+
+    def conv(self, channels: int, kernel: int, stride: int = 1, *, padded: bool = True) -> None:
+        source = self._tensors[-1]
         length, depth = source.shape
-        weights = np.clip(random.normal(0, 35, (channels, kernel, depth)).round(), -127, 127)
-        total = max((-(-length // stride) - 1) * stride + kernel - length, 0)
+        total = max((-(-length // stride) - 1) * stride + kernel - length, 0) if padded else 0
+        positions = (length + total - kernel) // stride + 1
+        weights = self._weights((channels, kernel, depth), 35)
         # The output's scale lets about one per cent of the values saturate.
         spread = 0.02 * source.scale * 2600 * np.sqrt(kernel * depth) / 100
-        tensors.append(
-            Tensor(
-                f"c{len(tensors)}",
-                (-(-length // stride), channels),
-                float(np.float32(spread)),
-                _RELU_ZERO,
-            )
-        )
-        operations.append(
+        name = f"c{len(self._tensors)}"
+        self._append(
+            Tensor(name, (positions, channels), float(np.float32(spread)), _RELU_ZERO),
             Conv1d(
-                name=tensors[-1].name,
+                name=name,
                 inputs=(source.name,),
-                output=tensors[-1].name,
-                weights=weights.astype(np.int8),
-                bias=random.integers(-800, 800, channels).astype(np.int32),
+                output=name,
+                weights=weights,
+                bias=self._bias(channels),
                 weight_scales=np.full(channels, 0.02, np.float32),
                 stride=stride,
                 padding=(total // 2, total - total // 2),
                 clamp_low=_RELU_ZERO,
-            )
+            ),
         )
 
-    def pool(kind: type[MaxPool1d] | type[AveragePool1d], kernel: int) -> None:
-        source = tensors[-1]
+    def pool(self, kind: type[MaxPool1d] | type[AveragePool1d], kernel: int) -> None:
+        source = self._tensors[-1]
         length, channels = source.shape
-        tensors.append(
-            Tensor(f"p{len(tensors)}", (length // kernel, channels), source.scale, _RELU_ZERO)
-        )
-        operations.append(
-            kind(
-                name=tensors[-1].name,
-                inputs=(source.name,),
-                output=tensors[-1].name,
-                kernel=kernel,
-                stride=kernel,
-            )
+        name = f"p{len(self._tensors)}"
+        self._append(
+            Tensor(name, (length // kernel, channels), source.scale, _RELU_ZERO),
+            kind(name=name, inputs=(source.name,), output=name, kernel=kernel, stride=kernel),
         )
 
-    conv(16, 7, 2)
-    conv(32, 5, 1)
-    pool(MaxPool1d, 2)
-    conv(32, 5, 1)
-    pool(MaxPool1d, 2)
-    conv(64, 3, 1)
-    pool(AveragePool1d, 32)
-    tensors.append(Tensor("flat", (64,), tensors[-1].scale, _RELU_ZERO))
-    operations.append(Reshape(name="flat", inputs=(tensors[-2].name,), output="flat", shape=(64,)))
-    tensors.append(Tensor("logits", (5,), float(np.float32(tensors[-1].scale * 5)), 3))
-    operations.append(
-        Dense(
-            name="logits",
-            inputs=("flat",),
-            output="logits",
-            weights=np.clip(random.normal(0, 40, (5, 64)).round(), -127, 127).astype(np.int8),
-            bias=random.integers(-800, 800, 5).astype(np.int32),
-            weight_scales=np.array([0.02], np.float32),
+    def flat(self) -> None:
+        source = self._tensors[-1]
+        self._append(
+            Tensor("flat", (source.size,), source.scale, _RELU_ZERO),
+            Reshape(name="flat", inputs=(source.name,), output="flat", shape=(source.size,)),
         )
-    )
-    return IntegerNetwork(
-        {tensor.name: tensor for tensor in tensors}, ("signal",), ("logits",), tuple(operations)
-    )
+
+    def dense(self, name: str, features: int, wider: float, *, relu: bool = False) -> None:
+        source = self._tensors[-1]
+        scale = float(np.float32(source.scale * wider))
+        self._append(
+            Tensor(name, (features,), scale, _RELU_ZERO if relu else 3),
+            Dense(
+                name=name,
+                inputs=(source.name,),
+                output=name,
+                weights=self._weights((features, source.size), 40),
+                bias=self._bias(features),
+                weight_scales=np.array([0.02], np.float32),
+                clamp_low=-128,
+            ),
+        )
+
+    def network(self) -> IntegerNetwork:
+        return IntegerNetwork(
+            {tensor.name: tensor for tensor in self._tensors},
+            ("signal",),
+            (self._tensors[-1].name,),
+            tuple(self._operations),
+        )
+
+    def _weights(self, shape: tuple[int, ...], spread: float) -> np.ndarray:
+        return np.clip(self._random.normal(0, spread, shape).round(), -127, 127).astype(np.int8)
+
+    def _bias(self, count: int) -> np.ndarray:
+        return self._random.integers(-800, 800, count).astype(np.int32)
+
+    def _append(self, tensor: Tensor, operation: Operation) -> None:
+        self._tensors.append(tensor)
+        self._operations.append(operation)
+
+
+def r1(seed: int = 7) -> IntegerNetwork:
+    """Return the plain network R1 (256 samples, 866,624 MACs), random weights."""
+    plain = _Plain(seed, 256)
+    plain.conv(16, 7, 2)
+    plain.conv(32, 5)
+    plain.pool(MaxPool1d, 2)
+    plain.conv(32, 5)
+    plain.pool(MaxPool1d, 2)
+    plain.conv(64, 3)
+    plain.pool(AveragePool1d, 32)
+    plain.flat()
+    plain.dense("logits", 5, 5)
+    return plain.network()
+
+
+def eeg(seed: int = 5) -> IntegerNetwork:
+    """Return the EEG network of 33,430 parameters and 1,964,780 MACs, random weights.
+
+    2,048 samples, convolutions of 100 and 200 taps without padding, pools of 3, dense 40 and 2:
+    the shape of the CHB-MIT classifiers of the paper on verification-friendly networks.
+    """
+    plain = _Plain(seed, 2048)
+    plain.conv(3, 100, padded=False)
+    plain.pool(MaxPool1d, 3)
+    plain.conv(5, 200, padded=False)
+    plain.pool(MaxPool1d, 3)
+    plain.flat()
+    plain.dense("hidden", 40, 10, relu=True)
+    plain.dense("logits", 2, 5)
+    return plain.network()
 
 
 def residual(seed: int = 11) -> IntegerNetwork:
