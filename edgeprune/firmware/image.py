@@ -130,7 +130,7 @@ def _compile(
     include = ("-I.", "-Iruntime")
     optimization = target.toolchain.optimization if target.toolchain else ()
     board_flags = ("-Os", *board.defines, *include)
-    work = [(name, (*optimization, *include)) for name in sources.c_files]
+    work = [(name, (*optimization, *include)) for name in sources.target_c_files]
     work += [(name, board_flags) for name in board.c_files]
     objects = []
     for source, flags in work:

@@ -30,6 +30,19 @@ from edgeprune.resources import resource_folder
 from edgeprune.targets import Target
 
 _GOLDEN_WINDOWS = 4
+# The portable kernels of firmware_export/runtime.
+KERNELS = frozenset(
+    {
+        "add",
+        "average_pool1d",
+        "conv1d",
+        "copy",
+        "dense",
+        "depthwise_conv1d",
+        "max_pool1d",
+        "requantize",
+    }
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +77,15 @@ class FirmwareSources:
     def program(self) -> Program:
         """What runs on the target."""
         return self.assembly or self.portable
+
+    @property
+    def target_c_files(self) -> tuple[str, ...]:
+        """The C files that are not empty or unused on the target."""
+        called = {call.kernel for layer in self.program.layers for call in layer.calls}
+        unused = {f"runtime/edgeprune_{kernel}.c" for kernel in KERNELS - called}
+        if not self.program.portable:
+            unused.add("edgeprune_portable.c")
+        return tuple(name for name in self.c_files if name not in unused)
 
 
 @dataclass(frozen=True, eq=False)
