@@ -1,6 +1,6 @@
 """Kernels for cores with the DSP extension: Cortex-M4, M7 and M33, and M55 without its vectors."""
 
 from edgeprune.firmware.kernels.code import Generator
-from edgeprune.firmware.kernels.dsp import direct
+from edgeprune.firmware.kernels.dsp import dense, direct
 
-DSP_GENERATORS: tuple[Generator, ...] = (direct.generate,)
+DSP_GENERATORS: tuple[Generator, ...] = (direct.generate, dense.generate)

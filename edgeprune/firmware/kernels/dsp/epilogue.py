@@ -15,7 +15,7 @@ from edgeprune.firmware.kernels.assembler import Assembler
 from edgeprune.firmware.kernels.code import KernelRequest
 from edgeprune.firmware.kernels.dsp.chain import Chain
 from edgeprune.firmware.kernels.dsp.linear_sum import LinearSum, of_chain
-from edgeprune.firmware.kernels.dsp.rescaling import Registers, Rescaling, saturation
+from edgeprune.firmware.kernels.dsp.rescaling import Registers, Rescaling, clamp, saturation
 
 FREE = ("r0", "r1", "r2", "r3", "r12")
 _MOST_STRIDE = 1000
@@ -214,7 +214,7 @@ class Epilogue:
             _constant(asm, "r1", count // 2)
             # A half away from zero, then SDIV's truncation.
             asm.emit("cmp r0, #0", "it lt", "rsblt r1, r1, #0", "add r0, r1", "sdiv r0, r0, r3")
-            _clamp(asm, [["r0"]], self.chain.average_low, self.chain.average_high)
+            clamp(asm, [["r0"]], self.chain.average_low, self.chain.average_high)
             asm.emit(f"strb.w r0, [r12, #{channel}]")
 
     def _rescale(self, asm: Assembler, values: Registers, slots: Slots) -> None:
@@ -224,7 +224,7 @@ class Epilogue:
             reduced = _largest(asm, values, self.pool)
         self.rescaling.emit(asm, reduced, slots.record + 4 * len(values), FREE[:4])
         if self.reads_other or self.averages:
-            _clamp(asm, reduced, *self.chain.weighted_bounds)
+            clamp(asm, reduced, *self.chain.weighted_bounds)
 
     def _pooled(self, asm: Assembler, values: Registers) -> Registers:
         """Return the registers of the output positions; pool where a sum came between."""
@@ -232,7 +232,7 @@ class Epilogue:
             return [registers[:: self.pool] for registers in values]
         rows = _largest(asm, values, self.pool)
         if self.averages:
-            _clamp(asm, rows, self.chain.low, self.chain.high)
+            clamp(asm, rows, self.chain.low, self.chain.high)
         return rows
 
     def _add(
@@ -328,18 +328,6 @@ def _largest(asm: Assembler, values: Registers, size: int) -> Registers:
                 asm.emit(f"cmp {registers[start]}, {other}", "it lt")
                 asm.emit(f"movlt {registers[start]}, {other}")
     return [registers[::size] for registers in values]
-
-
-def _clamp(asm: Assembler, values: Registers, low: int, high: int) -> None:
-    """Clamp sign-extended values, unless the saturation already did."""
-    if saturation(low, high):
-        return
-    for registers in values:
-        for register in registers:
-            if low > -128:
-                asm.emit(f"cmp.w {register}, #{low}", "it lt", f"movlt.w {register}, #{low}")
-            if high < 127:
-                asm.emit(f"cmp.w {register}, #{high}", "it gt", f"movgt.w {register}, #{high}")
 
 
 def _constant(asm: Assembler, register: str, value: int) -> None:

@@ -119,35 +119,38 @@ class Rescaling:
             words += [self.lefts[channel] for channel in channels]
         return words
 
-    def emit(self, asm: Assembler, values: Registers, at: int, free: Sequence[str]) -> None:
+    def emit(
+        self, asm: Assembler, values: Registers, at: int, free: Sequence[str], base: str = "sp"
+    ) -> None:
         """Turn accumulators into int8 values, sign-extended, in place.
 
         Args:
             asm: Where it is written.
             values: The accumulators.
-            at: Offset from sp of the words.
+            at: Offset of the words.
             free: Four registers that may be overwritten.
+            base: The register from which it counts.
         """
         multiplier, offset, shift, temporary = free[:4]
         count = len(values)
         lefts = at + 4 * (count + (1 if self.right is not None else 2 * count))
         if self.right is not None:
-            asm.emit(f"ldr {offset}, [sp, #{at + 4 * count}]")
+            asm.emit(f"ldr {offset}, [{base}, #{at + 4 * count}]")
         for index, registers in enumerate(values):
             if self.shifts_left:
-                asm.emit(f"ldr {multiplier}, [sp, #{lefts + 4 * index}]")
+                asm.emit(f"ldr {multiplier}, [{base}, #{lefts + 4 * index}]")
                 for register in registers:
                     asm.emit(f"lsl.w {register}, {register}, {multiplier}")
             if self.right is not None and count == 2:
                 # One LDRD brings both multipliers: the shift's register holds the second.
                 if index == 0 or self.shifts_left:
-                    asm.emit(f"ldrd {multiplier}, {shift}, [sp, #{at}]")
+                    asm.emit(f"ldrd {multiplier}, {shift}, [{base}, #{at}]")
                 factor = (multiplier, shift)[index]
             else:
-                asm.emit(f"ldr {multiplier}, [sp, #{at + 4 * index}]")
+                asm.emit(f"ldr {multiplier}, [{base}, #{at + 4 * index}]")
                 factor = multiplier
             if self.right is None:
-                asm.emit(f"ldrd {offset}, {shift}, [sp, #{at + 4 * count + 8 * index}]")
+                asm.emit(f"ldrd {offset}, {shift}, [{base}, #{at + 4 * count + 8 * index}]")
             for register in registers:
                 self._value(asm, register, factor, offset, shift, temporary)
 
@@ -201,6 +204,18 @@ class Rescaling:
             asm.emit(saturate.format(value, value))
         else:
             asm.emit(saturate.format(value, value) + f", asr #{right}")
+
+
+def clamp(asm: Assembler, values: Registers, low: int, high: int) -> None:
+    """Clamp sign-extended values, unless the saturation already did."""
+    if saturation(low, high):
+        return
+    for registers in values:
+        for register in registers:
+            if low > -128:
+                asm.emit(f"cmp.w {register}, #{low}", "it lt", f"movlt.w {register}, #{low}")
+            if high < 127:
+                asm.emit(f"cmp.w {register}, #{high}", "it gt", f"movgt.w {register}, #{high}")
 
 
 def saturation(low: int, high: int) -> str:
