@@ -26,7 +26,10 @@ from tests.firmware.kernels.bench import assembly_text
 COMPILER = "arm-none-eabi-gcc"
 _MEMORY = 0x6000_0000
 _RECORD_BYTES = 256
+# Of the board's RAM; nothing answers before and behind it.
+_EDGES = (0x3000_0000, 0x3008_0000)
 _GUARD = 64
+_HANDLER_STACK = 256
 _PAINT = 0xA5
 _SAVED = np.arange(0xC0DE0000, 0xC0DE0010, dtype=np.uint32)
 _SCRIPT = """
@@ -37,17 +40,18 @@ SECTIONS
     /DISCARD/ : { *(.ARM.exidx* .ARM.extab* .comment .debug_* .ARM.attributes) }
 }
 """
-# The record of a run: function, r0-r3, stack pointer, timer before and after, then r4-r11, the
-# stack pointer and d8-d15 as the kernel left them.
+# The record of a run: function, r0-r3, stack pointer, timer before and after; r4-r11 and the stack
+# pointer as the kernel left them; two copies to make first: from, to, bytes; then d8-d15.
 _RUNNER = """
     .syntax unified
     .thumb
     .section .vectors, "a"
-    .word 0x30001000
+    .word 0x30041000
     .word reset
-    .rept 14
+    .rept 13
     .word fault
     .endr
+    .word disturb
     .text
     .thumb_func
 reset:
@@ -57,21 +61,37 @@ reset:
     dsb
     isb
     ldr r0, =0xE000E010
-    mvn r1, #0xFF000000
-    str r1, [r0, #4]
     movs r1, #0
     str r1, [r0, #8]
-    movs r1, #5
+    ldr r2, =0x60000000
+    ldrd r3, r1, [r2, #4]
+    str r3, [r0, #4]
     str r1, [r0]
-    ldr r0, =0x60000000
+    mov r0, r2
     ldr r1, [r0]
     add r0, r0, #256
-    ldr r2, =0x30000000
+    ldr r2, =0x30040000
     strd r0, r1, [r2]
 next:
-    ldr r2, =0x30000000
+    ldr r2, =0x30040000
     ldrd r12, r1, [r2]
-    cbz r1, done
+    cmp r1, #0
+    beq done
+    add r4, r12, #68
+    movs r5, #2
+pair:
+    ldr r0, [r4], #4
+    ldr r1, [r4], #4
+    ldr r2, [r4], #4
+copy:
+    cbz r2, copied
+    ldrb r3, [r0], #1
+    strb r3, [r1], #1
+    subs r2, #1
+    b copy
+copied:
+    subs r5, #1
+    bne pair
     ldr r0, =paint
     vldm r0, {d8-d15}
     ldm r0, {r4-r11}
@@ -89,7 +109,7 @@ next:
     blx lr
     ldr r0, =0xE000E018
     ldr r0, [r0]
-    ldr r2, =0x30000000
+    ldr r2, =0x30040000
     ldrd r12, r1, [r2]
     str r0, [r12, #28]
     add r0, r12, #32
@@ -98,7 +118,7 @@ next:
     str r3, [r12, #64]
     add r0, r12, #128
     vstm r0, {d8-d15}
-    ldr sp, =0x30001000
+    ldr sp, =0x30041000
     subs r1, #1
     add r12, r12, #256
     strd r12, r1, [r2]
@@ -117,6 +137,23 @@ stop:
     movs r0, #0x20
     bkpt 0xab
     b .
+    .thumb_func
+disturb:
+    push {r4, lr}
+    movs r0, #3
+    vmov.i8 q0, #0x5A
+    vmov q1, q0
+    vmov q2, q0
+    vmov q3, q0
+    wlstp.8 lr, r0, 2f
+1:  vadd.i8 q0, q0, q0
+    letp lr, 1b
+2:  vctp.16 r0
+    movs r1, #0x5A
+    movs r2, #0x5A
+    movs r3, #0x5A
+    mov r12, r1
+    pop {r4, pc}
     .global nothing
     .thumb_func
 nothing:
@@ -167,10 +204,17 @@ def _target() -> Target:
 
 @dataclass
 class MveBench:
-    """Collects runs, then does them all on one start of the board."""
+    """Collects runs, then does them all on one start of the board.
+
+    Args:
+        target: The core.
+        interrupt_ticks: Let the timer interrupt this often, with a handler that overwrites all
+            that it may; 0: never. Instructions are not counted then.
+    """
 
     target: Target = field(default_factory=_target)
     runs: list[_Run] = field(default_factory=list)
+    interrupt_ticks: int = 0
     _end: int = 1 << 20
 
     def add(
@@ -182,8 +226,20 @@ class MveBench:
         count: int | None = None,
         misalignment: int = 0,
         in_place: bool = False,
+        at_edges: bool = False,
     ) -> int:
-        """Plan one run of a kernel and return its number."""
+        """Plan one run of a kernel and return its number.
+
+        Args:
+            code: The kernel.
+            request: What it was asked for.
+            inputs: int8, the source and, if the request has one, the other, without batch.
+            first: First output position.
+            count: Output positions, by default all.
+            misalignment: Bytes past a multiple of eight at which everything begins.
+            in_place: Let the output begin where the input begins.
+            at_edges: Let the inputs lie at the edges of a memory, where reading too far faults.
+        """
         memory = bytearray()
         places: list[int] = []
         sizes = [request.source.size, request.other.size if request.other else 0]
@@ -197,6 +253,8 @@ class MveBench:
         memory += bytes([_PAINT]) * (-len(memory) % 8)
         stack = len(memory)
         memory += bytes([_PAINT]) * (code.stack_bytes + -code.stack_bytes % 8)
+        if self.interrupt_ticks:
+            memory += bytes([_PAINT]) * _HANDLER_STACK
         frame = len(memory)
         if count is None:
             count = request.output.shape[0] if request.output.is_map else 1
@@ -215,6 +273,15 @@ class MveBench:
         registers = [base + places[0], other, base + output]
         registers.append(base + scratch if code.scratch_bytes else 0)
         record = bytearray(_RECORD_BYTES)
+        if at_edges:
+            assert not in_place
+            edges = (_EDGES[0], _EDGES[1] - sizes[1])
+            if first or misalignment % 2:
+                edges = (_EDGES[1] - sizes[0], _EDGES[0])
+            for number in range(1 + (request.other is not None)):
+                copy = (base + places[number], edges[number], sizes[number])
+                record[68 + 12 * number : 80 + 12 * number] = np.array(copy, "<u4").tobytes()
+                registers[number] = edges[number]
         record[4:24] = np.array([*registers, base + frame], "<u4").tobytes()
         self.runs.append(
             _Run(code, request, record, start, bytes(memory), output, free, frame - stack)
@@ -230,7 +297,8 @@ class MveBench:
             elf = Path(name) / "bench.elf"
             symbols = self._link(codes, elf)
             block = bytearray(self._end)
-            block[:4] = (len(self.runs) + 1).to_bytes(4, "little")
+            timer = (self.interrupt_ticks - 1, 7) if self.interrupt_ticks else (0xFFFFFF, 5)
+            block[:12] = np.array([len(self.runs) + 1, *timer], "<u4").tobytes()
             # The first run is of a function that only returns: it tells what a call costs.
             nothing = bytearray(self.runs[0].record)
             nothing[:4] = (symbols["nothing"][0] | 1).to_bytes(4, "little")
