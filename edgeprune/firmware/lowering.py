@@ -12,6 +12,7 @@ import numpy.typing as npt
 from edgeprune.firmware.plan import MemoryPlan, Place
 from edgeprune.firmware.selection import Implementation
 from edgeprune.firmware.steps import Step, scratch_bytes
+from edgeprune.firmware.streaming import StreamingPlan
 from edgeprune.network import CCall, IntegerNetwork, Operation
 
 Array = npt.NDArray[np.integer[Any]]
@@ -105,18 +106,20 @@ class Program:
         layers: In the order in which they run, reshapes and copies in place included.
         plan: The arena.
         portable: Whether every layer is portable C.
+        stream: What consecutive windows share; None for windows that stand alone.
     """
 
     layers: tuple[Layer, ...]
     plan: MemoryPlan
     portable: bool
+    stream: StreamingPlan | None = None
 
 
 def lower(network: IntegerNetwork, implementation: Implementation) -> Program:
     """Decide every call of an implementation."""
     plan = implementation.plan
     layers = tuple(_layer(step, network, plan) for step in implementation.steps)
-    return Program(layers, plan, implementation.portable)
+    return Program(layers, plan, implementation.portable, implementation.stream)
 
 
 def interleave(weights: Array, groups: int) -> Array:

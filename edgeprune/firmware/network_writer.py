@@ -21,6 +21,7 @@ from edgeprune.firmware.kernels import InstructionSet
 from edgeprune.firmware.lowering import Array, KernelCall, Layer, Program
 from edgeprune.firmware.plan import MemoryPlan, Place
 from edgeprune.firmware.slices import range_arguments, slice_rows, unit_of
+from edgeprune.firmware.streaming import Overlap, StreamingPlan
 from edgeprune.firmware.writer import comment_safe, environment
 from edgeprune.network import IntegerNetwork
 
@@ -47,6 +48,22 @@ class _ArrayText:
 
 
 @dataclass(frozen=True)
+class _Move:
+    """Rows that the next window keeps: they move down by `distance` bytes."""
+
+    to: str
+    distance: int
+    count: int
+
+
+@dataclass(frozen=True)
+class _StreamText:
+    signal: str
+    length: int
+    hop: int
+
+
+@dataclass(frozen=True)
 class _LayerText:
     index: int
     symbol: str
@@ -60,6 +77,8 @@ class _LayerText:
     calls: tuple[str, ...]
     output: str
     output_bytes: int
+    move: _Move | None
+    ranges: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,9 @@ def write_network(
         "edgeprune_code.h": templates.get_template("edgeprune_code.h.j2").render(
             condition=_CONDITIONS[instructions]
         ),
-        "edgeprune_network.h": templates.get_template("edgeprune_network.h.j2").render(),
+        "edgeprune_network.h": templates.get_template("edgeprune_network.h.j2").render(
+            stream=portable.stream
+        ),
         "edgeprune_portable.c": _network_text(network, portable),
     }
     if assembly is not None:
@@ -123,7 +144,8 @@ def _network_text(network: IntegerNetwork, program: Program) -> str:
             constants=_regions(program),
             check_sum=check_sum(program),
             checks=tuple(_checks(plan, layers)),
-            layers=tuple(_layer(layer, network) for layer in layers),
+            layers=tuple(_layer(layer, network, program.stream) for layer in layers),
+            stream=_stream(network, program),
             touched=tuple(name for name in _REGIONS if name in touched),
             unused=tuple(name for name in _REGIONS if name not in touched),
             copied_logits="" if logits.region == "logits" else _expression(logits),
@@ -167,7 +189,7 @@ def _expression(place: Place) -> str:
     return place.region if place.offset == 0 else f"{place.region} + {place.offset}"
 
 
-def _layer(layer: Layer, network: IntegerNetwork) -> _LayerText:
+def _layer(layer: Layer, network: IntegerNetwork, stream: StreamingPlan | None) -> _LayerText:
     declarations = [
         f"int8_t *{name}" if name == "logits" else f"const int8_t *{name}" for name in layer.regions
     ]
@@ -175,6 +197,12 @@ def _layer(layer: Layer, network: IntegerNetwork) -> _LayerText:
     if unit:
         declarations += ["int32_t first", "int32_t count"]
     row_bytes = network.tensors[layer.step.output].size // layer.rows
+    move: _Move | None = None
+    ranges: tuple[tuple[int, int], ...] = ((0, layer.rows),)
+    if stream is not None and layer.symbol:
+        overlap = stream.overlaps[layer.step.output]
+        ranges = overlap.ranges(unit)
+        move = _move(layer.output, overlap, ranges, row_bytes)
     return _LayerText(
         index=layer.index,
         symbol=layer.symbol,
@@ -191,6 +219,33 @@ def _layer(layer: Layer, network: IntegerNetwork) -> _LayerText:
         ),
         output=_expression(layer.output),
         output_bytes=network.tensors[layer.step.output].size,
+        move=move,
+        ranges=tuple(_arguments(layer, unit, f"{first}, {count}") for first, count in ranges),
+    )
+
+
+def _move(
+    output: Place, overlap: Overlap, ranges: tuple[tuple[int, int], ...], row_bytes: int
+) -> _Move | None:
+    """Return how the rows move that are in no range."""
+    computed = sum(count for _, count in ranges)
+    if computed == overlap.length:
+        return None
+    first = ranges[0][1] if ranges[0][0] == 0 else 0
+    place = Place(output.region, output.offset + first * row_bytes)
+    return _Move(
+        _expression(place), overlap.shift * row_bytes, (overlap.length - computed) * row_bytes
+    )
+
+
+def _stream(network: IntegerNetwork, program: Program) -> _StreamText | None:
+    if program.stream is None:
+        return None
+    tensor = network.tensors[program.stream.signal]
+    return _StreamText(
+        _expression(program.plan.places[tensor.name]),
+        tensor.size,
+        program.stream.hop * tensor.shape[1],
     )
 
 

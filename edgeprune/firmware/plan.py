@@ -59,7 +59,11 @@ class MemoryPlan:
         }
 
 
-def memory_plan(network: IntegerNetwork, steps: Sequence[Step] | None = None) -> MemoryPlan:
+def memory_plan(
+    network: IntegerNetwork,
+    steps: Sequence[Step] | None = None,
+    kept: frozenset[str] = frozenset(),
+) -> MemoryPlan:
     """Plan the arena of a network.
 
     Tensors that are never alive together may share bytes. A reshape is its input; a concatenation
@@ -69,13 +73,15 @@ def memory_plan(network: IntegerNetwork, steps: Sequence[Step] | None = None) ->
     Args:
         network: The network.
         steps: What each function computes; by default one step an operation, in portable C.
+        kept: Tensors that must still be there in the next window; if the signal is one of them,
+            it lies in the arena.
 
     Raises:
         NetworkError: The network has not one or two inputs and one output.
     """
     steps = portable_steps(network) if steps is None else steps
-    regions = _caller_regions(network)
-    aliases = _Aliases(network, steps, regions)
+    regions = _caller_regions(network, kept)
+    aliases = _Aliases(network, steps, regions, kept)
     buffers = aliases.buffers() + _scratch_buffers(steps)
     allocation = allocate(buffers)
     offsets = allocation.offsets
@@ -106,9 +112,11 @@ def memory_plan(network: IntegerNetwork, steps: Sequence[Step] | None = None) ->
     )
 
 
-def step_loads(network: IntegerNetwork, steps: Sequence[Step]) -> tuple[int, ...]:
+def step_loads(
+    network: IntegerNetwork, steps: Sequence[Step], kept: frozenset[str] = frozenset()
+) -> tuple[int, ...]:
     """Return the bytes of tensors that are alive in the arena during each step."""
-    buffers = _Aliases(network, steps, _caller_regions(network)).buffers()
+    buffers = _Aliases(network, steps, _caller_regions(network, kept), kept).buffers()
     return tuple(
         sum(buffer.size for buffer in buffers if buffer.first <= moment <= buffer.last)
         for moment in range(len(steps))
@@ -131,7 +139,7 @@ def _scratch_buffers(steps: Sequence[Step]) -> list[Buffer]:
     ]
 
 
-def _caller_regions(network: IntegerNetwork) -> dict[str, str]:
+def _caller_regions(network: IntegerNetwork, kept: frozenset[str]) -> dict[str, str]:
     """Return the region of each of the caller's tensors, by tensor name."""
     if len(network.inputs) not in (1, 2) or len(network.outputs) != 1:
         raise NetworkError(
@@ -139,19 +147,24 @@ def _caller_regions(network: IntegerNetwork) -> dict[str, str]:
             f"{len(network.inputs)} and {len(network.outputs)}",
             hint="the first input is the signal, the second the rhythm features",
         )
-    return dict(zip(network.inputs, ("signal", "rhythm"), strict=False))
+    regions = zip(network.inputs, ("signal", "rhythm"), strict=False)
+    return {name: region for name, region in regions if name not in kept}
 
 
 class _Aliases:
     """Which tensors are parts of which others (a forest with byte offsets)."""
 
     def __init__(
-        self, network: IntegerNetwork, steps: Sequence[Step], regions: dict[str, str]
+        self,
+        network: IntegerNetwork,
+        steps: Sequence[Step],
+        regions: dict[str, str],
+        kept: frozenset[str],
     ) -> None:
         self.in_place: set[tuple[str, int]] = set()
         self._network = network
         self._parents: dict[str, tuple[str, int]] = {}
-        self._inputs = frozenset(network.inputs)
+        self._inputs = frozenset(network.inputs) - kept
         self._produced = dict.fromkeys(network.inputs, -1)
         self._used: dict[str, int] = {}
         for place, step in enumerate(steps):
@@ -160,6 +173,8 @@ class _Aliases:
                 self._used[name] = place
         (output,) = network.outputs
         self._used[output] = len(steps)
+        self._produced |= dict.fromkeys(sorted(kept), 0)
+        self._used |= dict.fromkeys(sorted(kept), len(steps))
         for step in steps:
             if step.operations[0].aliases_input:
                 self._parents[step.output] = (step.inputs[0], 0)

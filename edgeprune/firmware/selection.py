@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from edgeprune.firmware.kernels import KernelCode, instruction_set
 from edgeprune.firmware.plan import MemoryPlan, memory_plan, step_loads
 from edgeprune.firmware.steps import Choice, Step, choices, portable_steps
+from edgeprune.firmware.streaming import StreamingPlan
 from edgeprune.network import IntegerNetwork
 from edgeprune.registry import Registry
 from edgeprune.targets import Target
@@ -57,21 +58,29 @@ class Implementation:
         steps: In the order in which they run.
         plan: The arena.
         portable: Whether every step is portable C.
+        stream: What consecutive windows share; None for windows that stand alone.
     """
 
     steps: tuple[Step, ...]
     plan: MemoryPlan
     portable: bool
+    stream: StreamingPlan | None = None
 
 
-def implement_portably(network: IntegerNetwork) -> Implementation:
+def implement_portably(
+    network: IntegerNetwork, stream: StreamingPlan | None = None
+) -> Implementation:
     """Return the network in C99 alone."""
     steps = portable_steps(network)
-    return Implementation(steps, memory_plan(network, steps), portable=True)
+    plan = memory_plan(network, steps, _kept(steps, stream))
+    return Implementation(steps, plan, portable=True, stream=stream)
 
 
 def implement(
-    network: IntegerNetwork, target: Target, optimize: str = "balanced"
+    network: IntegerNetwork,
+    target: Target,
+    optimize: str = "balanced",
+    stream: StreamingPlan | None = None,
 ) -> Implementation:
     """Return the network in assembly for a target's core, as far as the generators know how.
 
@@ -79,6 +88,7 @@ def implement(
         network: What to compute.
         target: For whose core.
         optimize: What to make small: a name of `OBJECTIVES`.
+        stream: What consecutive windows share; None for windows that stand alone.
 
     Raises:
         UnknownNameError: There is no such objective.
@@ -87,19 +97,28 @@ def implement(
     objective = OBJECTIVES.get(optimize, where="firmware.optimize")
     instructions = instruction_set(target)
     if instructions is None:
-        return implement_portably(network)
-    options = choices(network, instructions)
+        return implement_portably(network, stream)
+    options = choices(network, instructions, stream)
     bare = tuple(option.step for option in options)
-    loads = step_loads(network, bare)
+    kept = _kept(bare, stream)
+    loads = step_loads(network, bare, kept)
     best: tuple[tuple[float, ...], Implementation] | None = None
     for limit in _limits(options, loads):
         for steps in _selections(options, loads, limit):
-            plan = memory_plan(network, steps)
+            plan = memory_plan(network, steps, kept)
             score = objective(_cost(steps, plan))
             if best is None or score < best[0]:
-                best = score, Implementation(steps, plan, portable=False)
+                best = score, Implementation(steps, plan, portable=False, stream=stream)
     assert best is not None
     return best[1]
+
+
+def _kept(steps: Sequence[Step], stream: StreamingPlan | None) -> frozenset[str]:
+    """Return the tensors in memory that the next window reads again."""
+    if stream is None:
+        return frozenset()
+    made = {step.output for step in steps} | {stream.signal}
+    return frozenset(name for name in made if stream.overlaps[name].kept)
 
 
 def _limits(options: Sequence[Choice], loads: Sequence[int]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from edgeprune.firmware.kernels import instruction_set
 from edgeprune.firmware.lowering import Program, lower
 from edgeprune.firmware.network_writer import values_text, write_network
 from edgeprune.firmware.selection import implement, implement_portably
+from edgeprune.firmware.streaming import StreamingPlan, streaming_plan
 from edgeprune.firmware.writer import (
     Labels,
     comment_safe,
@@ -108,6 +109,7 @@ def generate(
     *,
     golden: Golden | None = None,
     optimize: str = "balanced",
+    hop: int | None = None,
 ) -> FirmwareSources:
     """Write the library of a network: model, kernels, CMakeLists.txt, host test, README.
 
@@ -123,32 +125,42 @@ def generate(
         folder: Where to write; other files there stay.
         golden: Windows for the host test; random ones by default.
         optimize: What to make small: a name of `OBJECTIVES`.
+        hop: New samples of each window, for a library that also classifies a stream; see
+            `streaming_plan`.
 
     Raises:
         UnknownNameError: There is no such objective.
-        NetworkError: The network has not one or two inputs and one output, or the class names do
-            not fit.
+        NetworkError: The network has not one or two inputs and one output, the class names do not
+            fit, or windows cannot move by that hop.
         DiskError: A file cannot be written.
     """
     if front_end is not None:
         _require_front_end(network, front_end)
-    portable = lower(network, implement_portably(network))
+    stream = None if hop is None else _stream(network, hop)
+    portable = lower(network, implement_portably(network, stream))
     instructions = instruction_set(target)
-    assembly = lower(network, implement(network, target, optimize)) if instructions else None
+    assembly = None
+    if instructions is not None:
+        assembly = lower(network, implement(network, target, optimize, stream))
     texts = write_model(network, portable, assembly, labels, front_end)
     texts |= write_network(network, portable, assembly, instructions)
     kernels = sorted({call.kernel for layer in portable.layers for call in layer.calls})
     runtime = ["edgeprune_crc32.c", *(f"edgeprune_{kernel}.c" for kernel in kernels)]
     if front_end is not None:
         runtime.append("edgeprune_front_end.c")
+    if stream is not None:
+        runtime.append("edgeprune_move.c")
     if golden is None or not len(golden.inputs[0]):
-        golden = _random_golden(network)
+        golden = random_golden(network)
     texts["edgeprune_self_test.c"] = _self_test(network, labels, golden)
     code = sorted(name for name in texts if name.endswith(".c"))
     c_files = (*code, *(f"runtime/{name}" for name in runtime))
     program = assembly or portable
     texts |= _companions(network, target, labels, program, c_files, golden, front_end)
-    for name in ("edgeprune_arithmetic.h", "edgeprune_crc32.h", "edgeprune_kernels.h", *runtime):
+    headers = ["edgeprune_arithmetic.h", "edgeprune_crc32.h", "edgeprune_kernels.h"]
+    if stream is not None:
+        headers.append("edgeprune_move.h")
+    for name in (*headers, *runtime):
         source = resource_folder("firmware_export") / "runtime" / name
         texts[f"runtime/{name}"] = source.read_text(encoding="utf-8")
     if front_end is not None:
@@ -167,6 +179,15 @@ def generate(
         target,
         front_end,
     )
+
+
+def _stream(network: IntegerNetwork, hop: int) -> StreamingPlan:
+    if len(network.inputs) != 1:
+        raise NetworkError(
+            "a stream has one input, this network has a second one for each window",
+            hint="generate without a hop",
+        )
+    return streaming_plan(network, hop)
 
 
 def _self_test(network: IntegerNetwork, labels: Labels, golden: Golden) -> str:
@@ -275,7 +296,8 @@ def _rows(values: Int8Array) -> str:
     return ",\n".join(f"    {{\n{values_text(row)}\n    }}" for row in values)
 
 
-def _random_golden(network: IntegerNetwork) -> Golden:
+def random_golden(network: IntegerNetwork) -> Golden:
+    """Return windows of random values, the same for each network of a shape."""
     generator = np.random.default_rng(0)
     return Golden(
         tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeprune.firmware.kernels import (
     InstructionSet,
@@ -11,6 +11,7 @@ from edgeprune.firmware.kernels import (
     KernelRequest,
 )
 from edgeprune.firmware.kernels.generators import candidates
+from edgeprune.firmware.streaming import Overlap, StreamingPlan
 from edgeprune.network import CCall, IntegerNetwork, Operation, Tensor
 
 _LONGEST_CHAIN = 3
@@ -130,10 +131,13 @@ def portable_steps(network: IntegerNetwork) -> tuple[Step, ...]:
     )
 
 
-def choices(network: IntegerNetwork, instructions: InstructionSet) -> tuple[Choice, ...]:
+def choices(
+    network: IntegerNetwork, instructions: InstructionSet, stream: StreamingPlan | None = None
+) -> tuple[Choice, ...]:
     """Fuse operations as far as the generators can, and return what they offer for each step.
 
-    The longest chain wins: it saves writing and reading the tensors between.
+    The longest chain wins: it saves writing and reading the tensors between. In a stream, a chain
+    ends where rows can no longer be kept, and code counts for what a window that moved takes.
     """
     readers = _readers(network)
     aligned = _aligned(network)
@@ -144,14 +148,37 @@ def choices(network: IntegerNetwork, instructions: InstructionSet) -> tuple[Choi
             continue
         choice = None
         chain = _chain(network, readers, index) if operation.kind in _WEIGHTED else (index,)
+        if stream is not None:
+            chain = _kept_chain(network, chain, stream)
         for length in range(len(chain), 0, -1):
             choice = _choice(network, chain[:length], instructions, aligned)
+            if stream is not None:
+                choice = _streamed(choice, stream.overlaps[choice.step.output])
             if choice.codes or length == 1:
                 taken.update(chain[:length])
                 break
         assert choice is not None
         found.append(choice)
     return tuple(sorted(found, key=lambda item: item.step.index))
+
+
+def _kept_chain(
+    network: IntegerNetwork, chain: tuple[int, ...], stream: StreamingPlan
+) -> tuple[int, ...]:
+    """Return the part of a chain whose rows are kept, or the chain if none of its are."""
+    kept = [stream.overlaps[network.operations[index].output].kept > 0 for index in chain]
+    return chain[: kept.index(False)] if kept[0] and not all(kept) else chain
+
+
+def _streamed(choice: Choice, overlap: Overlap) -> Choice:
+    """Return the choice with the instructions of a window that moved."""
+
+    def instructions(code: KernelCode) -> int:
+        rows = sum(count for _, count in overlap.ranges(code.unit))
+        return code.instructions * rows // overlap.length
+
+    codes = tuple(replace(code, instructions=instructions(code)) for code in choice.codes)
+    return Choice(choice.step, codes)
 
 
 def _readers(network: IntegerNetwork) -> dict[str, list[int]]:

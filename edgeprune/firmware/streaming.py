@@ -71,12 +71,14 @@ class StreamingPlan:
     """How to move a network's window by some samples.
 
     Attributes:
+        signal: Name of the input that moves.
         hop: New samples of each window.
         overlaps: What each tensor has in common with its predecessor, by name, inputs included.
         multiply_accumulates: Of one window that follows another.
         window_multiply_accumulates: Of one window alone.
     """
 
+    signal: str
     hop: int
     overlaps: Mapping[str, Overlap]
     multiply_accumulates: int
@@ -123,7 +125,7 @@ def streaming_plan(network: IntegerNetwork, hop: int) -> StreamingPlan:
             where=network.operations[0].name,
             hint="a shorter hop, or classify each window alone",
         )
-    return StreamingPlan(hop, overlaps, work, network.multiply_accumulates())
+    return StreamingPlan(signal.name, hop, overlaps, work, network.multiply_accumulates())
 
 
 def least_hop(network: IntegerNetwork) -> int:

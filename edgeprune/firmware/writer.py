@@ -104,6 +104,7 @@ def write_model(
         "portable": _code(portable),
         "assembly": assembly and _code(assembly),
         "origin": origin(labels),
+        "hop": portable.stream.hop if portable.stream else 0,
         "front_end": front_end and _front_end(front_end),
     }
     templates = environment("templates")
