@@ -74,11 +74,9 @@ class CortexM7:
             0,
             divisions * (_DIVISION.maximum - _DIVISION.expected),
         )
-        straight = Range(
-            _schedule(block, _Luck.GOOD),
-            _schedule(block, _Luck.EXPECTED),
-            _schedule(block, _Luck.BAD),
-        )
+        good, expected, bad = (_schedule(block, luck) for luck in _Luck)
+        # Pairing greedily can be better by chance where less is allowed.
+        straight = Range(min(good, expected), expected, max(bad, expected))
         total = (straight + spread) * block.runs
         return total + self._jumps(block) if block.ends_in_branch else total
 
