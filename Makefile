@@ -5,7 +5,7 @@ OUT ?= result
 DATA ?= ../shared/data
 export EDGEPRUNE_TEST_DATA ?= $(DATA)
 
-.PHONY: demo test system-test study-build reference clean
+.PHONY: demo test system-test study-build study-firmware reference clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeprune build --target cortex-m7 --out $(OUT)
@@ -23,6 +23,9 @@ system-test: $(INSTALLED)
 
 study-build: $(INSTALLED)
 	$(BIN)/python -m tests.studies.build --data $(DATA)
+
+study-firmware: $(INSTALLED)
+	$(BIN)/python -m tests.studies.firmware --data $(DATA)
 
 reference: $(INSTALLED)
 	$(BIN)/python -m edgeprune.cli.reference

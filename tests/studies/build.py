@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,15 @@ from edgeprune.pipeline.products import load_windows, stratified
 from edgeprune.progress import Silent
 from edgeprune.targets import load_target
 from edgeprune.verification.runtimes import compare_layers
-from tests.studies.study import CHECKOUT, KEPT, Figure, run_study
+from tests.studies.study import (
+    CHECKOUT,
+    KEPT,
+    Figure,
+    outcome_of_tests,
+    run_command,
+    run_study,
+    summary_of_tests,
+)
 
 SEED = 1
 RUNTIME_WINDOWS = 10_000
@@ -61,24 +68,26 @@ class BuildStudy:
         """Do what a newcomer does: clone, the two commands, nothing else."""
         with tempfile.TemporaryDirectory(prefix="study-") as name:
             folder = Path(name) / "edgeprune"
-            _run(["git", "clone", "--quiet", str(CHECKOUT), str(folder)], Path(name))
+            run_command(["git", "clone", "--quiet", str(CHECKOUT), str(folder)], Path(name))
             environment = {
                 key: value
                 for key, value in os.environ.items()
                 if not key.startswith(("EDGEPRUNE", "VIRTUAL_ENV", "PYTHONPATH", "MAKE", "MFLAGS"))
             }
-            seconds, _ = _run(["make", ".venv/.installed"], folder, environment)
+            seconds, _ = run_command(["make", ".venv/.installed"], folder, environment)
             yield Figure("clone", "installation", round(seconds), unit="s")
-            seconds, output = _run(["make", "demo"], folder, environment)
+            seconds, output = run_command(["make", "demo"], folder, environment)
             passed = output.splitlines()[-1].startswith("PASS build")
             yield Figure("clone", "make demo ends in PASS", float(passed), 1)
             yield Figure("clone", "make demo, installed", round(seconds), 300, None, True, "s")
             command = [".venv/bin/edgeprune", "build", "--target", "cortex-m7", "--out", "again"]
-            _run(command, folder, environment)
+            run_command(command, folder, environment)
             yield _same_bytes("clone", "demo", folder / "result", folder / "again")
-            seconds, output = _run(["make", "test"], folder, environment, check=False)
+            seconds, output = run_command(["make", "test"], folder, environment, check=False)
             passed = re.search(r"\d+ passed", output) and not re.search(r"\d+ failed", output)
-            yield Figure("clone", "make test green", float(bool(passed)), 1, note=_summary(output))
+            yield Figure(
+                "clone", "make test green", float(bool(passed)), 1, note=summary_of_tests(output)
+            )
             yield Figure("clone", "make test, installed", round(seconds), 900, None, True, "s")
 
     def mit_bih(self) -> Iterator[Figure]:
@@ -126,7 +135,7 @@ class BuildStudy:
         for folder in (out, out.with_name(f"{out.name}.work")):
             shutil.rmtree(folder, ignore_errors=True)
         command = [sys.executable, "-m", "edgeprune", *self._flags(), "--out", str(out)]
-        return _run(command, CHECKOUT)[0]
+        return run_command(command, CHECKOUT)[0]
 
     def _flags(self) -> list[str]:
         recordings = str(self._recordings)
@@ -176,16 +185,20 @@ class BuildStudy:
     def random_networks(self) -> Iterator[Figure]:
         """Run the tests that draw networks over all operators and shapes."""
         files = ["tests/network/test_parity.py", "tests/firmware/test_parity.py"]
-        yield _tests("random networks", "specification, runtimes, generated C agree", files)
+        yield outcome_of_tests(
+            "random networks", "specification, runtimes, generated C agree", files
+        )
 
     def bad_input(self) -> Iterator[Figure]:
         """Run the tests that give every kind of bad input, and fill a real small disk."""
-        yield _tests("bad input", "errors are clear and lose nothing", ["tests/cli"])
+        yield outcome_of_tests("bad input", "errors are clear and lose nothing", ["tests/cli"])
         yield from _small_disk()
 
     def killed(self) -> Iterator[Figure]:
         """Run the tests that kill the build in the middle of each stage."""
-        yield _tests("kill -9", "resumes to the same bytes", ["tests/pipeline", "-k", "killed"])
+        yield outcome_of_tests(
+            "kill -9", "resumes to the same bytes", ["tests/pipeline", "-k", "killed"]
+        )
 
 
 def _mismatches(name: str, count: int, windows: int, note: str) -> Figure:
@@ -222,33 +235,6 @@ def _small_disk() -> Iterator[Figure]:
         code: Any = json.loads(done.stdout).get("error", {}).get("code")
         clear = done.returncode == 3 and code == "EP603" and "Traceback" not in done.stderr
         yield Figure("bad input", "a disk of 1 MiB", float(clear), 1, note=f"{code}, exit 3")
-
-
-def _tests(section: str, title: str, arguments: list[str]) -> Figure:
-    # the project's own options hold one -q: a second would take the summary away
-    command = [sys.executable, "-m", "pytest", *arguments]
-    _, output = _run(command, CHECKOUT, check=False)
-    failed = re.search(r"(\d+) (failed|error)", output)
-    passed = re.search(r"(\d+) passed", output)
-    found = 0 if passed and not failed else None
-    return Figure(section, title, found, 0, None, True, note=_summary(output))
-
-
-def _summary(output: str) -> str:
-    return next((line.strip("= ") for line in output.splitlines()[::-1] if " passed" in line), "")
-
-
-def _run(
-    command: list[str], folder: Path, environment: dict[str, str] | None = None, check: bool = True
-) -> tuple[float, str]:
-    """Run a command and return its wall seconds and what it printed."""
-    begin = time.monotonic()
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-    return time.monotonic() - begin, done.stdout + (done.stderr if not done.stdout else "")
 
 
 def main() -> None:

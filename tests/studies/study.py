@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -122,6 +124,40 @@ def _text(value: float | None) -> str:
 
 def _limit(figure: Figure, limit: float | None) -> str:
     return "" if limit is None else f"{'<=' if figure.at_most else '>='} {_text(limit)}"
+
+
+def outcome_of_tests(
+    section: str,
+    title: str,
+    arguments: list[str],
+    environment: dict[str, str] | None = None,
+) -> Figure:
+    """Run tests; the figure is 0, or absent where one failed or none ran."""
+    # the project's own options hold one -q: a second would take the summary away
+    command = [sys.executable, "-m", "pytest", *arguments]
+    _, output = run_command(command, CHECKOUT, environment, check=False)
+    failed = re.search(r"(\d+) (failed|error)", output)
+    passed = re.search(r"(\d+) passed", output)
+    found = 0 if passed and not failed else None
+    return Figure(section, title, found, 0, None, True, note=summary_of_tests(output))
+
+
+def summary_of_tests(output: str) -> str:
+    """Return pytest's last line of what it printed."""
+    return next((line.strip("= ") for line in output.splitlines()[::-1] if " passed" in line), "")
+
+
+def run_command(
+    command: list[str], folder: Path, environment: dict[str, str] | None = None, check: bool = True
+) -> tuple[float, str]:
+    """Run a command and return its wall seconds and what it printed."""
+    begin = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if check and done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return time.monotonic() - begin, done.stdout + (done.stderr if not done.stdout else "")
 
 
 def _code_hash() -> str:
