@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from edgeprune.firmware.kernels.code import Generator, InstructionSet, KernelCode, KernelRequest
 from edgeprune.firmware.kernels.dsp import DSP_GENERATORS
 from edgeprune.firmware.kernels.mve import MVE_GENERATORS
+from edgeprune.firmware.kernels.thumb import THUMB_1_GENERATORS, THUMB_2_GENERATORS
 
 _GENERATORS: Mapping[InstructionSet, tuple[Generator, ...]] = {
-    InstructionSet.THUMB_1: (),
-    InstructionSet.THUMB_2: (),
+    InstructionSet.THUMB_1: THUMB_1_GENERATORS,
+    InstructionSet.THUMB_2: THUMB_2_GENERATORS,
     InstructionSet.DSP: (*DSP_GENERATORS,),
     InstructionSet.MVE: (*MVE_GENERATORS, *DSP_GENERATORS),
 }

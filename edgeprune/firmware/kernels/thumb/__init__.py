@@ -1,0 +1,9 @@
+"""Kernels for the cores without DSP instructions: Cortex-M3 and Cortex-M0+."""
+
+from edgeprune.firmware.kernels.code import Generator
+from edgeprune.firmware.kernels.thumb.packed import packed_convolution
+
+THUMB_2_GENERATORS: tuple[Generator, ...] = (packed_convolution,)
+THUMB_1_GENERATORS: tuple[Generator, ...] = ()
+
+__all__ = ["THUMB_1_GENERATORS", "THUMB_2_GENERATORS"]

@@ -1,0 +1,640 @@
+"""Convolutions on Cortex-M3 with four products an instruction: packed into one long multiply.
+
+Two neighbouring inputs in one register, x0 + x1 * 2^e, times two neighbouring weights, w1 + w0 *
+2^e, are x0 * w1 + (x0 * w0 + x1 * w1) * 2^e + x1 * w0 * 2^2e: the middle lane is what one output
+position needs, the outer ones are parts of its two neighbours. SMLAL adds up such products in 64
+bits; the lanes stay apart where the weights prove that no sum leaves its lane.
+
+A block is two output channels and four positions: two accumulators a channel. Blocks are computed
+from right to left, because the fourth position waits for the low lane of the next accumulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
+from edgeprune.firmware.kernels.thumb.emission import ThumbAssembler, words
+from edgeprune.firmware.kernels.thumb.layer import Layer
+from edgeprune.firmware.kernels.thumb.wide_rescaling import WideRescaling
+
+_FRAME = 116
+_STACK = _FRAME + 36
+_CARRY, _SUMS, _PLANE, _WEIGHTS, _END, _RECORD, _OUT = 32, 40, 48, 52, 56, 60, 64
+_BLOCKS, _CHUNK, _LEFT, _POSITION, _ROW, _IN, _LAST, _PLANES, _COUNT, _SOURCE = range(68, 108, 4)
+_CHUNKS = (8, 16, 32, 64, 128, 256, 512)
+_LONGEST_PAIR = 1020
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One packed multiplication: words `place` and up of a phase, weights of two taps."""
+
+    phase: int
+    place: int
+    even: int | None
+    odd: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    layer: Layer
+    chunk: int
+    expands: bool
+    unroll: int
+
+    @cached_property
+    def steps(self) -> tuple[_Step, ...]:
+        taps = {(phase, place): index for phase, place, index in self.layer.taps}
+        pairs = sorted({(phase, place // 2) for phase, place in taps})
+        return tuple(
+            _Step(phase, pair, taps.get((phase, 2 * pair)), taps.get((phase, 2 * pair + 1)))
+            for phase, pair in pairs
+        )
+
+    @property
+    def single(self) -> bool:
+        return self.layer.needed == 1
+
+    @property
+    def width(self) -> int:
+        """Output channels of a block."""
+        return 1 if self.layer.group_outputs == 1 else 2
+
+    @property
+    def spans(self) -> int:
+        """Accumulators of a channel in a block."""
+        return 1 if self.single else 2
+
+    @property
+    def positions(self) -> int:
+        """Positions of the convolution in a block."""
+        return 1 if self.single else 4
+
+    @property
+    def rows_out(self) -> int:
+        return self.positions // self.layer.chain.largest
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.layer.needed // self.positions)
+
+    @property
+    def chunk_blocks(self) -> int:
+        return min(self.blocks, max(self.chunk // self.positions, 1))
+
+    @cached_property
+    def chunks(self) -> list[int]:
+        """Blocks of each chunk of a whole call."""
+        whole, rest = divmod(self.blocks, self.chunk_blocks)
+        return [self.chunk_blocks] * whole + ([rest] if rest else [])
+
+    @property
+    def has_edge(self) -> bool:
+        return self.layer.needed >= 4
+
+    def words_of(self, blocks: int) -> int:
+        """Words of a plane that a chunk of so many blocks reads."""
+        return blocks * self.spans + int(self.has_edge) + max(step.place for step in self.steps)
+
+    @property
+    def pitch(self) -> int:
+        return self.words_of(self.chunk_blocks) * 4
+
+    @property
+    def plane_bytes(self) -> int:
+        """From one input channel to the next."""
+        return self.pitch * len(self.layer.phases)
+
+    @property
+    def planes_bytes(self) -> int:
+        return self.plane_bytes * self.layer.channels
+
+    @property
+    def weight_words(self) -> int:
+        """Words of packed weights of a block, filled up to what the expansion makes at a time."""
+        count = self.layer.depth * len(self.steps) * self.width
+        return -(-count // 4) * 4 if self.expands else count
+
+    @property
+    def scratch_bytes(self) -> int:
+        return self.planes_bytes + (self.weight_words * 4 if self.expands else 0)
+
+    @cached_property
+    def lane(self) -> int:
+        """Bits of the lower lanes; 0 where no division fits."""
+        per_step = np.zeros((3, self.layer.outputs), np.int64)
+        magnitudes = np.abs(self.layer.weights).sum(axis=2)
+        for step in self.steps:
+            for tap, lanes in ((step.odd, (0, 1)), (step.even, (1, 2))):
+                for each in lanes if tap is not None else ():
+                    per_step[each] += magnitudes[:, tap] * 128
+        low, middle, high = (int(value) for value in per_step.max(axis=1))
+        for bits in (21, 20, 22, 19, 18):
+            half = 1 << (bits - 1)
+            if max(low, middle) < half and high + 1 < 1 << (63 - 2 * bits):
+                return bits
+        return 0
+
+    @cached_property
+    def rescaling(self) -> WideRescaling:
+        return WideRescaling(self.layer, 1 << (self.lane - 1))
+
+    @property
+    def fits(self) -> bool:
+        """Whether every offset fits its instruction."""
+        layer = self.layer
+        furthest = 4 * max(step.place for step in self.steps) + 8
+        furthest += (len(layer.phases) - 1) * self.pitch
+        return (
+            self.lane > 0
+            and furthest <= _LONGEST_PAIR
+            and self.plane_bytes <= 4000
+            and self.rows_out * layer.outputs + 2 <= 4000
+            and (not layer.chain.averaged or len(self.chunks) == 1)
+            and self.positions % layer.chain.largest == 0
+        )
+
+    @cached_property
+    def channel_blocks(self) -> list[int]:
+        """First output channel of each block; the last two may overlap."""
+        size = self.layer.group_outputs
+        starts = list(range(0, size - self.width + 1, self.width))
+        if starts[-1] + self.width < size:
+            starts.append(size - self.width)
+        return [group * size + start for group in range(self.layer.groups) for start in starts]
+
+    def constants(self) -> bytes:
+        """Return records, a row of zero points, and the weights."""
+        layer = self.layer
+        records, weights = b"", b""
+        for first in self.channel_blocks:
+            group = first // layer.group_outputs
+            records += words(first, group * layer.depth * self.plane_bytes)
+            for channel in range(first, first + self.width):
+                records += self.rescaling.record(channel)
+            weights += self._block_weights(first)
+        zero = bytes([layer.input_zero & 0xFF]) * (-(-layer.channels // 4) * 4)
+        return records + zero + weights
+
+    def _block_weights(self, first: int) -> bytes:
+        pairs = [
+            tuple(
+                0 if tap is None else int(self.layer.weights[channel, tap, depth])
+                for tap in (step.odd, step.even)
+            )
+            for depth in range(self.layer.depth)
+            for step in self.steps
+            for channel in range(first, first + self.width)
+        ]
+        pairs += [(0, 0)] * (self.weight_words - len(pairs))
+        if self.expands:
+            return bytes(number & 0xFF for pair in pairs for number in pair)
+        return words(*(odd + (even << self.lane) for odd, even in pairs))
+
+    @property
+    def record_bytes(self) -> int:
+        return 8 + 4 * WideRescaling.WORDS * self.width
+
+    def build(self) -> KernelCode:
+        """Write the function."""
+        layer, request = self.layer, self.layer.chain.request
+        code = ThumbAssembler(request.symbol, narrow=False)
+        self._enter(code)
+        chunk = code.label("chunk")
+        code.place(chunk)
+        count = len(self.chunks)
+        with code.times(count):
+            code.put(f"ldr r4,[sp,#{_LEFT}]", f"cmp r4,#{self.chunk_blocks}")
+            code.put("it hi", f"movhi r4,#{self.chunk_blocks}", f"str r4,[sp,#{_CHUNK}]")
+        self._expand_inputs(code)
+        with code.times(count):
+            load_label(code, "r4", f"{request.symbol}_constants")
+            code.put(f"str r4,[sp,#{_RECORD}]")
+            add_constant(
+                code,
+                "r4",
+                "r4",
+                self.record_bytes * len(self.channel_blocks) + -(-layer.channels // 4) * 4,
+            )
+            code.put(f"str r4,[sp,#{_SOURCE}]")
+        outer = code.label("channels")
+        code.place(outer)
+        each = count * len(self.channel_blocks)
+        self._begin_channels(code, each)
+        if self.has_edge:
+            self._edge(code, each)
+        self._block_loop(code)
+        with code.times(each):
+            if layer.chain.averaged:
+                self._average(code)
+            code.put(f"ldr r0,[sp,#{_RECORD}]", f"add r0,r0,#{self.record_bytes}")
+            code.put(f"str r0,[sp,#{_RECORD}]")
+            load_label(
+                code,
+                "r1",
+                f"{request.symbol}_constants",
+                self.record_bytes * len(self.channel_blocks),
+            )
+            code.put("cmp r0,r1", f"bne {outer}")
+        with code.times(count):
+            code.put(f"ldr r4,[sp,#{_CHUNK}]", f"ldr r5,[sp,#{_ROW}]")
+            load_constant(code, "r6", self.rows_out * layer.outputs)
+            code.put("mla r5,r4,r6,r5", f"str r5,[sp,#{_ROW}]", f"ldr r5,[sp,#{_POSITION}]")
+            code.put(
+                f"add r5,r5,r4,lsl #{self.positions // 2}" if not self.single else "add r5,r5,r4",
+                f"str r5,[sp,#{_POSITION}]",
+            )
+            code.put(f"ldr r5,[sp,#{_LEFT}]", "subs r5,r5,r4", f"str r5,[sp,#{_LEFT}]")
+            code.put(f"bne {chunk}")
+        code.put(f"add sp,sp,#{_FRAME}", "pop {r4-r11,pc}")
+        how = "weights expanded" if self.expands else "weights as words"
+        words_ = f"{len(self.chunks)} chunks of {self.chunk_blocks * self.positions}"
+        return KernelCode(
+            request.symbol,
+            code.text,
+            self.constants(),
+            self.scratch_bytes,
+            _STACK,
+            code.instructions,
+            code.code_bytes,
+            f"packed products, {self.width} channels x {self.positions} positions, {words_}, {how}",
+            "" if self.rescaling.quick else "scales beyond the quick rescaling",
+            0 if layer.chain.averaged else self.rows_out if not self.single else 0,
+        )
+
+    def _enter(self, code: ThumbAssembler) -> None:
+        layer = self.layer
+        pool = layer.chain.largest
+        code.put("push {r4-r11,lr}", f"sub sp,sp,#{_FRAME}", f"str r0,[sp,#{_IN}]")
+        code.put(f"str r3,[sp,#{_PLANES}]", f"ldr r4,[sp,#{_STACK}]", f"ldr r5,[sp,#{_STACK + 4}]")
+        load_constant(code, "r6", layer.outputs)
+        code.put("mla r7,r4,r6,r2", f"str r7,[sp,#{_ROW}]")
+        load_constant(code, "r7", layer.output_rows * layer.outputs)
+        code.put("add r7,r7,r2", f"str r7,[sp,#{_LAST}]")
+        if layer.chain.averaged or self.single:
+            code.put("mov r4,#0")
+            load_constant(code, "r5", self.blocks)
+        else:
+            if pool > 1:
+                load_constant(code, "r6", pool)
+                code.put("mul r4,r4,r6", "mul r5,r5,r6")
+            code.put("add r5,r5,#3", "lsr r5,r5,#2")
+        code.put(f"str r4,[sp,#{_POSITION}]", f"str r5,[sp,#{_LEFT}]")
+        load_constant(code, "r4", (1 << (self.lane - 1)) & 0xFFFFFFFF)
+        both = (1 << (self.lane - 1)) + (1 << (2 * self.lane - 1))
+        load_constant(code, "r4", both & 0xFFFFFFFF)
+        load_constant(code, "r5", both >> 32)
+        for at in range(0, 32, 8):
+            code.put(f"strd r4,r5,[sp,#{at}]")
+
+    def _expand_inputs(self, code: ThumbAssembler) -> None:
+        """Fill the planes of a chunk: for each phase and pair of rows, all channels."""
+        layer = self.layer
+        stride, channels = layer.stride, layer.channels
+        chunks = len(self.chunks)
+        pairs = sum(self.words_of(blocks) for blocks in self.chunks)
+        extra = self.words_of(self.chunk_blocks) - self.chunk_blocks * self.spans
+        unroll = max(size for size in range(1, 9) if channels % size == 0)
+        for index, phase in enumerate(layer.phases):
+            start = phase - layer.pad_left
+            with code.times(chunks):
+                code.put(f"ldr r0,[sp,#{_POSITION}]")
+                load_constant(code, "r1", stride)
+                code.put("mul r0,r0,r1")
+                add_constant(code, "r0", "r0", start)
+                load_constant(code, "r4", channels)
+                code.put(f"ldr r1,[sp,#{_IN}]", "mla r1,r0,r4,r1", f"ldr r2,[sp,#{_PLANES}]")
+                add_constant(code, "r2", "r2", index * self.pitch)
+                load_constant(code, "r8", layer.rows)
+                load_label(
+                    code,
+                    "r9",
+                    f"{layer.chain.request.symbol}_constants",
+                    self.record_bytes * len(self.channel_blocks),
+                )
+                load_constant(code, "r10", self.plane_bytes)
+                code.put(f"ldr r11,[sp,#{_CHUNK}]")
+                if self.spans == 2:
+                    code.put("lsl r11,r11,#1")
+                add_constant(code, "r11", "r11", extra)
+                load_constant(code, "r12", stride * channels)
+            loop = code.label("pair")
+            code.place(loop)
+            with code.times(pairs):
+                for pointer in ("r3", "r4"):
+                    code.put("cmp r0,r8", "ite lo", f"movlo {pointer},r1", f"movhs {pointer},r9")
+                    add_constant(code, "r0", "r0", stride)
+                    code.put("add r1,r1,r12")
+                code.put("mov lr,r2")
+                if channels > unroll:
+                    load_constant(code, "r5", channels // unroll)
+            inner = code.label("channel")
+            code.place(inner)
+            with code.times(pairs * (channels // unroll)):
+                for _ in range(unroll):
+                    code.put("ldrsb r6,[r3],#1", "ldrsb r7,[r4],#1")
+                    code.put(f"add r6,r6,r7,lsl #{self.lane}", "str r6,[lr]", "add lr,lr,r10")
+                if channels > unroll:
+                    code.put("subs r5,r5,#1", f"bne {inner}")
+            with code.times(pairs):
+                code.put("add r2,r2,#4", "subs r11,r11,#1", f"bne {loop}")
+
+    def _begin_channels(self, code: ThumbAssembler, each: int) -> None:
+        layer = self.layer
+        with code.times(each):
+            code.put(f"ldr r0,[sp,#{_SOURCE}]")
+            if self.expands:
+                code.put(f"ldr r1,[sp,#{_PLANES}]")
+                add_constant(code, "r1", "r1", self.planes_bytes)
+                code.put(f"str r1,[sp,#{_WEIGHTS}]")
+                add_constant(code, "r8", "r1", self.weight_words * 4)
+            else:
+                code.put(f"str r0,[sp,#{_WEIGHTS}]")
+                add_constant(code, "r0", "r0", self.weight_words * 4)
+        if self.expands:
+            loop = code.label("weights")
+            code.place(loop)
+            with code.times(each * self.weight_words // 4):
+                for word in range(4):
+                    code.put(f"ldrsb r2,[r0,#{2 * word}]", f"ldrsb r3,[r0,#{2 * word + 1}]")
+                    code.put(f"add r{4 + word},r2,r3,lsl #{self.lane}")
+                code.put("add r0,r0,#8", "stmia r1!,{r4-r7}", "cmp r1,r8", f"bne {loop}")
+        with code.times(each):
+            code.put(f"str r0,[sp,#{_SOURCE}]")
+            if self._rounds > 1:
+                code.put(f"ldr r1,[sp,#{_WEIGHTS}]")
+                size = 4 * self.width * len(self.steps) * layer.depth
+                add_constant(code, "r1", "r1", size)
+                code.put(f"str r1,[sp,#{_END}]")
+            code.put("mov r1,#0", f"str r1,[sp,#{_SUMS}]", f"str r1,[sp,#{_SUMS + 4}]")
+            code.put(f"ldr r12,[sp,#{_RECORD}]", "ldrd r0,r1,[r12]")
+            code.put(f"ldr r4,[sp,#{_CHUNK}]", f"str r4,[sp,#{_BLOCKS}]")
+            code.put(f"ldr r2,[sp,#{_PLANES}]", "add r1,r1,r2")
+            # Blocks come from the right; a pointer waits one channel before its plane.
+            add_constant(code, "r1", "r1", -self.plane_bytes + self._origin)
+            code.put(f"add r1,r1,r4,lsl #{1 + self.spans}", f"str r1,[sp,#{_PLANE}]")
+            code.put(f"ldr r2,[sp,#{_ROW}]", "add r2,r2,r0")
+            load_constant(code, "r3", self.rows_out * layer.outputs)
+            code.put("mla r2,r4,r3,r2", f"str r2,[sp,#{_OUT}]")
+
+    @property
+    def _origin(self) -> int:
+        return self._at(self.steps[0].phase, self.steps[0].place)
+
+    def _at(self, phase: int, place: int) -> int:
+        return phase * self.pitch + 4 * place
+
+    @property
+    def _rounds(self) -> int:
+        return self.layer.depth // self.unroll
+
+    def _loop(self, code: ThumbAssembler, runs: int) -> Iterator[int]:
+        """Yield the channels of one round of a loop over all input channels."""
+        rounds = self._rounds
+        loop = code.label("depth")
+        code.place(loop)
+        with code.times(runs * rounds):
+            yield from range(self.unroll)
+            if rounds > 1:
+                code.put(f"ldr r0,[sp,#{_END}]", "cmp lr,r0", f"bne {loop}")
+
+    def _first(self, code: ThumbAssembler, opcode: str, registers: str) -> None:
+        """Write the first load of a channel, which moves the pointer on to it."""
+        if self.plane_bytes <= (_LONGEST_PAIR if opcode == "ldrd" else 255):
+            code.put(f"{opcode} {registers},[r12,#{self.plane_bytes}]!")
+        else:
+            add_constant(code, "r12", "r12", self.plane_bytes)
+            code.put(f"{opcode} {registers},[r12]")
+
+    def _edge(self, code: ThumbAssembler, each: int) -> None:
+        """Compute the low lane of the accumulator to the right of the chunk."""
+        size = 4 * self.width
+        with code.times(each):
+            code.put(f"ldr r12,[sp,#{_PLANE}]", f"ldr lr,[sp,#{_WEIGHTS}]")
+            load_constant(code, "r4", 1 << (self.lane - 1))
+            code.put("mov r5,r4")
+        for _ in self._loop(code, each):
+            first = True
+            for index, step in enumerate(self.steps):
+                if step.odd is None and index:
+                    continue
+                place = self._at(step.phase, step.place) - self._origin
+                if first:
+                    self._first(code, "ldr", "r0")
+                else:
+                    code.put(f"ldr r0,[r12,#{place}]")
+                first = False
+                if step.odd is None:
+                    continue
+                if self.width == 2:
+                    code.put(f"ldrd r2,r3,[lr,#{index * size}]", "mla r4,r0,r2,r4")
+                    code.put("mla r5,r0,r3,r5")
+                else:
+                    code.put(f"ldr r2,[lr,#{index * size}]", "mla r4,r0,r2,r4")
+            code.put(f"add lr,lr,#{size * len(self.steps)}")
+        with code.times(each):
+            code.put(f"ubfx r4,r4,#0,#{self.lane}", f"ubfx r5,r5,#0,#{self.lane}")
+            code.put(f"strd r4,r5,[sp,#{_CARRY}]")
+
+    def _block_loop(self, code: ThumbAssembler) -> None:
+        runs = self.blocks * len(self.channel_blocks)
+        registers = [f"r{4 + number}" for number in range(2 * self.width * self.spans)]
+        block = code.label("block")
+        code.place(block)
+        with code.times(runs):
+            code.put(f"ldr r12,[sp,#{_PLANE}]", f"sub r12,r12,#{4 * self.spans}")
+            code.put(f"str r12,[sp,#{_PLANE}]", f"ldr lr,[sp,#{_WEIGHTS}]")
+            code.put(f"ldmia sp,{{{registers[0]}-{registers[-1]}}}")
+        accumulators = [
+            [
+                (
+                    registers[2 * (channel * self.spans + span)],
+                    registers[2 * (channel * self.spans + span) + 1],
+                )
+                for span in range(self.spans)
+            ]
+            for channel in range(self.width)
+        ]
+        for _ in self._loop(code, runs):
+            self._products(code, accumulators)
+        with code.times(runs):
+            code.put(f"ldr r12,[sp,#{_RECORD}]")
+            outputs = [
+                self._outputs(code, channel, accumulators[channel]) for channel in range(self.width)
+            ]
+        self._store(code, outputs, runs)
+        with code.times(runs):
+            code.put(f"ldr r0,[sp,#{_BLOCKS}]", "subs r0,r0,#1", f"str r0,[sp,#{_BLOCKS}]")
+            code.put(f"bne {block}")
+
+    def _products(self, code: ThumbAssembler, accumulators: list[list[tuple[str, str]]]) -> None:
+        held: list[str] = []
+        before: _Step | None = None
+        for step in self.steps:
+            place = self._at(step.phase, step.place) - self._origin
+            slides = (
+                before is not None
+                and before.phase == step.phase
+                and before.place + 1 == step.place
+                and self.spans == 2
+            )
+            if slides:
+                held = [held[1], held[0]]
+                code.put(f"ldr {held[1]},[r12,#{place + 4}]")
+            else:
+                held = ["r0", "r1"][: self.spans]
+                opcode = "ldrd" if self.spans == 2 else "ldr"
+                names = ",".join(held)
+                if before is None:
+                    self._first(code, opcode, names)
+                else:
+                    code.put(f"{opcode} {names},[r12,#{place}]")
+            if self.width == 2:
+                code.put("ldrd r2,r3,[lr],#8")
+            else:
+                code.put("ldr r2,[lr],#4")
+            for channel in range(self.width):
+                for (low, high), data in zip(accumulators[channel], held, strict=True):
+                    code.put(f"smlal {low},{high},{data},r{2 + channel}")
+            before = step
+
+    def _outputs(
+        self, code: ThumbAssembler, channel: int, pairs: list[tuple[str, str]]
+    ) -> list[str]:
+        """Take the lanes apart, keep the maximum of a pool, rescale; return the registers."""
+        lane, upper = self.lane, 2 * self.lane - 32
+        carry = _CARRY + 4 * channel
+
+        def middle(low: str, high: str) -> None:
+            code.put(f"lsr {low},{low},#{lane}")
+            code.put(f"bfi {low},{high},#{32 - lane},#{upper}")
+
+        if self.single:
+            middle(*pairs[0])
+            values = [pairs[0][0]]
+        else:
+            (low0, high0), (low1, high1) = pairs
+            code.put(f"ldr r0,[sp,#{carry}]", f"ubfx r1,{low0},#0,#{lane}")
+            code.put(f"str r1,[sp,#{carry}]")
+            middle(low0, high0)
+            code.put(f"ubfx r2,{low1},#0,#{lane}", f"add {high0},r2,{high0},asr #{upper}")
+            middle(low1, high1)
+            code.put(f"add {high1},r0,{high1},asr #{upper}")
+            values = [low0, high0, low1, high1]
+        size = self.layer.chain.largest
+        kept = []
+        for at in range(0, len(values), size):
+            for other in values[at + 1 : at + size]:
+                code.put(f"cmp {values[at]},{other}", "it lt", f"movlt {values[at]},{other}")
+            kept.append(values[at])
+        self.rescaling.emit(code, 8 + 4 * WideRescaling.WORDS * channel, kept)
+        return kept
+
+    def _store(self, code: ThumbAssembler, outputs: list[list[str]], runs: int) -> None:
+        layer = self.layer
+        tail = layer.needed // layer.chain.largest % self.rows_out if not self.single else 0
+        tails = len(self.channel_blocks) if tail else 0
+        skip = code.label("tail")
+        if layer.chain.averaged:
+            with code.times(runs):
+                for values in outputs:
+                    total = values[0]
+                    for value in values[1 : tail or None]:
+                        code.put(f"add {total},{total},{value}")
+                if tail:
+                    code.put(f"ldr r0,[sp,#{_BLOCKS}]", f"ldr r1,[sp,#{_CHUNK}]", "cmp r0,r1")
+                    code.put(f"beq {skip}")
+            with code.times(runs - tails):
+                if tail:
+                    for values in outputs:
+                        for value in values[tail:]:
+                            code.put(f"add {values[0]},{values[0]},{value}")
+            code.place(skip)
+            with code.times(runs):
+                for channel, values in enumerate(outputs):
+                    code.put(f"ldr r0,[sp,#{_SUMS + 4 * channel}]", f"add r0,r0,{values[0]}")
+                    code.put(f"str r0,[sp,#{_SUMS + 4 * channel}]")
+            return
+        step = layer.outputs
+        with code.times(runs):
+            code.put(f"ldr lr,[sp,#{_OUT}]")
+            add_constant(code, "lr", "lr", -self.rows_out * step)
+            code.put(f"str lr,[sp,#{_OUT}]")
+            self._store_rows(code, outputs, 0, tail or self.rows_out)
+            if tail:
+                add_constant(code, "r0", "lr", tail * step)
+                code.put(f"ldr r1,[sp,#{_LAST}]", "cmp r0,r1", f"bhs {skip}")
+        with code.times(runs - tails):
+            if tail:
+                self._store_rows(code, outputs, tail, self.rows_out)
+        code.place(skip)
+
+    def _store_rows(
+        self, code: ThumbAssembler, outputs: list[list[str]], first: int, last: int
+    ) -> None:
+        for row in range(first, last):
+            for channel, values in enumerate(outputs):
+                code.put(f"strb {values[row]},[lr,#{row * self.layer.outputs + channel}]")
+
+    def _average(self, code: ThumbAssembler) -> None:
+        chain = self.layer.chain
+        load_constant(code, "r4", chain.averaged)
+        code.put(f"ldr r12,[sp,#{_RECORD}]", "ldr r5,[r12]", f"ldr r6,[sp,#{_ROW}]")
+        code.put("add r5,r5,r6")
+        for channel in range(self.width):
+            load_constant(code, "r1", chain.averaged // 2)
+            code.put(f"ldr r0,[sp,#{_SUMS + 4 * channel}]", "cmp r0,#0", "it le")
+            code.put("rsble r1,r1,#0", "add r0,r0,r1", "sdiv r0,r0,r4")
+            low, high = chain.average_low, chain.average_high
+            if low > chain.low:
+                code.put(f"cmp r0,#{low}", "it lt", f"movlt r0,#{low}")
+            if high < chain.high:
+                code.put(f"cmp r0,#{high}", "it gt", f"movgt r0,#{high}")
+            code.put(f"strb r0,[r5,#{channel}]")
+
+
+def load_constant(code: ThumbAssembler, register: str, value: int) -> None:
+    """Load a number into a register, in one instruction where it has 16 bits."""
+    value &= 0xFFFFFFFF
+    code.put(f"movw {register},#{value & 0xFFFF}")
+    if value >> 16:
+        code.put(f"movt {register},#{value >> 16}")
+
+
+def load_label(code: ThumbAssembler, register: str, label: str, offset: int = 0) -> None:
+    """Load an address."""
+    code.put(f"movw {register},#:lower16:({label}+{offset})")
+    code.put(f"movt {register},#:upper16:({label}+{offset})")
+
+
+def add_constant(code: ThumbAssembler, target: str, source: str, value: int) -> None:
+    """Add any number; where it takes more than 12 bits, r7 is lost."""
+    if value == 0:
+        if target != source:
+            code.put(f"mov {target},{source}")
+    elif abs(value) < 4096:
+        code.put(f"{'addw' if value > 0 else 'subw'} {target},{source},#{abs(value)}")
+    else:
+        load_constant(code, "r7", value)
+        code.put(f"add {target},{source},r7")
+
+
+def packed_convolution(request: KernelRequest) -> tuple[KernelCode, ...]:
+    """Answer convolutions and dense layers, with a maximum pool or a global average."""
+    layer = Layer.of(request)
+    if layer is None:
+        return ()
+    found: dict[tuple[int, bool, int], KernelCode] = {}
+    unrolls = {1, max(size for size in range(1, 9) if layer.depth % size == 0)}
+    for chunk in _CHUNKS:
+        for expands in (True, False):
+            for unroll in sorted(unrolls):
+                plan = _Packed(layer, chunk, expands, unroll)
+                if plan.fits:
+                    found[plan.chunk_blocks, expands, unroll] = plan.build()
+    return tuple(found.values())

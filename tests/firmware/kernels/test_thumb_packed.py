@@ -1,0 +1,52 @@
+"""Packed convolutions on Cortex-M3 against the numpy specification, one kernel alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from edgeprune.firmware.kernels import KernelRequest
+from edgeprune.firmware.kernels.code import single_request
+from edgeprune.firmware.kernels.thumb.packed import packed_convolution
+from tests.firmware.kernels.thumb_cases import check, weighted_requests
+from tests.firmware.networks import r1
+
+
+@given(
+    request=weighted_requests(),
+    choice=st.integers(0, 1000),
+    seed=st.integers(0, 2**32 - 1),
+    misalignment=st.integers(0, 3),
+)
+@settings(
+    max_examples=100,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+def test_random_layers(request: KernelRequest, choice: int, seed: int, misalignment: int) -> None:
+    answers = packed_convolution(request)
+    assert answers
+    check(answers[choice % len(answers)], request, "cortex-m3", seed, misalignment)
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "most"),
+    [(0, 1, 27_000), (1, 2, 195_000), (3, 2, 180_000), (5, 2, 130_000), (8, 1, 1_500)],
+)
+def test_layers_of_r1(first: int, count: int, most: int) -> None:
+    request = single_request(r1(), first, count)
+    best = min(packed_convolution(request), key=lambda code: code.instructions)
+    check(best, request, "cortex-m3", 1, 1)
+    assert best.instructions <= most
+
+
+def test_no_answer_where_sums_could_leave_their_lanes() -> None:
+    network = r1()
+    heavy = replace(network.operations[3], weights=np.full((32, 5, 32), -128, np.int8))
+    request = KernelRequest("kernel", (heavy,), network.tensors)
+    assert packed_convolution(request) == ()
