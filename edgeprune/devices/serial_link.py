@@ -172,6 +172,14 @@ class SerialLink:
         used, there = struct.unpack("<II", self.request(frames.STACK))
         return used, there
 
+    def check(self) -> int:
+        """Let the device check its constants and its arena; return 0 or an EDGEPRUNE_... result.
+
+        Raises:
+            DeviceError: There is no answer.
+        """
+        return int.from_bytes(self.request(frames.CHECK), "little")
+
     def start(self) -> None:
         """Let the front end forget the patient.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeprune.errors import ConfigurationError
 from edgeprune.registry import Registry
@@ -18,11 +18,13 @@ class BoardFiles:
         c_files: What is compiled.
         headers: What that includes.
         defines: Preprocessor flags that place it on the target.
+        twin: Whether the portable C stands beside the assembly.
     """
 
     c_files: tuple[str, ...]
     headers: tuple[str, ...]
     defines: tuple[str, ...]
+    twin: bool = False
 
 
 def exchange(target: Target) -> BoardFiles:
@@ -40,6 +42,25 @@ def exchange(target: Target) -> BoardFiles:
         ("board.h", "exchange.h"),
         (f"-DEXCHANGE_ORIGIN={target.memories.exchange.origin:#x}u",),
     )
+
+
+def stream(target: Target) -> BoardFiles:
+    """Work through windows of which each is the one before, moved by the library's hop.
+
+    Raises:
+        ConfigurationError: The target has no memories.
+    """
+    board = exchange(target)
+    return replace(board, defines=(*board.defines, "-DEXCHANGE_STREAM"))
+
+
+def twin(target: Target) -> BoardFiles:
+    """Classify each window whole, in steps and by the portable C, and compare on the device.
+
+    Raises:
+        ConfigurationError: The target has no memories.
+    """
+    return replace(exchange(target), twin=True)
 
 
 def serial(target: Target) -> BoardFiles:
@@ -68,5 +89,5 @@ def serial(target: Target) -> BoardFiles:
 
 UARTS = Registry("UART", cmsdk="uart_cmsdk.c", nrf="uart_nrf.c")
 PROGRAMS: Registry[Callable[[Target], BoardFiles]] = Registry(
-    "program", exchange=exchange, serial=serial
+    "program", exchange=exchange, serial=serial, stream=stream, twin=twin
 )

@@ -2,6 +2,9 @@
 #include "board.h"
 #include "edgeprune_model.h"
 #include "exchange.h"
+#ifdef EDGEPRUNE_TWIN
+#include "edgeprune_network.h"
+#endif
 
 #ifndef EXCHANGE_ORIGIN
 #error "EXCHANGE_ORIGIN is the address of the exchange block; the target's TOML file has it"
@@ -19,9 +22,57 @@ static exchange_header *const header = (exchange_header *)(uintptr_t)EXCHANGE_OR
 
 static void *at(uint32_t offset) { return (void *)((uintptr_t)EXCHANGE_ORIGIN + offset); }
 
+#if defined(EXCHANGE_STREAM)
+/* Each window is the one before, moved by EDGEPRUNE_HOP samples. */
+static int compute(const int8_t *signal, const int8_t *rhythm, int8_t *logits) {
+    if (header->produced == 0u) {
+        return edgeprune_classify(signal, rhythm, logits);
+    }
+    return edgeprune_stream(signal + EDGEPRUNE_SIGNAL_BYTES - EDGEPRUNE_HOP_BYTES, logits);
+}
+#elif defined(EDGEPRUNE_TWIN)
+static int same(const int8_t *first, const int8_t *second) {
+    uint32_t index;
+    for (index = 0; index < CLASS_COUNT; index++) {
+        if (first[index] != second[index]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whole, in steps, and by the portable twin: all three must agree. */
+static int compute(const int8_t *signal, const int8_t *rhythm, int8_t *logits) {
+    int8_t others[EDGEPRUNE_CLASS_COUNT];
+    int result = header->produced == 0u ? edgeprune_self_test() : EDGEPRUNE_OK;
+    if (result == EDGEPRUNE_OK) {
+        result = edgeprune_classify(signal, rhythm, logits);
+    }
+    if (result == EDGEPRUNE_OK) {
+        (void)edgeprune_begin(signal, rhythm, others);
+        while (edgeprune_step() != 0) {
+        }
+        result = same(logits, others) ? edgeprune_check_arena() : EDGEPRUNE_SELF_TEST_FAILED;
+    }
+#if EDGEPRUNE_ASSEMBLY
+    if (result == EDGEPRUNE_OK) {
+        edgeprune_twin_network(signal, rhythm, others);
+        if (!same(logits, others)) {
+            result = EDGEPRUNE_SELF_TEST_FAILED;
+        } else if (edgeprune_twin_is_intact() == 0) {
+            result = EDGEPRUNE_ARENA_DAMAGED;
+        }
+    }
+#endif
+    return result;
+}
+#else
+#define compute edgeprune_classify
+#endif
+
 static uint32_t classify(const int8_t *signal, const int8_t *rhythm, int8_t *logits) {
     uint32_t start = board_ticks();
-    int result = edgeprune_classify(signal, rhythm, logits);
+    int result = compute(signal, rhythm, logits);
     uint32_t ticks = board_ticks() - start - header->ticks_empty;
     if (ticks < header->ticks_minimum) {
         header->ticks_minimum = ticks;

@@ -28,8 +28,9 @@
 #define FRAME_CLASSIFY 0x02u
 /* Answers the bytes of stack that were ever written (4) and that there are (4). */
 #define FRAME_STACK 0x03u
-/* Answers the result of the model's test of itself (1): 0 is good. */
-#define FRAME_SELF_TEST 0x04u
+/* Checks the constants' CRC and the guards of the arena: answers an EDGEPRUNE_... result (1), 0 is
+ * good. Whether the logits are right a host asks with a window of its own. */
+#define FRAME_CHECK 0x04u
 /* The front end forgets the patient. */
 #define FRAME_START 0x10u
 /* Takes int16 samples until a window is ready, answers how many it took (2). */
@@ -42,7 +43,6 @@
 
 #define FRAME_FLAG_SYNTHETIC 1u
 #define FRAME_FLAG_FRONT_END 2u
-#define FRAME_FLAG_SELF_TEST 4u
 
 #define FRAME_BAD_CRC 1u
 #define FRAME_BAD_LENGTH 2u

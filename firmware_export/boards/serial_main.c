@@ -12,14 +12,9 @@
 #define MOST_PAYLOAD (WINDOW_BYTES > INFO_BYTES ? WINDOW_BYTES : INFO_BYTES)
 #define MOST_ANSWER (EDGEPRUNE_CLASS_COUNT + 4)
 
-#ifdef EDGEPRUNE_HAS_SELF_TEST
-#define FLAG_SELF_TEST FRAME_FLAG_SELF_TEST
-#else
-#define FLAG_SELF_TEST 0u
-#endif
 #define FLAGS                                                                                      \
     ((EDGEPRUNE_SYNTHETIC ? FRAME_FLAG_SYNTHETIC : 0u) |                                           \
-     (EDGEPRUNE_HAS_FRONT_END ? FRAME_FLAG_FRONT_END : 0u) | FLAG_SELF_TEST)
+     (EDGEPRUNE_HAS_FRONT_END ? FRAME_FLAG_FRONT_END : 0u))
 
 /* Words, so that samples and beats can be read in place. */
 static union {
@@ -133,12 +128,13 @@ static uint32_t work(uint32_t command, uint32_t length) {
         numbers[1] = board_stack_bytes();
         reply(command, numbers, sizeof numbers);
         return 0;
-#ifdef EDGEPRUNE_HAS_SELF_TEST
-    case FRAME_SELF_TEST:
-        numbers[0] = (uint32_t)edgeprune_self_test();
+    case FRAME_CHECK:
+        numbers[0] = (uint32_t)edgeprune_check_weights();
+        if (numbers[0] == EDGEPRUNE_OK) {
+            numbers[0] = (uint32_t)edgeprune_check_arena();
+        }
         reply(command, numbers, 1u);
         return 0;
-#endif
 #if EDGEPRUNE_HAS_FRONT_END
     case FRAME_START:
         edgeprune_start();

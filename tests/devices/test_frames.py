@@ -49,7 +49,7 @@ commands = st.integers(0, 255)
 def test_the_numbers_are_those_of_the_c_header() -> None:
     text = (BOARDS / "frames.h").read_text()
     found = dict(re.findall(r"#define FRAME_(\w+) (0x\w+|\d+)u", text))
-    assert len(found) == 19
+    assert len(found) == 18
     for name, value in found.items():
         assert getattr(frames, name) == int(value, 0), name
 
@@ -201,6 +201,7 @@ def test_the_program_classifies(serve: Serve, network: IntegerNetwork) -> None:
     for signal, rhythm, logits in zip(*windows, network.run(*windows), strict=True):
         np.testing.assert_array_equal(link.classify(signal, rhythm), logits)
     assert link.stack() == (300, 4000)
+    assert link.check() == 0
     with pytest.raises(DeviceError, match="a wrong length"):
         link.classify(windows[0][0])
     with pytest.raises(DeviceError, match="a command that it does not offer"):
@@ -261,7 +262,7 @@ def test_the_program_comes_through_any_garbage(
 @settings(max_examples=40, deadline=None)
 def test_what_the_program_refuses(serve: Serve, command: int, length: int) -> None:
     assume((command, length) != (frames.CLASSIFY, 125))
-    assume(command not in (frames.INFO, frames.STACK, frames.SELF_TEST))
+    assume(command not in (frames.INFO, frames.STACK, frames.CHECK))
     output = answers(serve(frames.encode(command, bytes(length))))
     too_long = length > 125 or command == frames.CLASSIFY
     code = frames.BAD_LENGTH if too_long else frames.BAD_COMMAND

@@ -119,6 +119,7 @@ def test_golden_windows_over_the_uart(tmp_path: Path, name: str) -> None:
             np.testing.assert_array_equal(link.classify(signal, rhythm), logits)
         used, there = link.stack()
         assert there == image.stack_bytes
+        assert link.check() == 0
         assert 0 < used <= there
         # Half a frame, then silence: the zeros lead out of it.
         link._stream.write(frames.encode(frames.CLASSIFY, bytes(125))[:40])
@@ -175,6 +176,8 @@ NO_MODEL = """
 #define EDGEPRUNE_SYNTHETIC 1
 #define EDGEPRUNE_HAS_FRONT_END 0
 int edgeprune_classify(const int8_t *signal, const int8_t *rhythm, int8_t *logits);
+int edgeprune_check_weights(void);
+int edgeprune_check_arena(void);
 const char *edgeprune_version(void);
 const char *edgeprune_network_hash(void);
 """
@@ -184,6 +187,8 @@ int edgeprune_classify(const int8_t *signal, const int8_t *rhythm, int8_t *logit
     *logits = (int8_t)(*signal + *rhythm);
     return 0;
 }
+int edgeprune_check_weights(void) { return 0; }
+int edgeprune_check_arena(void) { return 0; }
 const char *edgeprune_version(void) { return "0.3.0"; }
 const char *edgeprune_network_hash(void) {
     return "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
