@@ -13,7 +13,9 @@ from edgeprune.errors import DeviceError
 from edgeprune.targets import Target
 
 WINDOW = "edgeprune_classify"
-_ATTRIBUTED = re.compile(r"edgeprune_(classify$|layer_\d+_|front_end_|push_|next_window$)")
+# A window of a stream is one too.
+_WINDOWS = frozenset({WINDOW, "edgeprune_stream"})
+_ATTRIBUTED = re.compile(r"edgeprune_(classify$|stream$|layer_\d+_|front_end_|push_|next_window$)")
 _NOWHERE = -1
 _OUTSIDE = 0
 _PAINT = b"\x5a"
@@ -130,7 +132,7 @@ class BlockCounter:
             ):
                 return  # a loop that branches back to the function's first instruction
         window = self._frames[-1].tally.window if self._frames else _OUTSIDE
-        if symbol == WINDOW:
+        if symbol in _WINDOWS:
             self.windows += 1
             window = self.windows
         tally = self._tallies.setdefault((symbol, window), Tally(symbol, window))

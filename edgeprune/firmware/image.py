@@ -129,8 +129,10 @@ def _compile(
         shutil.copyfile(resource_folder("firmware_export") / "boards" / name, folder / name)
     include = ("-I.", "-Iruntime")
     optimization = target.toolchain.optimization if target.toolchain else ()
-    board_flags = ("-Os", *board.defines, *include)
-    work = [(name, (*optimization, *include)) for name in sources.target_c_files]
+    twin = ("-DEDGEPRUNE_TWIN",) if board.twin else ()
+    board_flags = ("-Os", *board.defines, *twin, *include)
+    library = sources.c_files if board.twin else sources.target_c_files
+    work = [(name, (*optimization, *twin, *include)) for name in library]
     work += [(name, board_flags) for name in board.c_files]
     objects = []
     for source, flags in work:
