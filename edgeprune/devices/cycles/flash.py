@@ -18,7 +18,7 @@ class FlashModel:
     Best case: every fetch hits. Worst case: every line that a block touches and every read of data
     misses. Expected: with a cache, each line misses once in a layer and window, and where the
     lines of a layer do not fit, the share that does not fit misses every time; without one, every
-    line waits, with a prefetch only the first behind a jump.
+    line waits. A prefetch leaves no more misses than there are jumps.
 
     Args:
         timing: Of the target; None for a memory without wait states.
@@ -40,8 +40,9 @@ class FlashModel:
                 "far as a layer's lines do not fit"
             )
         else:
-            waiting = "each jump" if self._timing.prefetch else "each line of each block"
-            how = f"{waiting} waits for the flash, and so does each read of data"
+            how = "each line of each block waits for the flash, and so does each read of data"
+        if self._timing.prefetch:
+            how += "; the prefetch hides all instructions but those behind a jump"
         unknown = any(cache.bytes == 0 for cache in self._timing.caches)
         return (how, "a cache of unpublished size holds every layer") if unknown else (how,)
 
@@ -60,10 +61,10 @@ class FlashModel:
             for number in range(address // line, (address + size - 1) // line + 1):
                 touched[number] = touched.get(number, 0) + times
         touches, miss = sum(touched.values()), _miss(timing, line)
-        if cache:
-            return Range(0, _expected_misses(touched, cache), touches) * miss
-        jumps = sum(tally.jumps.values())
-        return Range(0, min(jumps, touches) if timing.prefetch else touches, touches) * miss
+        expected = _expected_misses(touched, cache) if cache else touches
+        if timing.prefetch:
+            expected = min(expected, sum(tally.jumps.values()))
+        return Range(0, expected, touches) * miss
 
     def _reads(self, reads: Mapping[int, int], timing: FlashTiming) -> Range:
         cache = _cache(timing, _DATA)
