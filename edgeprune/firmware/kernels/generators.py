@@ -9,11 +9,23 @@ from edgeprune.firmware.kernels.dsp import DSP_GENERATORS
 from edgeprune.firmware.kernels.mve import MVE_GENERATORS
 from edgeprune.firmware.kernels.thumb import THUMB_1_GENERATORS, THUMB_2_GENERATORS
 
+
+def _on_helium(request: KernelRequest) -> tuple[KernelCode, ...]:
+    """Helium, and DSP instructions only for a single operation that Helium does not know.
+
+    A longer chain in DSP instructions takes several times what its parts take in Helium.
+    """
+    found = tuple(code for generator in MVE_GENERATORS for code in generator(request))
+    if found or len(request.operations) > 1:
+        return found
+    return tuple(code for generator in DSP_GENERATORS for code in generator(request))
+
+
 _GENERATORS: Mapping[InstructionSet, tuple[Generator, ...]] = {
     InstructionSet.THUMB_1: THUMB_1_GENERATORS,
     InstructionSet.THUMB_2: THUMB_2_GENERATORS,
     InstructionSet.DSP: (*DSP_GENERATORS,),
-    InstructionSet.MVE: (*MVE_GENERATORS, *DSP_GENERATORS),
+    InstructionSet.MVE: (_on_helium,),
 }
 
 
