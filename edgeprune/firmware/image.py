@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from edgeprune.firmware.writer import environment
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Target
 
+# The Thumb instruction nop.
+_NOP = b"\x00\xbf"
 # An interrupt may come at the deepest point: its frame with FPU registers and alignment.
 INTERRUPT_FRAME_BYTES = 112
 
@@ -201,11 +204,35 @@ def _functions(elf: Path) -> Mapping[int, Function]:
         file = ELFFile(stream)
         table = file.get_section_by_name(".symtab")
         functions = {}
-        for symbol in table.iter_symbols() if table else ():
+        symbols = list(table.iter_symbols()) if table else []
+        starts = sorted(
+            (symbol["st_value"], symbol.name[:2] == "$d")
+            for symbol in symbols
+            if symbol.name[:2] in ("$d", "$t")
+        )
+        for symbol in symbols:
             if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_size"]:
                 section = file.get_section(symbol["st_shndx"])
                 address = symbol["st_value"] & ~1
                 start = address - section["sh_addr"]
                 code = section.data()[start : start + symbol["st_size"]]
-                functions[address] = Function(symbol.name, address, code)
+                functions[address] = Function(
+                    symbol.name, address, _without_data(code, address, starts)
+                )
     return functions
+
+
+def _without_data(code: bytes, address: int, starts: Sequence[tuple[int, bool]]) -> bytes:
+    """Return the code with its constants turned into instructions that do nothing.
+
+    Args:
+        code: A function.
+        address: Where it begins.
+        starts: Ascending (address, whether data begins there) of the mapping symbols.
+    """
+    kept = bytearray(code)
+    for (first, is_data), (last, _) in itertools.pairwise([*starts, (address + len(code), False)]):
+        begin, end = max(first - address, 0), min(last - address, len(code))
+        if is_data and begin < end:
+            kept[begin:end] = (_NOP * len(code))[: end - begin]
+    return bytes(kept)
