@@ -42,7 +42,8 @@ from edgeprune.firmware.kernels.mve.scaling import Scaling, gather_lanes, load_s
 _LANE_TABLE, _LANE_OUTPUTS = 0, 16
 _SOURCE, _OUTPUT, _SCRATCH, _START = 32, 36, 40, 44
 _LEFT, _COUNT, _GROUPS, _RECORD, _GROUP_SOURCE = 48, 52, 56, 60, 64
-_FRAME_BYTES = 72
+_SUMS = 80
+_FRAME_BYTES = 96
 _TABLE_BYTES = 32
 _LARGEST_LOAD = 508
 # VSTRB's offsets and the chunk's counter are 16-bit lanes.
@@ -112,14 +113,17 @@ class _Kernel:
     def _allocate(self) -> None:
         """Share the eight vector registers out."""
         pooled = self._shape.pool > 1
-        spare = 5 if pooled or self._averaging else 6
+        weights = self._layout.vectors * self._block.channels
+        # A sixth vector of weights is worth more in a register than the sums.
+        self._sums_in_frame = bool(self._averaging) and weights == 6 and not self._plan.masked
+        spare = 5 if pooled or (self._averaging and not self._sums_in_frame) else 6
         self._groups = weight_groups(self._layout, self._block, spare)
         used = max(len(group) for group in self._groups) * self._block.channels
         self._resident = len(self._groups) == 1
         free = [f"q{number}" for number in range(used, spare)]
         self._first, self._second = "q6", "q7"
         self._data = "q5" if pooled else "q6"
-        self._sums = "q5"
+        self._sums = self._second if self._sums_in_frame else "q5"
         writes_lanes = self._averaging is None
         self._table = free.pop() if writes_lanes and free else ""
         self._numbers = free.pop() if self._plan.masked and free else ""
@@ -174,10 +178,20 @@ class _Kernel:
             instructions=asm.instructions,
             code_bytes=asm.code_bytes,
             approach=f"Helium, {self._layout.name} windows, {names}{cut}",
+            slower=self._slower(),
             unit=0 if self._averaging else unit,
             # All of the input is copied before the first output is written.
             overwrites_input=len(self._chunks) == 1 and shape.groups == 1,
         )
+
+    def _slower(self) -> str:
+        cells = self._shape.kernel * self._shape.depth
+        products = 16 * self._layout.vectors
+        if 2 * cells >= products:
+            return ""
+        if self._shape.groups == self._shape.channels > 1:
+            return f"a channel on its own fills {cells} of {products} products"
+        return f"a window fills {cells} of {products} products"
 
     def _scratch_bytes(self) -> int:
         shape, layout, block = self._shape, self._layout, self._block
@@ -254,6 +268,8 @@ class _Kernel:
             asm.emit(f"ldr r1, [sp, #{_SCRATCH}]", f"ldr r7, [sp, #{_COUNT}]", "add r5, r5, r0")
             if self._averaging:
                 asm.emit(f"vmov.i32 {self._sums}, #0")
+                if self._sums_in_frame:
+                    asm.emit(f"vstrw.32 {self._sums}, [sp, #{_SUMS}]")
         asm.place(body)
         with asm.repeated(self._block_runs):
             self._accumulate()
@@ -261,7 +277,7 @@ class _Kernel:
             asm.emit(f"subs r7, r7, #{block.outputs}", f"bgt {body}")
         with asm.repeated(self._channel_runs):
             if self._averaging:
-                self._averaging.emit(asm, self._sums, self._second, block.channels)
+                self._averaging.emit(asm, self._sums, self._first, block.channels)
             add_constant(asm, "r3", self._record_bytes, "r0")
             asm.emit("subs r9, r9, #1", f"bne {channel}")
 
@@ -336,7 +352,11 @@ class _Kernel:
             asm.emit(f"vmovlb.s8 {first}, {first}")
             if mask:
                 asm.emit(f"vpt.s16 lt, {numbers}, r7")
+            if self._sums_in_frame:
+                asm.emit(f"vldrw.u32 {self._sums}, [sp, #{_SUMS}]")
             asm.emit(f"vadd{mask}.i16 {self._sums}, {self._sums}, {first}")
+            if self._sums_in_frame:
+                asm.emit(f"vstrw.32 {self._sums}, [sp, #{_SUMS}]")
             return
         if mask:
             asm.emit(f"vcmp.s16 lt, {numbers}, r7")
