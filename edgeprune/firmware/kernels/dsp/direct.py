@@ -8,19 +8,22 @@ chunk's blocks are computed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from edgeprune.firmware.kernels.assembler import Assembler
 from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
+from edgeprune.firmware.kernels.dsp import rolled
 from edgeprune.firmware.kernels.dsp.epilogue import Epilogue, Runs, Slots
 from edgeprune.firmware.kernels.dsp.expansion import Expansion, Tiles, emit_weights, words_in
-from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, packed
+from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Layout, packed
 from edgeprune.firmware.kernels.dsp.sliding import ACCUMULATORS, emit_block
 
 _SAVED_BYTES = 36
-_MOST_WEIGHT_WORDS = 900
-_MOST_CODE = 24_000
+_MOST_ROW_BYTES = 4095
+_MOST_UNROLLED_WORDS = 900
+_MOST_WEIGHT_WORDS = 950
 _CHUNKINGS = (1, 2, 3, 4, 8)
 
 # The stack frame below the record and the weights, in bytes from sp.
@@ -36,24 +39,29 @@ def generate(request: KernelRequest) -> tuple[KernelCode, ...]:
     geometry = Geometry.of(epilogue.chain) if epilogue else None
     if epilogue is None or geometry is None:
         return ()
-    zero_point = request.source.zero_point
-    expansion = Expansion(geometry, zero_point, epilogue.doubled)
-    words = len(geometry.visits) * _channels(geometry)
-    if not expansion.fits() or words > _MOST_WEIGHT_WORDS or 16 * words > _MOST_CODE:
-        return ()
-    outputs = geometry.positions // epilogue.pool
     step = LANES // epilogue.pool
+    outputs = geometry.positions // epilogue.pool
     blocks = -(-outputs // step)
-    kernels = []
-    for chunk in sorted({-(-blocks // parts) for parts in _CHUNKINGS}, reverse=True):
-        for tails in (False, True):
-            whole = outputs % step == 0
-            if not tails and (not whole or (epilogue.averages and not whole)):
-                continue
-            if tails and whole and (step == 1 or epilogue.averages):
-                continue
-            kernels.append(_Kernel(request, epilogue, geometry, expansion, chunk, tails).code())
-    return tuple(kernels)
+    if LANES * geometry.stride * geometry.channels > _MOST_ROW_BYTES:
+        return ()
+    words = len(geometry.visits) * _channels(geometry)
+    styles = [
+        *([False] if words <= _MOST_UNROLLED_WORDS else []),
+        *([True] if words <= _MOST_WEIGHT_WORDS and _rolls(geometry) else []),
+    ]
+    whole = outputs % step == 0
+    ends = [True] if not whole else [False] if step == 1 or epilogue.averages else [False, True]
+    return tuple(
+        _Kernel(request, epilogue, geometry, chunk, tails, rolls).code()
+        for rolls in styles
+        for chunk in sorted({-(-blocks // parts) for parts in _CHUNKINGS}, reverse=True)
+        for tails in ends
+    )
+
+
+def _rolls(geometry: Geometry) -> bool:
+    """Whether a loop over the input channels is possible and shorter."""
+    return len(geometry.pairs) > 1 and rolled.fits(geometry)
 
 
 def _channels(geometry: Geometry) -> int:
@@ -62,14 +70,23 @@ def _channels(geometry: Geometry) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Kernel:
-    """One kernel: a chunk's blocks, and whether its ends may lie anywhere."""
+    """One kernel.
+
+    Attributes:
+        request: What it computes.
+        epilogue: What follows the sums.
+        geometry: The convolution.
+        chunk: Blocks of a chunk.
+        tails: Whether the last block may be short.
+        rolls: Whether a block loops over the input channels.
+    """
 
     request: KernelRequest
     epilogue: Epilogue
     geometry: Geometry
-    expansion: Expansion
     chunk: int
     tails: bool
+    rolls: bool
 
     def code(self) -> KernelCode:
         """Write it."""
@@ -83,13 +100,23 @@ class _Kernel:
             self.request.symbol,
             asm.text,
             self._constants(),
-            self._sums_bytes + (self.chunk + self.geometry.extra_tiles) * self.geometry.tile_bytes,
+            self._sums_bytes + self._layout.size,
             _SAVED_BYTES + self._frame,
             asm.instructions,
             asm.code_bytes,
-            f"direct, {sizes}{parts}",
+            f"direct, {sizes}{', rolled' if self.rolls else ''}{parts}",
             unit=0 if self.epilogue.averages else 1 if self.tails else self._step,
         )
+
+    @cached_property
+    def _layout(self) -> Layout:
+        make = Layout.by_plane if self.rolls else Layout.by_tile
+        return make(self.geometry.planes, self.chunk + self.geometry.extra_tiles)
+
+    @cached_property
+    def _expansion(self) -> Expansion:
+        zero_point = self.request.source.zero_point
+        return Expansion(self.geometry, self._layout, zero_point, self.epilogue.doubled)
 
     @property
     def _channels(self) -> int:
@@ -119,7 +146,8 @@ class _Kernel:
         return self.chunk * LANES
 
     @property
-    def _weights(self) -> int:
+    def _ends(self) -> int:
+        """Where the record ends in the frame."""
         return _RECORD + 4 * self.epilogue.record_words(self._channels)
 
     @property
@@ -128,7 +156,9 @@ class _Kernel:
 
     @property
     def _frame(self) -> int:
-        bytes_ = self._weights + 4 * words_in(self._weight_words)
+        bytes_ = self._ends + 4 * words_in(self._weight_words)
+        if self.rolls:
+            bytes_ += rolled.bias_bytes(self._channels)
         # With the saved registers the stack stays a multiple of eight.
         return bytes_ + (4 - bytes_) % 8
 
@@ -147,16 +177,17 @@ class _Kernel:
 
     def _constants(self) -> bytes:
         constants = b""
+        visits = rolled.ordered(self.geometry) if self.rolls else self.geometry.visits
         operation = self.geometry.operation
         for group in range(operation.groups):
             for pair in range(self._pairs):
                 start = min(pair * self._channels, self.geometry.outputs - self._channels)
                 start += group * self.geometry.outputs
                 channels = tuple(range(start, start + self._channels))
-                biases = [self.expansion.bias(channel) for channel in channels]
+                biases = [self._expansion.bias(channel) for channel in channels]
                 record = self.epilogue.record(channels, biases)
                 constants += np.array(record, "<u4").tobytes()
-                constants += packed(self.geometry.weight_words(channels))
+                constants += packed(self.geometry.weight_words(channels, visits))
         return constants
 
     def _prologue(self, asm: Assembler) -> None:
@@ -203,7 +234,7 @@ class _Kernel:
             asm.emit(f"ldr.w r2, [sp, #{_SCRATCH}]", f"ldr.w lr, [sp, #{_TILES}]")
             _add(asm, "r2", self._sums_bytes)
         with asm.repeated(groups):
-            self.expansion.emit(asm, self._tiles)
+            self._expansion.emit(asm, self._tiles)
             self._pair_loop(asm)
         with asm.repeated(chunks * groups):
             if groups > 1:
@@ -225,7 +256,7 @@ class _Kernel:
         total = Tiles(0, 0, 0, (0,) * len(shape.phases))
         for count in self._counts:
             tiles = -(-count // self._step) + shape.extra_tiles
-            total += self.expansion.tiles(row, tiles)
+            total += self._expansion.tiles(row, tiles)
             row += self._chunk_positions * shape.stride
         return total
 
@@ -279,7 +310,12 @@ class _Kernel:
         asm.place(block)
         with asm.repeated(pairs):
             with asm.repeated(block_count):
-                emit_block(asm, self.geometry, self._channels, _RECORD, self._weights)
+                if self.rolls:
+                    rolled.emit_block(asm, self.geometry, self._layout, self._channels, self._ends)
+                else:
+                    emit_block(
+                        asm, self.geometry, self._layout, self._channels, _RECORD, self._ends
+                    )
             runs = Runs(chunks, block_count, self._outputs % self._step)
             values = ACCUMULATORS[: self._channels]
             self.epilogue.finish(asm, values, self._slots, block, runs, tails=self.tails)
@@ -298,6 +334,8 @@ class _Kernel:
         asm.emit(f"ldr.w r12, [sp, #{_CONSTANTS}]", f"addw lr, sp, #{_RECORD}")
         registers = ", ".join(f"r{n}" for n in range(self.epilogue.record_words(self._channels)))
         asm.emit(f"ldmia r12!, {{{registers}}}", f"stmia lr!, {{{registers}}}")
+        if self.rolls:
+            rolled.emit_biases(asm, self._channels)
         emit_weights(asm, self._weight_words)
         asm.emit(f"str.w r12, [sp, #{_CONSTANTS}]")
         asm.emit(f"ldrd r0, r1, [sp, #{_PAIR_OUTPUT}]", f"strd r0, r1, [sp, #{_OUTPUT}]")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeprune.firmware.kernels.assembler import Assembler
-from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry
+from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Layout
 
+_MOST_POST_INDEX = 255
 _FLIP = 0x80808080
 _MASK = 0x01FE01FE
 _EVEN = ("r4", "r5", "r6", "r7")
@@ -48,11 +50,13 @@ class Expansion:
 
     Attributes:
         geometry: The convolution.
+        layout: Of the words.
         zero_point: Of the input.
         doubled: Whether the halves are doubled.
     """
 
     geometry: Geometry
+    layout: Layout
     zero_point: int
     doubled: bool
 
@@ -71,7 +75,7 @@ class Expansion:
     def fits(self) -> bool:
         """Whether all offsets fit into the instructions."""
         shape = self.geometry
-        return LANES * shape.stride * shape.channels < 4096 and shape.tile_bytes < 4096
+        return LANES * shape.stride * shape.channels < 4096
 
     def tiles(self, row: int, count: int) -> Tiles:
         """Count the tiles and cells of `count` tiles, the first of which begins at `row`."""
@@ -117,6 +121,7 @@ class Expansion:
                 self._step(asm, "r1", phase * shape.channels - at)
                 at = phase * shape.channels + self._phase(asm)
             self._step(asm, "r1", LANES * shape.stride * shape.channels - at)
+            self._step(asm, "r2", self._next_tile)
         with asm.repeated(tiles.inner + tiles.edge):
             asm.place(joined)
             asm.emit(f"add.w r0, r0, #{LANES * shape.stride}", "subs.w lr, lr, #1")
@@ -130,15 +135,23 @@ class Expansion:
             asm.emit(f"b.w {joined}")
         asm.place(past)
 
+    @property
+    def _next_tile(self) -> int:
+        """Bytes from the end of a tile's planes to the next tile."""
+        layout = self.layout
+        return layout.tile_bytes - self.geometry.planes * layout.plane_bytes
+
     def _constants(self, asm: Assembler) -> None:
         word = _MASK if self.doubled else ((-self.zero_point) & 0xFFFF) * 0x10001
         asm.emit(f"movw r3, #{word & 0xFFFF}", f"movt r3, #{word >> 16}")
 
     @staticmethod
     def _step(asm: Assembler, register: str, amount: int) -> None:
-        if amount:
-            operation = "addw" if amount > 0 else "subw"
-            asm.emit(f"{operation} {register}, {register}, #{abs(amount)}")
+        operation, amount = ("addw", amount) if amount > 0 else ("subw", -amount)
+        while amount:
+            now = min(amount, 4092)
+            asm.emit(f"{operation} {register}, {register}, #{now}")
+            amount -= now
 
     def _phase(self, asm: Assembler) -> int:
         """Write one phase of a tile; return by how much r1 has moved."""
@@ -163,12 +176,12 @@ class Expansion:
         if rest == 1:
             for register, row in zip(_EVEN, rows, strict=True):
                 self._byte(asm, register, f"[r1, #{row}]")
-            asm.emit("stmia r2!, {r4, r5, r6, r7}")
+            self._store_plane(asm, _EVEN)
         elif rest == 2:
             for register, row in zip(_EVEN, rows, strict=True):
                 asm.emit(f"ldrh.w {register}, [r1, #{row}]")
                 self._pair(asm, register)
-            asm.emit("stmia r2!, {r4, r5, r6, r7}")
+            self._store_plane(asm, _EVEN)
         elif rest == 3:
             for register, row in zip(_ODD, rows, strict=True):
                 asm.emit(f"ldrh.w {register}, [r1, #{row}]", f"ldrb.w r4, [r1, #{row + 2}]")
@@ -180,7 +193,16 @@ class Expansion:
         """Four channels of four rows, in r8-r11, to two planes."""
         for even, odd in zip(_EVEN, _ODD, strict=True):
             self._quad(asm, even, odd)
-        asm.emit("stmia r2!, {r4, r5, r6, r7, r8, r9, r10, r11}")
+        if self.layout.plane_bytes == 4 * LANES:
+            asm.emit(f"stmia r2!, {{{', '.join(_EVEN + _ODD)}}}")
+            return
+        for registers in (_EVEN, _ODD):
+            self._store_plane(asm, registers)
+
+    def _store_plane(self, asm: Assembler, registers: Sequence[str]) -> None:
+        """Store four words of a plane and move on to the next plane."""
+        asm.emit(f"stmia r2!, {{{', '.join(registers)}}}")
+        self._step(asm, "r2", self.layout.plane_bytes - 4 * LANES)
 
     def _quad(self, asm: Assembler, even: str, odd: str) -> None:
         """Four bytes in `odd` to two words."""
@@ -221,7 +243,7 @@ class Expansion:
                 asm.emit(f"ldrb.w {register}, [r1, #{row}]", f"ldrb.w r8, [r1, #{row + dilation}]")
                 asm.emit(f"orr.w {register}, {register}, r8, lsl #8")
             self._pair(asm, register)
-        asm.emit("stmia r2!, {r4, r5, r6, r7}")
+        self._store_plane(asm, _EVEN)
 
     def _edge(self, asm: Assembler, tiles: Tiles) -> None:
         """A tile of which some rows lie outside the input, row by row.
@@ -246,9 +268,10 @@ class Expansion:
                 asm.emit(f"addw r5, r5, #{shape.stride * shape.channels}")
                 asm.emit(f"add.w r4, r4, #{shape.stride}", "subs.w r9, r9, #1", f"bne.w {loop}")
             with asm.repeated(tiles.edge):
-                self._step(asm, "r2", 4 * LANES * len(shape.pairs))
+                self._step(asm, "r2", self.layout.plane_bytes * len(shape.pairs))
         with asm.repeated(tiles.edge):
             self._step(asm, "r1", LANES * shape.stride * shape.channels)
+            self._step(asm, "r2", self._next_tile)
 
     def _edge_pair(self, asm: Assembler) -> None:
         """A cell and the one of the next tap; what does not exist holds the zero point."""
@@ -276,19 +299,21 @@ class Expansion:
                 with asm.repeated(quads):
                     asm.emit("ldr r8, [r5], #4")
                     self._quad(asm, "r12", "r8")
-                    asm.emit("str r12, [r6], #16", "str r8, [r6], #16")
+                    self._store_word(asm, "r12")
+                    self._store_word(asm, "r8")
                     asm.emit("subs.w r11, r11, #1", f"bne.w {loop}")
             if rest == 1:
                 self._byte(asm, "r8", "[r5]")
-                asm.emit("str r8, [r6], #16")
+                self._store_word(asm, "r8")
             elif rest == 2:
                 asm.emit("ldrh.w r8, [r5]")
                 self._pair(asm, "r8")
-                asm.emit("str r8, [r6], #16")
+                self._store_word(asm, "r8")
             elif rest == 3:
                 asm.emit("ldrh.w r8, [r5]", "ldrb.w r12, [r5, #2]", "orr.w r8, r8, r12, lsl #16")
                 self._quad(asm, "r12", "r8")
-                asm.emit("str r12, [r6], #16", "str r8, [r6], #16")
+                self._store_word(asm, "r12")
+                self._store_word(asm, "r8")
             self._step(asm, "r5", -4 * quads)
             asm.emit(f"b.w {joined}")
         asm.place(outside)
@@ -299,10 +324,20 @@ class Expansion:
             asm.emit(f"mov.w r11, #{pairs}")
             asm.place(padded)
             with asm.repeated(pairs):
-                asm.emit("str r10, [r6], #16", "subs.w r11, r11, #1", f"bne.w {padded}")
+                self._store_word(asm, "r10")
+                asm.emit("subs.w r11, r11, #1", f"bne.w {padded}")
         asm.place(joined)
         with asm.repeated(LANES * tiles.edge):
-            asm.emit(f"subw r6, r6, #{16 * pairs - 4}")
+            self._step(asm, "r6", 4 - self.layout.plane_bytes * pairs)
+
+    def _store_word(self, asm: Assembler, register: str) -> None:
+        """Store a word of an edge tile and move on to the next plane."""
+        step = self.layout.plane_bytes
+        if step <= _MOST_POST_INDEX:
+            asm.emit(f"str {register}, [r6], #{step}")
+        else:
+            asm.emit(f"str.w {register}, [r6]")
+            self._step(asm, "r6", step)
 
 
 def emit_weights(asm: Assembler, words: int) -> None:

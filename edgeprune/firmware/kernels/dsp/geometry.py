@@ -7,11 +7,14 @@ and the words of four rows in a row lie together:
     [tile = q / 4][plane = phase and pair of channels][q % 4]
 
 so that a block of four positions finds the four words of a tap side by side and the next block
-begins one tile further on. With a single channel, a pair is a cell and the one of the next tap.
+begins one tile further on. Loops over planes want all words of a plane in a row instead; the
+tiles then lie inside the planes. With a single channel, a pair is a cell and the one of the next
+tap.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,6 +40,36 @@ class Visit:
     plane: int
     start: int
     cells: tuple[tuple[int, int] | None, tuple[int, int] | None]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where words lie in scratch memory.
+
+    Attributes:
+        plane_bytes: From a plane's words of a tile to the next plane's.
+        tile_bytes: From a tile to the next.
+        size: Bytes in all.
+    """
+
+    plane_bytes: int
+    tile_bytes: int
+    size: int
+
+    @staticmethod
+    def by_tile(planes: int, tiles: int) -> Layout:
+        """All planes of a tile together."""
+        return Layout(4 * LANES, 4 * LANES * planes, 4 * LANES * planes * tiles)
+
+    @staticmethod
+    def by_plane(planes: int, tiles: int) -> Layout:
+        """All tiles of a plane together."""
+        return Layout(4 * LANES * tiles, 4 * LANES, 4 * LANES * planes * tiles)
+
+    def offset(self, plane: int, place: int) -> int:
+        """Return where the word `q = place` of a plane lies, in bytes from the first tile."""
+        tile, lane = divmod(place, LANES)
+        return plane * self.plane_bytes + tile * self.tile_bytes + 4 * lane
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +145,6 @@ class Geometry:
         return len(self.phases) * len(self.pairs)
 
     @property
-    def tile_bytes(self) -> int:
-        """Bytes of a tile."""
-        return 4 * LANES * self.planes
-
-    @property
     def reach(self) -> int:
         """The largest start of a visit."""
         return max(visit.start for visit in self.visits)
@@ -153,7 +181,9 @@ class Geometry:
             )
         return tuple((index * dilation, (index, index)) for index in range(kernel))
 
-    def weight_words(self, channels: tuple[int, ...]) -> list[tuple[int, int]]:
+    def weight_words(
+        self, channels: Sequence[int], visits: Sequence[Visit]
+    ) -> list[tuple[int, int]]:
         """Return both halves of each word that a block of output channels reads, in order."""
         weights = self.operation.weights
 
@@ -162,7 +192,7 @@ class Geometry:
 
         return [
             (half(channel, visit.cells[0]), half(channel, visit.cells[1]))
-            for visit in self.visits
+            for visit in visits
             for channel in channels
         ]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from edgeprune.firmware.kernels.assembler import Assembler
-from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Visit
+from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Layout, Visit
 
 ACCUMULATORS = (("r4", "r5", "r6", "r7"), ("r8", "r9", "r10", "r11"))
 _FREE = ("r0", "r1", "r2", "r3", "r12")
@@ -22,13 +22,14 @@ _Step = tuple[str, _Key, _Key, int, int]
 
 
 def emit_block(
-    asm: Assembler, geometry: Geometry, channels: int, record: int, weights: int
+    asm: Assembler, geometry: Geometry, layout: Layout, channels: int, record: int, weights: int
 ) -> None:
     """Write the sums of a block; lr points to its first tile and leaves at the next.
 
     Args:
         asm: Where it is written.
         geometry: The convolution.
+        layout: Of the inputs' words, by tile.
         channels: 1 or 2.
         record: Offset from sp of the biases.
         weights: Offset from sp of the weights, in the order of the visits.
@@ -37,28 +38,28 @@ def emit_block(
         asm.emit(f"ldrd {ACCUMULATORS[0][-1]}, {ACCUMULATORS[1][-1]}, [sp, #{record}]")
     else:
         asm.emit(f"ldr {ACCUMULATORS[0][-1]}, [sp, #{record}]")
-    writer = _Writer(geometry.tile_bytes, channels, weights)
+    writer = _Writer(layout, channels, weights)
     numbered = enumerate(geometry.visits)
     for plane, group in groupby(numbered, key=lambda entry: entry[1].plane):
         writer.plane(plane, list(group))
     asm.emit(*_hoisted(writer.lines))
-    if writer.at != geometry.tile_bytes:
-        asm.emit(f"addw {_POINTER}, {_POINTER}, #{geometry.tile_bytes - writer.at}")
+    if writer.at != layout.tile_bytes:
+        asm.emit(f"addw {_POINTER}, {_POINTER}, #{layout.tile_bytes - writer.at}")
 
 
 class _Writer:
     """The lines of a block while it grows.
 
     Args:
-        tile_bytes: Bytes from one tile to the next.
+        layout: Of the inputs' words, by tile.
         channels: 1 or 2.
         weights: Offset from sp of the weights.
     """
 
-    def __init__(self, tile_bytes: int, channels: int, weights: int) -> None:
+    def __init__(self, layout: Layout, channels: int, weights: int) -> None:
         self.lines: list[str] = []
         self.at = 0
-        self._tile_bytes, self._channels, self._weights = tile_bytes, channels, weights
+        self._layout, self._channels, self._weights = layout, channels, weights
         self._held: dict[str, _Key] = {}
         self._started = False
 
@@ -144,9 +145,7 @@ class _Writer:
         kind, number, index = key
         if kind == "weight":
             return "sp", self._weights + 4 * (number * self._channels + index)
-        tile, lane = divmod(index, LANES)
-        offset = tile * self._tile_bytes + 4 * (LANES * number + lane) - self.at
-        return _POINTER, offset
+        return _POINTER, self._layout.offset(number, index) - self.at
 
 
 def _hoisted(lines: Sequence[str], places: int = 2) -> list[str]:
