@@ -132,12 +132,15 @@ class FirmwareSettings:
         emulator: "unicorn" or "qemu".
         optimize: What the code of the network makes small: "balanced" (instructions, flash and
             RAM), "speed", "size" or "ram".
+        layout: Kind of package that the C library is written as, besides the plain folder: "cmake",
+            "zephyr", "arduino", "platformio", "cmsis-pack", or none.
         parity_windows: Test windows on which the emulated device must equal the host.
     """
 
     toolchain: str = "zig"
     emulator: str = "unicorn"
     optimize: str = "balanced"
+    layout: str = ""
     parity_windows: int = 1000
 
 

@@ -42,6 +42,10 @@ Emulator = Annotated[str | None, typer.Option(help="unicorn or qemu.")]
 Optimize = Annotated[
     str | None, typer.Option(help="What the code makes small: balanced, speed, size or ram.")
 ]
+Layout = Annotated[
+    str | None,
+    typer.Option(help="Package besides the C: cmake, zephyr, arduino, platformio or cmsis-pack."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other key, e.g. pruning.steps=3."),

@@ -46,6 +46,7 @@ def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
         toolchain: options.Toolchain = None,
         emulator: options.Emulator = None,
         optimize: options.Optimize = None,
+        layout: options.Layout = None,
         settings: options.Settings = None,
         seed: options.Seed = None,
         as_json: options.AsJson = False,
@@ -68,6 +69,7 @@ def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
             "firmware.toolchain": toolchain,
             "firmware.emulator": emulator,
             "firmware.optimize": optimize,
+            "firmware.layout": layout,
             "seed": seed,
         }
 

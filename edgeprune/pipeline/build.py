@@ -120,7 +120,7 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
     """
     from edgeprune.classifiers import CLASSIFIERS
     from edgeprune.devices.backends import BACKENDS
-    from edgeprune.firmware import OBJECTIVES, TOOLCHAINS
+    from edgeprune.firmware import LAYOUTS, OBJECTIVES, TOOLCHAINS
     from edgeprune.pruning import METHODS
     from edgeprune.quantization import QUANTIZERS
 
@@ -128,6 +128,8 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
     QUANTIZERS.get(config.quantization.quantizer, where="quantization.quantizer")
     TOOLCHAINS.get(config.firmware.toolchain, where="firmware.toolchain")
     OBJECTIVES.get(config.firmware.optimize, where="firmware.optimize")
+    if config.firmware.layout:
+        LAYOUTS.get(config.firmware.layout, where="firmware.layout")
     BACKENDS.get(config.firmware.emulator, where="firmware.emulator")
     if not _is_file(config.model) and ":" not in config.model:
         CLASSIFIERS.get(config.model, where="model")

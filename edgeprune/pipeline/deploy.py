@@ -32,6 +32,7 @@ from edgeprune.firmware import (
     check_fit,
     compile_image,
     generate,
+    package,
     predict_footprint,
 )
 from edgeprune.firmware.toolchains import host_compiler
@@ -52,6 +53,7 @@ from edgeprune.verification.runtimes import EXACT_RUNTIMES, RUNTIMES, compare_la
 TFLITE = "model.tflite"
 ONNX = "model.onnx"
 FIRMWARE = "firmware"
+PACKAGE = "package"
 IMAGE = "firmware.elf"
 DEVICE = "device.json"
 _EVERY_LAYER = "every layer"
@@ -146,6 +148,10 @@ def firmware_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
     def produce(folder: Path) -> None:
         network = network_of(quantized)
         sources = _generate(context, data, network, folder / FIRMWARE)
+        layout = context.config.firmware.layout
+        if layout:
+            golden = _golden(context, data, network)
+            package(sources, layout, folder / PACKAGE, golden=golden)
         footprint = predict_footprint(sources.program, context.target, context.front_end)
         check_fit(footprint, context.target)
         image = None
@@ -170,6 +176,7 @@ def firmware_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
             "target": asdict(context.target),
             "toolchain": context.config.firmware.toolchain,
             "optimize": context.config.firmware.optimize,
+            "layout": context.config.firmware.layout,
             "labels": asdict(_labels(context)),
         },
         rooms=("network", "firmware", "data/front_end"),
@@ -192,17 +199,21 @@ def _labels(context: Context) -> Labels:
 def _generate(
     context: Context, data: Stage, network: IntegerNetwork, folder: Path
 ) -> FirmwareSources:
-    test = windows_of(data, "test")
-    golden = test.select(stratified(test, len(test.record_names), context.seed))
     return generate(
         network,
         context.front_end,
         context.target,
         _labels(context),
         folder,
-        golden=Golden(inputs_of(network, golden)),
+        golden=_golden(context, data, network),
         optimize=context.config.firmware.optimize,
     )
+
+
+def _golden(context: Context, data: Stage, network: IntegerNetwork) -> Golden:
+    test = windows_of(data, "test")
+    some = test.select(stratified(test, len(test.record_names), context.seed))
+    return Golden(inputs_of(network, some))
 
 
 def bench_stage(context: Context, data: Stage, quantized: Stage, firmware: Stage) -> Stage:

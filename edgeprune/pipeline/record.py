@@ -36,7 +36,7 @@ from edgeprune.evidence import (
 )
 from edgeprune.files import disk_errors, sha256_file, write_text
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.deploy import DEVICE, FIRMWARE, IMAGE, ONNX, TFLITE, Parity
+from edgeprune.pipeline.deploy import DEVICE, FIRMWARE, IMAGE, ONNX, PACKAGE, TFLITE, Parity
 from edgeprune.pipeline.learn import (
     CLASSIFIER,
     FLOAT_ONNX,
@@ -72,6 +72,7 @@ _ROLES = {
     QDQ_ONNX: "the QDQ graph as the quantizer made it",
     "pruning-history.json": "the removals that replay the pruning",
     f"{FIRMWARE}/": "C99 library",
+    f"{PACKAGE}/": "C99 library as a package with an example",
     IMAGE: "linked test image",
 }
 _LIMITS = (
@@ -120,7 +121,7 @@ def _copy_files(stages: Stages, folder: Path) -> None:
         "prune": {CLASSIFIER: CLASSIFIER, "history.json": "pruning-history.json"},
         "quantize": {FLOAT_ONNX: FLOAT_ONNX, QDQ_ONNX: QDQ_ONNX, NETWORK: NETWORK},
         "export": {TFLITE: TFLITE, ONNX: ONNX},
-        "firmware": {FIRMWARE: FIRMWARE, IMAGE: IMAGE},
+        "firmware": {FIRMWARE: FIRMWARE, PACKAGE: PACKAGE, IMAGE: IMAGE},
     }
     for name, files in wanted.items():
         for source, target in files.items():

@@ -93,6 +93,7 @@ def test_values_that_cannot_be(edgeprune: Edgeprune, tmp_path: Path, text: str, 
         (["--quantizer", "onnx-runtime"], "onnxruntime"),
         (["--toolchain", "zigg"], "zig"),
         (["--emulator", "unicorns"], "unicorn"),
+        (["--layout", "cmakes"], "cmake"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(

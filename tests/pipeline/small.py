@@ -19,6 +19,7 @@ SETTINGS = {
     "quantization.calibration_windows": 64,
     "quantization.search": False,
     "firmware.parity_windows": 24,
+    "firmware.layout": "cmake",
     "verification.windows": 24,
     "verification.radii_lsb": (1, 2),
 }

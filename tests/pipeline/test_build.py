@@ -68,7 +68,10 @@ def test_all_files_hold_the_one_network(built: BuildResult) -> None:
     assert built.evidence is not None
     assert network.sha256 == built.evidence.identity.network_sha256
     assert read_qdq(onnx.load(str(built.out / "model.onnx"))) == network
-    assert network.sha256 in (built.out / "firmware" / "edgeprune_model.h").read_text()
+    for library in ("firmware", "package/src"):
+        assert network.sha256 in (built.out / library / "edgeprune_model.h").read_text()
+    beat = (built.out / "package/examples/classify_beat/beat.h").read_text()
+    assert beat.startswith("/* SYNTHETIC beat")
     test = windows_of(built.stages["data"], "test")
     logits = np.load(built.stages["bench"].file("logits.npy"))
     assert np.array_equal(network.run(test.signal, test.rhythm), logits)
