@@ -9,7 +9,13 @@ from edgeprune.cli.console import Answer, Console, number
 from edgeprune.evidence import Outcome
 
 if TYPE_CHECKING:
-    from edgeprune.evidence import CertificateEvidence, CertificatePoint, Evidence, Quantity
+    from edgeprune.evidence import (
+        CertificateEvidence,
+        CertificatePoint,
+        CycleEvidence,
+        Evidence,
+        Quantity,
+    )
     from edgeprune.pipeline.build import BuildResult
 
 
@@ -101,7 +107,7 @@ def _bench(result: BuildResult, console: Console) -> Answer:
         return Answer({"parity": parity}, passed=_agree(parity), verdict="on the host only")
     device = _record(result, "bench", "device.json", DeviceEvidence)
     console.table(
-        ("layer", "kernel", "MACs", "flash bytes", "instructions", "approach"),
+        ("layer", "kernel", "MACs", "flash bytes", "instructions", "cycles (model)", "approach"),
         [
             (
                 layer.name,
@@ -109,17 +115,30 @@ def _bench(result: BuildResult, console: Console) -> Answer:
                 layer.macs,
                 layer.flash_bytes or 0,
                 layer.instructions.median if layer.instructions else "-",
+                round(layer.cycles.expected) if layer.cycles else "-",
                 layer.approach,
             )
             for layer in device.layers
         ],
     )
+    if device.cycles:
+        _modelled(device.cycles, console)
     counted = device.instructions
     verdict = f"{counted.median:,} instructions a window" if counted else "not counted"
     return Answer(
         {"parity": parity, "device": _plain(device)},
         passed=_agree(parity),
         verdict=f"{verdict} (emulator)",
+    )
+
+
+def _modelled(cycles: CycleEvidence, console: Console) -> None:
+    rows = [("cycles", cycles.cycles), ("microseconds", cycles.microseconds)]
+    if cycles.microjoules:
+        rows.append(("microjoules", cycles.microjoules))
+    console.table(
+        ("a window, by the cycle model", "minimum", "expected", "maximum"),
+        [(name, row.minimum, row.expected, row.maximum) for name, row in rows],
     )
 
 

@@ -14,7 +14,7 @@ _VERBS = {
     "prune": "Train, then remove channels to a ratio or to a target's budget.",
     "quantize": "Make the integer network: the one thing that is certified and flashed.",
     "export": "Write model.tflite, model.onnx and the C library, and compare them.",
-    "bench": "Run the firmware on the emulator: parity on test windows, exact instructions.",
+    "bench": "Run the firmware on the emulator: parity, exact instructions, modelled cycles.",
     "verify": "Certify the integer network on test windows.",
     "build": "Everything: from recordings to certified firmware and its report.",
 }

@@ -69,6 +69,44 @@ class InstructionClass:
 
 
 @dataclass(frozen=True)
+class ModelRange:
+    """A figure that a model gives; nothing measured it.
+
+    Attributes:
+        minimum: If all that is open goes well, in the cheapest window.
+        expected: By the stated assumptions, in the average window.
+        maximum: If all goes badly, in the dearest window.
+        where: "cycle model".
+    """
+
+    minimum: float
+    expected: float
+    maximum: float
+    where: Where = Where.CYCLE_MODEL
+
+
+@dataclass(frozen=True)
+class CycleEvidence:
+    """What a window costs by the model of the core and the target's flash.
+
+    Attributes:
+        cycles: Of a whole window.
+        microseconds: The same at the target's clock.
+        microjoules: By the current of the data sheet; absent where the target file gives none.
+        windows: Windows whose executed blocks went in.
+        source: Where the core's timings were published.
+        assumptions: What the expected figure rests on.
+    """
+
+    cycles: ModelRange
+    microseconds: ModelRange
+    windows: int
+    source: str
+    assumptions: tuple[str, ...]
+    microjoules: ModelRange | None = None
+
+
+@dataclass(frozen=True)
 class LayerEvidence:
     """One function of the firmware: an operation, or several that are computed as one.
 
@@ -84,6 +122,7 @@ class LayerEvidence:
         instructions: Counted while it ran.
         instruction_classes: The same by kind.
         approach: How it is computed, and why not quicker where that is so.
+        cycles: Modelled, of one window.
     """
 
     index: int
@@ -97,6 +136,7 @@ class LayerEvidence:
     instructions: InstructionCount | None = None
     instruction_classes: tuple[InstructionClass, ...] = ()
     approach: str = ""
+    cycles: ModelRange | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +231,7 @@ class DeviceEvidence:
         memory: The plan of the working memory.
         firmware: The linked image; absent for a library only.
         clock_hz: Clock of the target, to put the instructions into proportion; not a latency.
+        cycles: Cycles, time and energy of a window by a model; absent for a core without one.
     """
 
     core: str
@@ -200,3 +241,4 @@ class DeviceEvidence:
     instruction_classes: tuple[InstructionClass, ...] = ()
     firmware: FirmwareEvidence | None = None
     clock_hz: int | None = None
+    cycles: CycleEvidence | None = None

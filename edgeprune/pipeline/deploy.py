@@ -14,9 +14,12 @@ import numpy.typing as npt
 
 from edgeprune.data import Windows
 from edgeprune.devices import (
+    CycleEstimate,
     DeviceRun,
     InstructionProfile,
     count_instructions,
+    estimate_cycles,
+    has_cycle_model,
     run_front_end,
     run_image,
 )
@@ -237,12 +240,15 @@ def bench_stage(context: Context, data: Stage, quantized: Stage, firmware: Stage
             rows.append(_device_row(context, _LOGITS, [(run.logits, logits[some])]))
             rows.append(_front_end_row(context, elf, data, network))
             profile = _profile(context, elf, network, test)
+            estimate = _estimate(context, elf, network, test)
             if profile is None:
                 absent = (f"instructions: no counting emulator has a {context.target.core}",)
             static = load_record(firmware.file(DEVICE), DeviceEvidence)
             save_record(
                 folder / DEVICE,
-                device_evidence.with_measurements(static, sources, profile, run.stack_bytes),
+                device_evidence.with_measurements(
+                    static, sources, profile, run.stack_bytes, estimate
+                ),
             )
         save_array(folder / "logits.npy", logits)
         save_record(folder / "parity.json", Parity(tuple(rows), absent))
@@ -367,6 +373,22 @@ def _profile(
     """Count instructions on unicorn; None for a core that it does not have."""
     if context.target.emulator is None:
         return None
-    some = test.select(stratified(test, _PROFILED_WINDOWS, context.seed)[:_PROFILED_WINDOWS])
-    signal, rhythm = _device_inputs(network, some)
-    return count_instructions(elf, context.target, signal, rhythm, network.output_tensor.size)
+    inputs = _profiled_inputs(context, network, test)
+    return count_instructions(elf, context.target, *inputs, network.output_tensor.size)
+
+
+def _estimate(
+    context: Context, elf: Path, network: IntegerNetwork, test: Windows
+) -> CycleEstimate | None:
+    """Model the cycles of the same windows; None for a core without a model."""
+    if not has_cycle_model(context.target):
+        return None
+    inputs = _profiled_inputs(context, network, test)
+    return estimate_cycles(elf, context.target, *inputs, network.output_tensor.size)
+
+
+def _profiled_inputs(
+    context: Context, network: IntegerNetwork, test: Windows
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8] | None]:
+    some = stratified(test, _PROFILED_WINDOWS, context.seed)[:_PROFILED_WINDOWS]
+    return _device_inputs(network, test.select(some))

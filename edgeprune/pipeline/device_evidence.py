@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgeprune.devices import InstructionProfile, LayerInstructions
+from edgeprune.devices import CycleEstimate, InstructionProfile, LayerInstructions, Range
 from edgeprune.evidence import (
+    CycleEvidence,
     DeviceEvidence,
     FirmwareEvidence,
     InstructionClass,
     InstructionCount,
     LayerEvidence,
     MemoryEvidence,
+    ModelRange,
     PlannedTensor,
     Quantity,
     Section,
@@ -80,6 +82,7 @@ def with_measurements(
     sources: FirmwareSources,
     profile: InstructionProfile | None,
     stack_bytes: int,
+    estimate: CycleEstimate | None = None,
 ) -> DeviceEvidence:
     """Add what the emulated device showed.
 
@@ -88,15 +91,20 @@ def with_measurements(
         sources: What was generated.
         profile: Exact instruction counts; None where no emulator counts them.
         stack_bytes: High-water mark of the stack.
+        estimate: Modelled cycles; None for a core without a model.
     """
     measured = Quantity(stack_bytes, "byte", Where.EMULATOR)
     memory = replace(device.memory, stack_measured=measured)
     if profile is None:
         return replace(device, memory=memory)
     counted = {layer.symbol: layer for layer in profile.layers}
+    modelled = {layer.symbol: layer.cycles for layer in estimate.layers} if estimate else {}
     symbols = [layer.symbol for layer in sources.program.layers]
     layers = tuple(
-        _with_count(layer, counted.get(symbol), profile.windows)
+        replace(
+            _with_count(layer, counted.get(symbol), profile.windows),
+            cycles=_range(modelled[symbol], 0) if symbol in modelled else None,
+        )
         for layer, symbol in zip(device.layers, symbols, strict=True)
     )
     return replace(
@@ -107,6 +115,28 @@ def with_measurements(
             profile.minimum, profile.median, profile.maximum, profile.windows
         ),
         instruction_classes=_classes(profile.layers, profile.windows),
+        cycles=None if estimate is None else _cycles(estimate),
+    )
+
+
+def _cycles(estimate: CycleEstimate) -> CycleEvidence:
+    total = Range(estimate.minimum, estimate.expected, estimate.maximum)
+    return CycleEvidence(
+        cycles=_range(total, 0),
+        microseconds=_range(estimate.microseconds, 1),
+        windows=estimate.windows,
+        source=estimate.source,
+        assumptions=estimate.assumptions,
+        microjoules=None if estimate.microjoules is None else _range(estimate.microjoules, 2),
+    )
+
+
+def _range(modelled: Range, decimals: int) -> ModelRange:
+    """Return a modelled figure without the digits that a model cannot mean."""
+    return ModelRange(
+        round(modelled.minimum, decimals),
+        round(modelled.expected, decimals),
+        round(modelled.maximum, decimals),
     )
 
 

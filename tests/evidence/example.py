@@ -26,6 +26,7 @@ from edgeprune.evidence import (
     Comparison,
     Component,
     ConfigEntry,
+    CycleEvidence,
     DataEvidence,
     DeviceEvidence,
     EpochEvidence,
@@ -37,6 +38,7 @@ from edgeprune.evidence import (
     InstructionCount,
     LayerEvidence,
     MemoryEvidence,
+    ModelRange,
     ParityRow,
     PlannedTensor,
     PruningEvidence,
@@ -412,6 +414,7 @@ def _device() -> DeviceEvidence:
                 InstructionClass("multiply-accumulate", macs // 2),
                 InstructionClass("load and store", instructions // 4),
             ),
+            cycles=ModelRange(0.7 * instructions, 0.8 * instructions, 1.5 * instructions),
         )
         for index, (name, kernel, shape, macs, parameters, instructions) in enumerate(plan)
     )
@@ -446,6 +449,14 @@ def _device() -> DeviceEvidence:
             stack_measured=Quantity(612, "byte", Where.EMULATOR, n=16, n_of="windows"),
         ),
         instructions=InstructionCount(total - 1_020, total, total + 1_640, 16),
+        cycles=CycleEvidence(
+            cycles=ModelRange(563_000, 644_000, 1_206_000),
+            microseconds=ModelRange(1407.5, 1610.0, 3015.0),
+            windows=16,
+            source="published measurements",
+            assumptions=("every branch is predicted", "a line misses the cache once"),
+            microjoules=ModelRange(510.93, 584.43, 1094.45),
+        ),
         instruction_classes=(
             InstructionClass("multiply-accumulate", 185_000),
             InstructionClass("load and store", 214_600),
