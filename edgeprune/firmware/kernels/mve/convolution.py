@@ -120,6 +120,10 @@ class _Kernel:
         self._groups = weight_groups(self._layout, self._block, spare)
         used = max(len(group) for group in self._groups) * self._block.channels
         self._resident = len(self._groups) == 1
+        self._weights_walk = not self._resident and self._record_bytes - 16 > _LARGEST_LOAD
+        rounds = len(self._block.rounds)
+        self._to_and_fro = rounds > 1 and not self._resident and not self._weights_walk
+        self._keeps_first = self._to_and_fro and rounds % 2 == 0
         free = [f"q{number}" for number in range(used, spare)]
         self._first, self._second = "q6", "q7"
         self._data = "q5" if pooled else "q6"
@@ -261,9 +265,8 @@ class _Kernel:
         channel, body = asm.label("channel"), asm.label("block")
         asm.place(channel)
         with asm.repeated(self._channel_runs):
-            if self._resident:
-                for index in range(self._layout.vectors * block.channels):
-                    asm.emit(f"vldrw.u32 q{index}, [r3, #{4 * self._record_words + 16 * index}]")
+            if self._resident or self._keeps_first:
+                asm.emit(*self._weight_loads(0))
             asm.emit(f"ldr r5, [r3, #{4 * self._record_words - 4}]", f"ldr r0, [sp, #{_OUTPUT}]")
             asm.emit(f"ldr r1, [sp, #{_SCRATCH}]", f"ldr r7, [sp, #{_COUNT}]", "add r5, r5, r0")
             if self._averaging:
@@ -285,8 +288,13 @@ class _Kernel:
         """Emit the products of a block; both vectors of outputs are whole afterwards."""
         steps: list[Step] = []
         begun: set[int] = set()
-        for quads in self._block.rounds:
-            steps += self._products(quads)
+        held = 0 if self._resident or self._keeps_first else None
+        for turn, quads in enumerate(self._block.rounds):
+            # To and fro: the weights that one round used last are those that the next uses first.
+            backward = self._to_and_fro and turn % 2 == 1
+            order = range(len(self._groups))[:: -1 if backward else 1]
+            steps += self._products(quads, order, held)
+            held = order[-1] if self._resident or self._to_and_fro else None
             for index, quad in enumerate(quads):
                 target = (self._first, self._second)[quad.vector]
                 into = self._data if quad.vector in begun else target
@@ -298,35 +306,40 @@ class _Kernel:
         advance = self._block.outputs * self._shape.pool * self._layout.step
         walk(self._asm, steps, "r1", advance, "r11")
 
-    def _products(self, quads: tuple[Quad, ...]) -> Iterator[Step]:
-        layout, block = self._layout, self._block
+    def _products(self, quads: tuple[Quad, ...], order: range, held: int | None) -> Iterator[Step]:
+        """Return the steps of one round; the weights of the group `held` are in registers."""
+        layout = self._layout
         cells = [cell for quad in quads for cell in quad.cells]
         started: set[int] = set()
-        header = 4 * self._record_words
-        walks = header + 16 * layout.vectors * block.channels - 16 > _LARGEST_LOAD
-        if not self._resident and walks:
-            yield Step(f"addw r11, r3, #{header}")
-        number = 0
-        for group in self._groups:
-            weights: dict[tuple[int, int], str] = {}
-            for vector in group:
-                for channel in range(block.channels):
-                    weights[vector, channel] = f"q{len(weights)}"
-                    if not self._resident:
-                        place = "[r11], #16" if walks else f"[r3, #{header + 16 * number}]"
-                        yield Step(f"vldrw.u32 {weights[vector, channel]}, {place}")
-                    number += 1
-            reads: dict[int, list[tuple[int, str]]] = {}
+        if self._weights_walk:
+            yield Step(f"addw r11, r3, #{4 * self._record_words}")
+        for index in order:
+            if index != held:
+                yield from map(Step, self._weight_loads(index))
+            reads: dict[int, list[tuple[int, int]]] = {}
             for slot, (position, channel) in enumerate(cells):
-                for vector in group:
+                for number, vector in enumerate(self._groups[index]):
                     offset = position * layout.step + layout.offsets[vector]
-                    reads.setdefault(offset, []).append((slot, weights[vector, channel]))
+                    weights = number * self._block.channels + channel
+                    reads.setdefault(offset, []).append((slot, weights))
             for offset in sorted(reads):
                 yield Step(self._data, offset)
-                for slot, register in reads[offset]:
+                for slot, weights in reads[offset]:
                     name = "vmladava" if slot in started else "vmladav"
                     started.add(slot)
-                    yield Step(f"{name}.s8 {ACCUMULATORS[slot]}, {self._data}, {register}")
+                    yield Step(f"{name}.s8 {ACCUMULATORS[slot]}, {self._data}, q{weights}")
+
+    def _weight_loads(self, index: int) -> list[str]:
+        """Return the loads of a group's weights into q0 and on, channels alternating."""
+        channels = self._block.channels
+        begin = sum(len(group) for group in self._groups[:index]) * channels
+        lines = []
+        for number in range(len(self._groups[index]) * channels):
+            place = f"[r3, #{4 * self._record_words + 16 * (begin + number)}]"
+            if self._weights_walk:
+                place = "[r11], #16"
+            lines.append(f"vldrw.u32 q{number}, {place}")
+        return lines
 
     def _finish_block(self) -> None:
         """Emit what turns eight accumulators into outputs and writes or sums them."""
