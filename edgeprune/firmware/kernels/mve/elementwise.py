@@ -51,21 +51,36 @@ def requantize(request: KernelRequest) -> tuple[KernelCode, ...]:
 
 
 def add(request: KernelRequest) -> tuple[KernelCode, ...]:
-    """Return the kernel for a sum on its own, eight elements at once."""
+    """Return the kernels for a sum on its own, eight elements at once."""
     operation = request.operations[0]
     if len(request.operations) > 1 or not isinstance(operation, Add):
         return ()
-    asm = Assembler(request.symbol)
+    factors = _factors(request, operation)
+    # A factor that is rounded up to one would be shifted left.
+    if max(int(factor.exponent) for factor in factors) > 0:
+        return ()
+    computed = _sum(request, operation, factors, looks_up=False)
+    looked_up = _sum(request, operation, factors, looks_up=True)
+    return (computed, looked_up) if looked_up.constants else (computed,)
+
+
+def _factors(request: KernelRequest, operation: Add) -> tuple[Multiplier, ...]:
+    """Return the factors of both operands and of their sum."""
     numbers = operation.c_calls(request.tensors)[0].parameters
-    factors = [
+    return tuple(
         Multiplier(
             np.asarray(numbers[f"{which}_multiplier"], np.int32),
             np.asarray(numbers[f"{which}_shift"], np.int32),
         )
         for which in ("first", "second", "output")
-    ]
-    if max(int(factor.exponent) for factor in factors) > 0:
-        return ()
+    )
+
+
+def _sum(
+    request: KernelRequest, operation: Add, factors: tuple[Multiplier, ...], *, looks_up: bool
+) -> KernelCode:
+    """Write a sum; the operand that is not simply shifted may be looked up."""
+    asm = Assembler(request.symbol)
     one, two = (request.tensors[name] for name in operation.inputs)
     output = request.output
     sums = _scaled(one, factors[0])[:, np.newaxis] + _scaled(two, factors[1])
@@ -90,8 +105,8 @@ def add(request: KernelRequest) -> tuple[KernelCode, ...]:
     with function(asm):
         _elements(asm, output, SAVED_BYTES)
         terms = (
-            _Term(asm, one, factors[0], "r0", ("q0", "q1"), ("r5", "r6")),
-            _Term(asm, two, factors[1], "r1", ("q2", "q3"), ("r7", "r8")),
+            _Term(asm, one, factors[0], "r0", ("q0", "q1"), ("r5", "r6"), looks_up),
+            _Term(asm, two, factors[1], "r1", ("q2", "q3"), ("r7", "r8"), looks_up),
         )
         set_constant(asm, multiplier, int(factors[2].mantissa))
         set_constant(asm, zero, output.zero_point)
@@ -108,7 +123,9 @@ def add(request: KernelRequest) -> tuple[KernelCode, ...]:
                 asm.emit("vctp.16 r12")
                 body(masked=True)
         asm.place(done)
-    return (_code(asm, b"", "Helium, 8 elements at once", SAVED_BYTES),)
+    table = b"".join(term.table for term in terms)
+    way = ", one operand by a table" if table else ""
+    return _code(asm, table, f"Helium, 8 elements at once{way}", SAVED_BYTES)
 
 
 class _Term:
@@ -122,6 +139,7 @@ class _Term:
         pointer: str,
         vectors: tuple[str, str],
         registers: tuple[str, str],
+        looks_up: bool,
     ) -> None:
         self._asm, self._pointer, self._vectors = asm, pointer, vectors
         self._multiplier = multiplier
@@ -130,6 +148,12 @@ class _Term:
         # The coarser operand's factor is a half: a shift by one bit less, nothing to round.
         self._halves = int(multiplier.mantissa) == 1 << 30 and int(multiplier.exponent) == 0
         self._zero, self._factor = registers
+        self.table = b""
+        if looks_up and not self._halves:
+            # In the order of the bytes as unsigned numbers.
+            self.table = np.roll(_scaled(tensor, multiplier), 128).astype("<i4").tobytes()
+            set_address(asm, self._factor)
+            return
         set_constant(asm, self._zero, tensor.zero_point)
         if not self._halves:
             set_constant(asm, self._factor, int(multiplier.mantissa))
@@ -137,10 +161,16 @@ class _Term:
     def emit(self, *, masked: bool) -> None:
         """Leave the even elements in the first vector, the odd ones in the second."""
         asm, (even, odd) = self._asm, self._vectors
+        kind, into = ("u16", "q4") if self.table else ("s16", even)
         if masked:
-            asm.emit("vpst", f"vldrbt.s16 {even}, [{self._pointer}]")
+            asm.emit("vpst", f"vldrbt.{kind} {into}, [{self._pointer}]")
         else:
-            asm.emit(f"vldrb.s16 {even}, [{self._pointer}], #8")
+            asm.emit(f"vldrb.{kind} {into}, [{self._pointer}], #8")
+        if self.table:
+            asm.emit("vmovlt.u16 q5, q4", "vmovlb.u16 q4, q4")
+            for vector, index in ((even, "q4"), (odd, "q5")):
+                asm.emit(f"vldrw.u32 {vector}, [{self._factor}, {index}, uxtw #2]")
+            return
         if self._zero_point:
             asm.emit(f"vsub.i16 {even}, {even}, {self._zero}")
         asm.emit(f"vshl.i16 {even}, {even}, #{3 if self._halves else 4}")
@@ -189,4 +219,5 @@ def _code(asm: Assembler, constants: bytes, approach: str, stack_bytes: int) -> 
         approach=approach,
         unit=1,
         overwrites_input=True,
+        overwrites_other=True,
     )
