@@ -11,6 +11,7 @@ from edgeprune import __version__
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.files import write_text
+from edgeprune.firmware.interface_text import documented
 from edgeprune.firmware.kernels import instruction_set
 from edgeprune.firmware.lowering import Program, lower
 from edgeprune.firmware.network_writer import values_text, write_network
@@ -156,7 +157,8 @@ def generate(
     code = sorted(name for name in texts if name.endswith(".c"))
     c_files = (*code, *(f"runtime/{name}" for name in runtime))
     program = assembly or portable
-    texts |= _companions(network, target, labels, program, c_files, golden, front_end)
+    header = texts["edgeprune_model.h"]
+    texts |= _companions(network, target, labels, program, c_files, golden, front_end, header)
     headers = ["edgeprune_arithmetic.h", "edgeprune_crc32.h", "edgeprune_kernels.h"]
     if stream is not None:
         headers.append("edgeprune_move.h")
@@ -216,6 +218,7 @@ def _companions(
     c_files: tuple[str, ...],
     golden: Golden,
     front_end: FrontEnd | None,
+    header: str,
 ) -> dict[str, str]:
     """Return the files around the library by name."""
     count = len(golden.inputs[0])
@@ -240,6 +243,7 @@ def _companions(
         "signals": rows[0],
         "rhythms": rows[1] if len(rows) == 3 else "",
         "logits": rows[-1],
+        "functions": documented(header),
     }
     templates = environment("templates")
     return {
