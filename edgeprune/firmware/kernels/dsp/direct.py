@@ -14,14 +14,13 @@ import numpy as np
 
 from edgeprune.firmware.kernels.assembler import Assembler
 from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
-from edgeprune.firmware.kernels.dsp import rolled
+from edgeprune.firmware.kernels.dsp import expansion, rolled
 from edgeprune.firmware.kernels.dsp.epilogue import Epilogue, Runs, Slots
 from edgeprune.firmware.kernels.dsp.expansion import Expansion, Tiles, emit_weights, words_in
 from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Layout, packed
 from edgeprune.firmware.kernels.dsp.sliding import ACCUMULATORS, emit_block
 
 _SAVED_BYTES = 36
-_MOST_ROW_BYTES = 4095
 _MOST_UNROLLED_WORDS = 900
 _MOST_WEIGHT_WORDS = 950
 _CHUNKINGS = (1, 2, 3, 4, 8)
@@ -42,7 +41,7 @@ def generate(request: KernelRequest) -> tuple[KernelCode, ...]:
     step = LANES // epilogue.pool
     outputs = geometry.positions // epilogue.pool
     blocks = -(-outputs // step)
-    if LANES * geometry.stride * geometry.channels > _MOST_ROW_BYTES:
+    if not expansion.fits(geometry):
         return ()
     words = len(geometry.visits) * _channels(geometry)
     styles = [
@@ -61,7 +60,7 @@ def generate(request: KernelRequest) -> tuple[KernelCode, ...]:
 
 def _rolls(geometry: Geometry) -> bool:
     """Whether a loop over the input channels is possible and shorter."""
-    return len(geometry.pairs) > 1 and rolled.fits(geometry)
+    return geometry.depth > 2 and rolled.fits(geometry)
 
 
 def _channels(geometry: Geometry) -> int:
@@ -111,7 +110,7 @@ class _Kernel:
     @cached_property
     def _layout(self) -> Layout:
         make = Layout.by_plane if self.rolls else Layout.by_tile
-        return make(self.geometry.planes, self.chunk + self.geometry.extra_tiles)
+        return make(len(self.geometry.planes), self.chunk + self.geometry.extra_tiles)
 
     @cached_property
     def _expansion(self) -> Expansion:

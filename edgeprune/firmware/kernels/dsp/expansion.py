@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeprune.firmware.kernels.assembler import Assembler
-from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Layout
+from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Layout, Plane
 
-_MOST_POST_INDEX = 255
+_MOST_OFFSET, _MOST_POST_INDEX = 4092, 255
 _FLIP = 0x80808080
 _MASK = 0x01FE01FE
 _EVEN = ("r4", "r5", "r6", "r7")
 _ODD = ("r8", "r9", "r10", "r11")
+
+
+def fits(geometry: Geometry) -> bool:
+    """Whether all offsets fit into the instructions."""
+    rows = LANES * geometry.stride + geometry.operation.dilation
+    return rows * geometry.channels <= _MOST_OFFSET
 
 
 @dataclass(frozen=True)
@@ -72,11 +78,6 @@ class Expansion:
             bias -= (self.zero_point + 128) * self.geometry.weight_sum(channel)
         return bias
 
-    def fits(self) -> bool:
-        """Whether all offsets fit into the instructions."""
-        shape = self.geometry
-        return LANES * shape.stride * shape.channels < 4096
-
     def tiles(self, row: int, count: int) -> Tiles:
         """Count the tiles and cells of `count` tiles, the first of which begins at `row`."""
         shape = self.geometry
@@ -96,8 +97,11 @@ class Expansion:
     def _last_row(self) -> int:
         """Of a tile, the last row that is read, counted from the first."""
         shape = self.geometry
-        second = shape.operation.dilation if shape.pairs_taps else 0
-        return (LANES - 1) * shape.stride + shape.phases[-1] + second
+        rows = (
+            plane.phase + (shape.operation.dilation if plane.pairs_taps else 0)
+            for plane in shape.planes
+        )
+        return (LANES - 1) * shape.stride + max(rows)
 
     def emit(self, asm: Assembler, tiles: Tiles) -> None:
         """Write the loop over tiles, each at least once.
@@ -119,12 +123,12 @@ class Expansion:
             at = 0
             for phase in shape.phases:
                 self._step(asm, "r1", phase * shape.channels - at)
-                at = phase * shape.channels + self._phase(asm)
+                at = phase * shape.channels + self._phase(asm, phase)
             self._step(asm, "r1", LANES * shape.stride * shape.channels - at)
             self._step(asm, "r2", self._next_tile)
         with asm.repeated(tiles.inner + tiles.edge):
             asm.place(joined)
-            asm.emit(f"add.w r0, r0, #{LANES * shape.stride}", "subs.w lr, lr, #1")
+            asm.emit(f"addw r0, r0, #{LANES * shape.stride}", "subs.w lr, lr, #1")
             asm.emit(f"bne.w {loop}")
         past = asm.label("expanded")
         with asm.repeated(tiles.loops):
@@ -139,7 +143,7 @@ class Expansion:
     def _next_tile(self) -> int:
         """Bytes from the end of a tile's planes to the next tile."""
         layout = self.layout
-        return layout.tile_bytes - self.geometry.planes * layout.plane_bytes
+        return layout.tile_bytes - len(self.geometry.planes) * layout.plane_bytes
 
     def _constants(self, asm: Assembler) -> None:
         word = _MASK if self.doubled else ((-self.zero_point) & 0xFFFF) * 0x10001
@@ -149,17 +153,21 @@ class Expansion:
     def _step(asm: Assembler, register: str, amount: int) -> None:
         operation, amount = ("addw", amount) if amount > 0 else ("subw", -amount)
         while amount:
-            now = min(amount, 4092)
+            now = min(amount, _MOST_OFFSET)
             asm.emit(f"{operation} {register}, {register}, #{now}")
             amount -= now
 
-    def _phase(self, asm: Assembler) -> int:
+    def _in_phase(self, phase: int) -> tuple[int, Plane | None]:
+        """Return how many pairs of channels a phase has, and the plane of the one left over."""
+        planes = [plane for plane in self.geometry.planes if plane.phase == phase]
+        alone = planes[-1] if planes[-1].low == self.geometry.last else None
+        return len(planes) - (alone is not None), alone
+
+    def _phase(self, asm: Assembler, phase: int) -> int:
         """Write one phase of a tile; return by how much r1 has moved."""
         shape = self.geometry
-        if shape.pairs_taps:
-            self._paired_rows(asm)
-            return 0
-        quads, rest = divmod(shape.depth, 4)
+        pairs, alone = self._in_phase(phase)
+        quads = pairs // 2
         rows = [lane * shape.stride * shape.channels for lane in range(LANES)]
         if quads:
             loop = asm.label("quad")
@@ -173,21 +181,30 @@ class Expansion:
                 self._quads(asm)
                 if quads > 1:
                     asm.emit("subs.w r12, r12, #1", f"bne.w {loop}")
-        if rest == 1:
-            for register, row in zip(_EVEN, rows, strict=True):
-                self._byte(asm, register, f"[r1, #{row}]")
-            self._store_plane(asm, _EVEN)
-        elif rest == 2:
+        if pairs % 2:
             for register, row in zip(_EVEN, rows, strict=True):
                 asm.emit(f"ldrh.w {register}, [r1, #{row}]")
                 self._pair(asm, register)
             self._store_plane(asm, _EVEN)
-        elif rest == 3:
-            for register, row in zip(_ODD, rows, strict=True):
-                asm.emit(f"ldrh.w {register}, [r1, #{row}]", f"ldrb.w r4, [r1, #{row + 2}]")
-                asm.emit(f"orr.w {register}, {register}, r4, lsl #16")
-            self._quads(asm)
+        if alone is not None:
+            for register, row in zip(_EVEN, rows, strict=True):
+                self._cells(asm, alone, register, row + 2 * (pairs % 2))
+            self._store_plane(asm, _EVEN)
         return 4 * quads
+
+    def _cells(self, asm: Assembler, plane: Plane, register: str, row: int) -> None:
+        """The word of a single channel, and of the next tap."""
+        shape = self.geometry
+        if not plane.pairs_taps:
+            self._byte(asm, register, f"[r1, #{row}]")
+            return
+        further = shape.operation.dilation * shape.channels
+        if further == 1:
+            asm.emit(f"ldrh.w {register}, [r1, #{row}]")
+        else:
+            asm.emit(f"ldrb.w {register}, [r1, #{row}]", f"ldrb.w r8, [r1, #{row + further}]")
+            asm.emit(f"orr.w {register}, {register}, r8, lsl #8")
+        self._pair(asm, register)
 
     def _quads(self, asm: Assembler) -> None:
         """Four channels of four rows, in r8-r11, to two planes."""
@@ -231,20 +248,6 @@ class Expansion:
             asm.emit(f"ldrsb.w {register}, {place}")
             self._step(asm, register, -self.zero_point)
 
-    def _paired_rows(self, asm: Assembler) -> None:
-        """Four words of a cell and the one of the next tap."""
-        shape = self.geometry
-        dilation = shape.operation.dilation
-        for lane, register in enumerate(_EVEN):
-            row = lane * shape.stride
-            if dilation == 1:
-                asm.emit(f"ldrh.w {register}, [r1, #{row}]")
-            else:
-                asm.emit(f"ldrb.w {register}, [r1, #{row}]", f"ldrb.w r8, [r1, #{row + dilation}]")
-                asm.emit(f"orr.w {register}, {register}, r8, lsl #8")
-            self._pair(asm, register)
-        self._store_plane(asm, _EVEN)
-
     def _edge(self, asm: Assembler, tiles: Tiles) -> None:
         """A tile of which some rows lie outside the input, row by row.
 
@@ -254,41 +257,46 @@ class Expansion:
         with asm.repeated(tiles.edge):
             asm.emit(f"movw r7, #{shape.rows}")
         for number, phase in enumerate(shape.phases):
+            pairs, alone = self._in_phase(phase)
             loop = asm.label("row")
             with asm.repeated(tiles.edge):
-                asm.emit(f"add.w r4, r0, #{phase}", f"addw r5, r1, #{phase * shape.channels}")
+                asm.emit(f"addw r4, r0, #{phase}", f"addw r5, r1, #{phase * shape.channels}")
                 asm.emit("mov r6, r2", f"mov.w r9, #{LANES}")
             asm.place(loop)
-            if shape.pairs_taps:
-                with asm.repeated(LANES * tiles.edge):
-                    self._edge_pair(asm)
-            else:
-                self._edge_row(asm, tiles, tiles.present[number])
+            inside = alone if alone is not None and not alone.pairs_taps else None
+            if pairs or inside is not None:
+                self._edge_row(asm, tiles, tiles.present[number], pairs, inside)
             with asm.repeated(LANES * tiles.edge):
+                if alone is not None and alone.pairs_taps:
+                    self._edge_cells(asm, 4 * (pairs // 2) + 2 * (pairs % 2))
+                planes = pairs + (alone is not None)
+                self._step(asm, "r6", 4 - self.layout.plane_bytes * planes)
                 asm.emit(f"addw r5, r5, #{shape.stride * shape.channels}")
-                asm.emit(f"add.w r4, r4, #{shape.stride}", "subs.w r9, r9, #1", f"bne.w {loop}")
+                asm.emit(f"addw r4, r4, #{shape.stride}", "subs.w r9, r9, #1", f"bne.w {loop}")
             with asm.repeated(tiles.edge):
-                self._step(asm, "r2", self.layout.plane_bytes * len(shape.pairs))
+                self._step(asm, "r2", self.layout.plane_bytes * planes)
         with asm.repeated(tiles.edge):
             self._step(asm, "r1", LANES * shape.stride * shape.channels)
             self._step(asm, "r2", self._next_tile)
 
-    def _edge_pair(self, asm: Assembler) -> None:
+    def _edge_cells(self, asm: Assembler, at: int) -> None:
         """A cell and the one of the next tap; what does not exist holds the zero point."""
-        dilation = self.geometry.operation.dilation
+        shape = self.geometry
+        dilation = shape.operation.dilation
         for register in ("r8", "r12"):
             asm.emit(f"mov.w {register}, #{self.zero_point & 0xFF}")
-        asm.emit("cmp r4, r7", "it lo", "ldrblo.w r8, [r5]")
-        asm.emit(f"add.w r11, r4, #{dilation}", "cmp r11, r7")
-        asm.emit("it lo", f"ldrblo.w r12, [r5, #{dilation}]", "orr.w r8, r8, r12, lsl #8")
+        asm.emit("cmp r4, r7", "it lo", f"ldrblo.w r8, [r5, #{at}]")
+        asm.emit(f"addw r11, r4, #{dilation}", "cmp r11, r7", "it lo")
+        asm.emit(f"ldrblo.w r12, [r5, #{at + dilation * shape.channels}]")
+        asm.emit("orr.w r8, r8, r12, lsl #8")
         self._pair(asm, "r8")
-        asm.emit("str r8, [r6], #4")
+        self._store_word(asm, "r8")
 
-    def _edge_row(self, asm: Assembler, tiles: Tiles, present: int) -> None:
+    def _edge_row(
+        self, asm: Assembler, tiles: Tiles, present: int, pairs: int, alone: Plane | None
+    ) -> None:
         """All channels of a row, or as many words of padding."""
-        shape = self.geometry
-        quads, rest = divmod(shape.depth, 4)
-        pairs = len(shape.pairs)
+        quads = pairs // 2
         outside, joined, loop = (asm.label(stem) for stem in ("outside", "cell", "words"))
         with asm.repeated(LANES * tiles.edge):
             asm.emit("cmp r4, r7", f"bhs.w {outside}")
@@ -302,33 +310,27 @@ class Expansion:
                     self._store_word(asm, "r12")
                     self._store_word(asm, "r8")
                     asm.emit("subs.w r11, r11, #1", f"bne.w {loop}")
-            if rest == 1:
-                self._byte(asm, "r8", "[r5]")
-                self._store_word(asm, "r8")
-            elif rest == 2:
+            if pairs % 2:
                 asm.emit("ldrh.w r8, [r5]")
                 self._pair(asm, "r8")
                 self._store_word(asm, "r8")
-            elif rest == 3:
-                asm.emit("ldrh.w r8, [r5]", "ldrb.w r12, [r5, #2]", "orr.w r8, r8, r12, lsl #16")
-                self._quad(asm, "r12", "r8")
-                self._store_word(asm, "r12")
+            if alone is not None:
+                self._byte(asm, "r8", f"[r5, #{2 * (pairs % 2)}]")
                 self._store_word(asm, "r8")
             self._step(asm, "r5", -4 * quads)
             asm.emit(f"b.w {joined}")
         asm.place(outside)
         padded = asm.label("padding")
+        planes = pairs + (alone is not None)
         with asm.repeated(LANES * tiles.edge - present):
             word = self.padding_word
             asm.emit(f"movw r10, #{word & 0xFFFF}", f"movt r10, #{word >> 16}")
-            asm.emit(f"mov.w r11, #{pairs}")
+            asm.emit(f"mov.w r11, #{planes}")
             asm.place(padded)
-            with asm.repeated(pairs):
+            with asm.repeated(planes):
                 self._store_word(asm, "r10")
                 asm.emit("subs.w r11, r11, #1", f"bne.w {padded}")
         asm.place(joined)
-        with asm.repeated(LANES * tiles.edge):
-            self._step(asm, "r6", 4 - self.layout.plane_bytes * pairs)
 
     def _store_word(self, asm: Assembler, register: str) -> None:
         """Store a word of an edge tile and move on to the next plane."""

@@ -8,8 +8,8 @@ and the words of four rows in a row lie together:
 
 so that a block of four positions finds the four words of a tap side by side and the next block
 begins one tile further on. Loops over planes want all words of a plane in a row instead; the
-tiles then lie inside the planes. With a single channel, a pair is a cell and the one of the next
-tap.
+tiles then lie inside the planes. A channel that is left over is paired with itself, one tap
+further on.
 """
 
 from __future__ import annotations
@@ -40,6 +40,23 @@ class Visit:
     plane: int
     start: int
     cells: tuple[tuple[int, int] | None, tuple[int, int] | None]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The words of one phase and two channels, or of a channel and itself one tap further on.
+
+    Attributes:
+        phase: The row below the stride.
+        low: Channel in the group of the low half.
+        high: That of the high half; None for nothing.
+        pairs_taps: Whether the high half is the cell of the next tap.
+    """
+
+    phase: int
+    low: int
+    high: int | None
+    pairs_taps: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,9 +125,19 @@ class Geometry:
         return self.operation.outputs // self.operation.groups
 
     @property
+    def kernel(self) -> int:
+        """Taps."""
+        return int(self.operation.weights.shape[1])
+
+    @property
+    def last(self) -> int | None:
+        """The channel of a group that is left over when the others are paired."""
+        return self.depth - 1 if self.depth % 2 else None
+
+    @property
     def pairs_taps(self) -> bool:
-        """Whether a word holds two cells of one channel."""
-        return self.depth == 1 and self.channels == 1
+        """Whether that channel's words hold two taps."""
+        return self.last is not None and self.kernel > 1
 
     @property
     def stride(self) -> int:
@@ -120,29 +147,30 @@ class Geometry:
     @cached_property
     def phases(self) -> tuple[int, ...]:
         """The rows below the stride at which taps begin."""
-        return tuple(sorted({tap % self.stride for tap, _ in self._taps}))
+        return tuple(sorted({plane.phase for plane in self.planes}))
 
     @cached_property
-    def pairs(self) -> tuple[tuple[int, int | None], ...]:
-        """The channels of a group as they come in words."""
-        if self.pairs_taps:
-            return ((0, 0),)
+    def planes(self) -> tuple[Plane, ...]:
+        """The planes of a tile, phase by phase."""
         whole = self.depth // 4 * 4
-        pairs: list[tuple[int, int | None]] = []
+        pairs: list[tuple[int, int]] = []
         for first in range(0, whole, 4):
             pairs += [(first, first + 2), (first + 1, first + 3)]
-        rest: dict[int, list[tuple[int, int | None]]] = {
-            0: [],
-            1: [(whole, None)],
-            2: [(whole, whole + 1)],
-            3: [(whole, whole + 2), (whole + 1, None)],
-        }
-        return tuple(pairs + rest[self.depth - whole])
+        if self.depth - whole >= 2:
+            pairs.append((whole, whole + 1))
+        planes = []
+        for phase in range(self.stride):
+            planes += [Plane(phase, *pair) for pair in pairs]
+            if self.last is not None:
+                high = self.last if self.pairs_taps else None
+                planes.append(Plane(phase, self.last, high, self.pairs_taps))
+        return tuple(plane for plane in planes if self._starts(plane))
 
-    @property
-    def planes(self) -> int:
-        """Planes of a tile."""
-        return len(self.phases) * len(self.pairs)
+    def _starts(self, plane: Plane) -> list[int]:
+        """Return the taps that a plane's words begin with."""
+        taps = range(0, self.kernel, 2 if plane.pairs_taps else 1)
+        dilation, stride = self.operation.dilation, self.stride
+        return [tap for tap in taps if tap * dilation % stride == plane.phase]
 
     @property
     def reach(self) -> int:
@@ -158,28 +186,14 @@ class Geometry:
     def visits(self) -> tuple[Visit, ...]:
         """The taps, plane by plane, in the order in which they slide over a plane's words."""
         visits = []
-        for number, phase in enumerate(self.phases):
-            here = [(tap, indices) for tap, indices in self._taps if tap % self.stride == phase]
-            for index, pair in enumerate(self.pairs):
-                plane = number * len(self.pairs) + index
-                for tap, indices in here:
-                    low, high = (
-                        None if kernel is None or channel is None else (kernel, channel)
-                        for kernel, channel in zip(indices, pair, strict=True)
-                    )
-                    visits.append(Visit(plane, tap // self.stride, (low, high)))
+        for index, plane in enumerate(self.planes):
+            for tap in self._starts(plane):
+                second = tap + 1 if plane.pairs_taps else tap
+                exists = plane.high is not None and second < self.kernel
+                high = (second, plane.high) if exists and plane.high is not None else None
+                start = tap * self.operation.dilation // self.stride
+                visits.append(Visit(index, start, ((tap, plane.low), high)))
         return tuple(visits)
-
-    @cached_property
-    def _taps(self) -> tuple[tuple[int, tuple[int, int | None]], ...]:
-        """Of each visit of a pair: its row, and the kernel index of both halves."""
-        kernel, dilation = self.operation.weights.shape[1], self.operation.dilation
-        if self.pairs_taps:
-            return tuple(
-                (index * dilation, (index, index + 1 if index + 1 < kernel else None))
-                for index in range(0, kernel, 2)
-            )
-        return tuple((index * dilation, (index, index)) for index in range(kernel))
 
     def weight_words(
         self, channels: Sequence[int], visits: Sequence[Visit]

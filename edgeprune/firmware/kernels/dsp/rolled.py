@@ -52,22 +52,24 @@ def emit_block(
     registers = ", ".join(name for names in ACCUMULATORS[:channels] for name in names)
     asm.emit(f"addw {_WEIGHTS}, sp, #{biases}", f"ldmia {_WEIGHTS}!, {{{registers}}}")
     weights = biases + bias_bytes(channels)
-    pairs = len(geometry.pairs)
     visits = ordered(geometry)
-    for phase in range(len(geometry.phases)):
-        first = phase * pairs
+    planes = geometry.planes
+    done = 0
+    for _, group in groupby(planes, key=lambda plane: (plane.phase, plane.pairs_taps)):
+        alike, first = len(list(group)), done
+        done += alike
         taps = [visit.start for visit in visits if visit.plane == first]
-        unrolled = _unrolled(pairs, len(taps), layout.plane_bytes, max(taps))
-        end = weights + 4 * channels * sum(visit.plane < first + pairs for visit in visits)
+        unrolled = _unrolled(alike, len(taps), layout.plane_bytes, max(taps))
+        end = weights + 4 * channels * sum(visit.plane < done for visit in visits)
         loop = asm.label("plane")
         asm.place(loop)
-        with asm.repeated(pairs // unrolled):
+        with asm.repeated(alike // unrolled):
             for plane in range(unrolled):
                 _plane(asm, taps, plane * layout.plane_bytes, channels)
             _step(asm, unrolled * layout.plane_bytes)
-            if pairs > unrolled:
+            if alike > unrolled:
                 asm.emit(f"addw r0, sp, #{end}", f"cmp {_WEIGHTS}, r0", f"bne.w {loop}")
-    _step(asm, layout.tile_bytes - geometry.planes * layout.plane_bytes)
+    _step(asm, layout.tile_bytes - len(planes) * layout.plane_bytes)
 
 
 def bias_bytes(channels: int) -> int:
