@@ -15,7 +15,7 @@ void edgeprune_average_pool1d(const edgeprune_average_pool1d_parameters *p, cons
     for (position = first_row; position < first_row + rows; position++) {
         int32_t start = position * p->stride - p->pad_left;
         int32_t end = start + p->kernel;
-        int32_t cells, channel = 0, cell;
+        int32_t cells, channel, cell;
         const int8_t *window;
         if (start < 0) {
             start = 0;
@@ -25,25 +25,7 @@ void edgeprune_average_pool1d(const edgeprune_average_pool1d_parameters *p, cons
         }
         cells = end - start;
         window = input + start * p->channels;
-#if EDGEPRUNE_DSP
-        if (cells < 256) { /* more could overflow a 16-bit sum */
-            for (; channel <= p->channels - 4; channel += 4) {
-                const int8_t *from = window + channel;
-                uint32_t even = 0, odd = 0;
-                for (cell = cells; cell > 0; cell--) {
-                    uint32_t values = edgeprune_load32(from);
-                    even = edgeprune_add_even(even, values);
-                    odd = edgeprune_add_odd(odd, values);
-                    from += p->channels;
-                }
-                output[channel] = average(p, (int16_t)even, cells);
-                output[channel + 1] = average(p, (int16_t)odd, cells);
-                output[channel + 2] = average(p, (int16_t)(even >> 16), cells);
-                output[channel + 3] = average(p, (int16_t)(odd >> 16), cells);
-            }
-        }
-#endif
-        for (; channel < p->channels; channel++) {
+        for (channel = 0; channel < p->channels; channel++) {
             const int8_t *from = window + channel;
             int32_t sum = 0;
             for (cell = cells; cell > 0; cell--) {

@@ -9,14 +9,8 @@
 
 #define POSITIONS 4
 
-#if EDGEPRUNE_DSP
-/* Columns: a word holds two depths of one position, four words the four positions. */
-#define COLUMN(columns, position, depth) \
-    ((columns)[((depth) >> 1) * (2 * POSITIONS) + (position)*2 + ((depth)&1)])
-#else
 /* Columns: [depth][position]. */
 #define COLUMN(columns, position, depth) ((columns)[(depth)*POSITIONS + (position)])
-#endif
 
 static void fill_zero(edgeprune_scratch16 *columns, int32_t position, int32_t depth, int32_t count) {
     int32_t end = depth + count;
@@ -28,21 +22,6 @@ static void fill_zero(edgeprune_scratch16 *columns, int32_t position, int32_t de
 static void fill(edgeprune_scratch16 *columns, int32_t position, int32_t depth, const int8_t *from,
                  int32_t count, int32_t zero_point) {
     int32_t end = depth + count;
-#if EDGEPRUNE_DSP
-    if ((depth & 1) == 0) {
-        uint32_t offset = edgeprune_twice16(-zero_point);
-        edgeprune_scratch32 *words = (edgeprune_scratch32 *)(void *)&COLUMN(columns, position, depth);
-        for (; depth <= end - 4; depth += 4) {
-            uint32_t bytes = edgeprune_load32(from);
-            uint32_t even = edgeprune_add_even(offset, bytes);
-            uint32_t odd = edgeprune_add_odd(offset, bytes);
-            words[0] = edgeprune_low_halves(even, odd);
-            words[POSITIONS] = edgeprune_high_halves(even, odd);
-            words += 2 * POSITIONS;
-            from += 4;
-        }
-    }
-#endif
     for (; depth < end; depth++) {
         COLUMN(columns, position, depth) = (int16_t)(*from++ - zero_point);
     }
@@ -71,83 +50,15 @@ static void fill_window(const edgeprune_conv1d_parameters *p, const int8_t *inpu
     }
 }
 
-#if EDGEPRUNE_THUMB1
-/* Two depths of one channel and four positions. In assembly, because compilers spill the sums
- * although they may lie in the high registers. */
-#define THUMB1_STEP(low_word, high_word)         \
-    "ldrsb %[weight], [%[weights], %[index]]\n"  \
-    "ldr %[odd], [%[columns], #" low_word "]\n"  \
-    "sxth %[even], %[odd]\n"                     \
-    "muls %[even], %[weight], %[even]\n"         \
-    "add %[s0], %[even]\n"                       \
-    "asrs %[odd], %[odd], #16\n"                 \
-    "muls %[odd], %[weight], %[odd]\n"           \
-    "add %[s1], %[odd]\n"                        \
-    "ldr %[odd], [%[columns], #" high_word "]\n" \
-    "sxth %[even], %[odd]\n"                     \
-    "muls %[even], %[weight], %[even]\n"         \
-    "add %[s2], %[even]\n"                       \
-    "asrs %[odd], %[odd], #16\n"                 \
-    "muls %[odd], %[weight], %[odd]\n"           \
-    "add %[s3], %[odd]\n"                        \
-    "adds %[index], #2\n"
-
-static inline void accumulate_channel(const edgeprune_scratch16 *columns, const int8_t *weights,
-                                      int32_t depth_pairs, int32_t bias, int32_t *sums) {
-    int32_t s0 = bias, s1 = bias, s2 = bias, s3 = bias;
-    int32_t index = -4 * depth_pairs, weight, even, odd;
-    weights += 4 * depth_pairs;
-    __asm__ volatile(".syntax unified\n"
-                     "1:\n" THUMB1_STEP("0", "4") THUMB1_STEP("8", "12")
-                     "adds %[columns], #16\n"
-                     "cmp %[index], #0\n"
-                     "bne 1b\n"
-                     : [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2), [s3] "+h"(s3),
-                       [index] "+l"(index), [columns] "+l"(columns), [weight] "=&l"(weight),
-                       [even] "=&l"(even), [odd] "=&l"(odd)
-                     : [weights] "l"(weights)
-                     : "cc", "memory");
-    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
-}
-#endif
 
 /* sums[channel of the pair][position] = bias + columns * weights. The loop needs every register
- * there is: it is a function of its own, must not be unrolled, and barriers keep loads from being
- * moved up to where no register is free. */
+ * there is, so it is a function of its own. */
 EDGEPRUNE_NOINLINE static void accumulate(const edgeprune_scratch16 *columns, const int8_t *weights,
                                           int32_t depth_pairs, int32_t first_bias,
                                           int32_t second_bias, int32_t *sums) {
-#if EDGEPRUNE_THUMB1
-    accumulate_channel(columns, weights, depth_pairs, first_bias, sums);
-    accumulate_channel(columns, weights + 1, depth_pairs, second_bias, sums + POSITIONS);
-#else
     int32_t s00 = first_bias, s10 = first_bias, s20 = first_bias, s30 = first_bias;
     int32_t s01 = second_bias, s11 = second_bias, s21 = second_bias, s31 = second_bias;
     const int8_t *end = weights + 4 * depth_pairs;
-#if EDGEPRUNE_DSP
-    const edgeprune_scratch32 *words = (const edgeprune_scratch32 *)(const void *)columns;
-    do {
-        uint32_t both = edgeprune_load32(weights);
-        uint32_t first = edgeprune_even(both), second = edgeprune_odd(both);
-        uint32_t value = words[0];
-        s00 = edgeprune_smlad(value, first, s00);
-        s01 = edgeprune_smlad(value, second, s01);
-        EDGEPRUNE_BARRIER();
-        value = words[1];
-        s10 = edgeprune_smlad(value, first, s10);
-        s11 = edgeprune_smlad(value, second, s11);
-        EDGEPRUNE_BARRIER();
-        value = words[2];
-        s20 = edgeprune_smlad(value, first, s20);
-        s21 = edgeprune_smlad(value, second, s21);
-        EDGEPRUNE_BARRIER();
-        value = words[3];
-        s30 = edgeprune_smlad(value, first, s30);
-        s31 = edgeprune_smlad(value, second, s31);
-        weights += 4;
-        words += POSITIONS;
-    } while (weights != end);
-#else
     do {
         int32_t first = weights[0], second = weights[1];
         int32_t value = columns[0];
@@ -165,10 +76,8 @@ EDGEPRUNE_NOINLINE static void accumulate(const edgeprune_scratch16 *columns, co
         columns += POSITIONS;
         weights += 2;
     } while (weights != end);
-#endif
     sums[0] = s00, sums[1] = s10, sums[2] = s20, sums[3] = s30;
     sums[4] = s01, sums[5] = s11, sums[6] = s21, sums[7] = s31;
-#endif
 }
 
 /* Brings the sums of one channel to int8 and stores them. */

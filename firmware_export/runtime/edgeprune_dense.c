@@ -31,16 +31,6 @@ void edgeprune_dense(const edgeprune_dense_parameters *p, const int8_t *input, i
         int32_t second = feature + 1 < p->output_features ? feature + 1 : feature;
         int32_t first_sum = p->bias[feature], second_sum = p->bias[second];
         const int8_t *end = weights + 4 * depth_pairs;
-#if EDGEPRUNE_DSP
-        const edgeprune_scratch32 *values = (const edgeprune_scratch32 *)(const void *)widened;
-        do {
-            uint32_t both = edgeprune_load32(weights);
-            uint32_t value = *values++;
-            first_sum = edgeprune_smlad(value, edgeprune_even(both), first_sum);
-            second_sum = edgeprune_smlad(value, edgeprune_odd(both), second_sum);
-            weights += 4;
-        } while (weights != end);
-#else
         const edgeprune_scratch16 *values = widened;
         do {
             int32_t value = *values++;
@@ -48,7 +38,6 @@ void edgeprune_dense(const edgeprune_dense_parameters *p, const int8_t *input, i
             second_sum += value * weights[1];
             weights += 2;
         } while (weights != end);
-#endif
         store(p, feature, first_sum, output);
         if (second != feature) {
             store(p, second, second_sum, output);

@@ -25,7 +25,7 @@ void edgeprune_depthwise_conv1d(const edgeprune_depthwise_conv1d_parameters *p, 
         int32_t row = position * p->stride - p->pad_left;
         const int8_t *weights = p->weights;
         const int8_t *window;
-        int32_t taps = p->kernel, channel = 0, tap;
+        int32_t taps = p->kernel, channel, tap;
         while (taps > 0 && row < 0) {
             row += p->dilation;
             weights += p->output_channels;
@@ -35,34 +35,7 @@ void edgeprune_depthwise_conv1d(const edgeprune_depthwise_conv1d_parameters *p, 
             taps--;
         }
         window = taps > 0 ? input + row * p->input_channels : input;
-#if EDGEPRUNE_DSP
-        if (p->channel_multiplier == 1) {
-            uint32_t offset = edgeprune_twice16(-p->input_zero_point);
-            for (; channel <= p->output_channels - 4; channel += 4) {
-                const int8_t *from = window + channel, *weight = weights + channel;
-                int32_t sum0 = p->bias[channel], sum1 = p->bias[channel + 1];
-                int32_t sum2 = p->bias[channel + 2], sum3 = p->bias[channel + 3];
-                for (tap = taps; tap > 0; tap--) {
-                    uint32_t values = edgeprune_load32(from), factors = edgeprune_load32(weight);
-                    uint32_t even = edgeprune_add_even(offset, values);
-                    uint32_t odd = edgeprune_add_odd(offset, values);
-                    uint32_t even_factors = edgeprune_even(factors);
-                    uint32_t odd_factors = edgeprune_odd(factors);
-                    sum0 = edgeprune_smlabb(even, even_factors, sum0);
-                    sum1 = edgeprune_smlabb(odd, odd_factors, sum1);
-                    sum2 = edgeprune_smlatt(even, even_factors, sum2);
-                    sum3 = edgeprune_smlatt(odd, odd_factors, sum3);
-                    from += input_step;
-                    weight += p->output_channels;
-                }
-                output[channel] = finish(p, channel, sum0);
-                output[channel + 1] = finish(p, channel + 1, sum1);
-                output[channel + 2] = finish(p, channel + 2, sum2);
-                output[channel + 3] = finish(p, channel + 3, sum3);
-            }
-        }
-#endif
-        for (; channel < p->output_channels; channel++) {
+        for (channel = 0; channel < p->output_channels; channel++) {
             const int8_t *from = window + channel / p->channel_multiplier;
             const int8_t *weight = weights + channel;
             int32_t sum = p->bias[channel];

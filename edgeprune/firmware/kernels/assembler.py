@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _COMMENT = "@"
+# GNU's assembler turns these into the instruction that exists, LLVM's refuses them.
+_NEGATIVE_COMPARE = re.compile(r"^cmp(\S*) (.*), #-(\d+)$")
+_NEGATIVE_MOVE = re.compile(r"^mov(\S*) (.*), #-(\d+)$")
 
 
 class Assembler:
@@ -26,7 +30,7 @@ class Assembler:
     def emit(self, *instructions: str, size: int = 4) -> None:
         """Append instructions, each of at most `size` bytes."""
         for instruction in instructions:
-            self._lines.append(f"    {instruction}")
+            self._lines.append(f"    {_existing(instruction)}")
             self.instructions += self._times
             self.code_bytes += size
 
@@ -71,3 +75,12 @@ class Assembler:
         ]
         tail = [f"    .size {self.symbol}, . - {self.symbol}"]
         return "\n".join([*head, *self._lines, *tail]) + "\n"
+
+
+def _existing(instruction: str) -> str:
+    """Return an instruction with a negative constant as the one that the core has for it."""
+    if found := _NEGATIVE_COMPARE.match(instruction):
+        return f"cmn{found[1]} {found[2]}, #{found[3]}"
+    if found := _NEGATIVE_MOVE.match(instruction):
+        return f"mvn{found[1]} {found[2]}, #{int(found[3]) - 1}"
+    return instruction
