@@ -226,6 +226,7 @@ class MveBench:
         count: int | None = None,
         misalignment: int = 0,
         in_place: bool = False,
+        over_other: bool = False,
         at_edges: bool = False,
     ) -> int:
         """Plan one run of a kernel and return its number.
@@ -238,6 +239,7 @@ class MveBench:
             count: Output positions, by default all.
             misalignment: Bytes past a multiple of eight at which everything begins.
             in_place: Let the output begin where the input begins.
+            over_other: Let the output begin where the other input begins.
             at_edges: Let the inputs lie at the edges of a memory, where reading too far faults.
         """
         memory = bytearray()
@@ -261,7 +263,7 @@ class MveBench:
         memory += np.array([first, count], "<i4").tobytes() + bytes([_PAINT]) * _GUARD
         for place, values in zip(places, inputs, strict=False):
             memory[place : place + values.size] = values.tobytes()
-        output = places[0] if in_place else places[2]
+        output = places[0] if in_place else places[1] if over_other else places[2]
         free = np.zeros(len(memory), bool)
         free[output : output + request.output.size] = True
         free[scratch : scratch + code.scratch_bytes] = True
@@ -274,7 +276,7 @@ class MveBench:
         registers.append(base + scratch if code.scratch_bytes else 0)
         record = bytearray(_RECORD_BYTES)
         if at_edges:
-            assert not in_place
+            assert not in_place and not over_other
             edges = (_EDGES[0], _EDGES[1] - sizes[1])
             if first or misalignment % 2:
                 edges = (_EDGES[1] - sizes[0], _EDGES[0])

@@ -54,6 +54,8 @@ class _Runs:
             partial = wanted
         whole = (first, count) == (0, rows)
         in_place = whole and code.overwrites_input and bool(self.random.integers(0, 2))
+        over_other = whole and code.overwrites_other and not in_place
+        over_other = over_other and bool(self.random.integers(0, 2))
         self.bench.add(
             code,
             request,
@@ -62,7 +64,8 @@ class _Runs:
             count=count,
             misalignment=int(self.random.integers(0, 4)) if not all(request.aligned) else 0,
             in_place=in_place,
-            at_edges=not in_place,
+            over_other=over_other,
+            at_edges=not in_place and not over_other,
         )
         self._wanted.append((code, partial, whole))
 
@@ -139,6 +142,29 @@ def _conv(random: np.random.Generator, groups: int = 1) -> KernelRequest:
         outputs,
     )
     _pool(random, sketch, made)
+    return KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
+
+
+def _residual(random: np.random.Generator) -> KernelRequest:
+    """A convolution, depthwise or not, the sum with another tensor, perhaps a global average."""
+    request = (_conv, _depthwise)[int(random.integers(0, 2))](random)
+    sketch = Sketch(random, dict(request.tensors), [], [request.operations[0]])
+    made = sketch.tensors[request.operations[0].output]
+    coarse = made.scale * 2.0 ** random.uniform(-2, 2)
+    other = Tensor("other", made.shape, float(np.float32(coarse)), sketch.range()[1])
+    sketch.tensors["other"] = other
+    if request.source.shape == made.shape and random.integers(0, 2):
+        other = request.source
+    pair = (made, other) if random.integers(0, 2) else (other, made)
+    scale, zero_point = sketch.range()
+    scale = float(np.float32(max(made.scale, other.scale) * scale))
+    header = {**sketch.header(*pair), "output": "sum"}
+    total = sketch.append(Add(**header, **sketch.clamp(zero_point)), scale, zero_point)
+    if random.integers(0, 2):
+        fields = {**sketch.header(total), "output": "mean"}
+        length = total.shape[0]
+        mean = AveragePool1d(**fields, kernel=length, stride=length, **sketch.clamp(zero_point))
+        sketch.append(mean, scale, zero_point)
     return KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
 
 
@@ -224,6 +250,11 @@ def test_grouped_convolutions(seed: int, groups: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_depthwise_convolutions(seed: int) -> None:
     _check(_random_requests(_depthwise, 100 + seed, 10), seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_convolutions_with_a_sum(seed: int) -> None:
+    _check(_random_requests(_residual, 700 + seed, 15), seed)
 
 
 def _dense(random: np.random.Generator) -> KernelRequest:

@@ -22,6 +22,8 @@ class Averaging:
     def __init__(self, shape: Windowed) -> None:
         assert shape.average is not None
         self._count, self._clamp = shape.outputs, shape.clamp
+        if shape.residual is not None:
+            self._clamp = (shape.residual.clamp_low, shape.residual.clamp_high)
         self._low, self._high = shape.average.clamp_low, shape.average.clamp_high
 
     def emit(self, asm: Assembler, sums: str, spare: str, channels: int) -> None:

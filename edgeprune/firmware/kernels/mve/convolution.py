@@ -36,14 +36,15 @@ from edgeprune.firmware.kernels.mve.geometry import (
     weight_groups,
     windowed,
 )
+from edgeprune.firmware.kernels.mve.residual import Residual
 from edgeprune.firmware.kernels.mve.scaling import Scaling, gather_lanes, load_scalars
 
 # The frame: where the eight lanes are written, which output each is, then the call's state.
 _LANE_TABLE, _LANE_OUTPUTS = 0, 16
 _SOURCE, _OUTPUT, _SCRATCH, _START = 32, 36, 40, 44
 _LEFT, _COUNT, _GROUPS, _RECORD, _GROUP_SOURCE = 48, 52, 56, 60, 64
-_SUMS = 80
-_FRAME_BYTES = 96
+_OTHER, _SUMS, _RESIDUAL = 68, 80, 96
+_FRAME_BYTES = 120
 _TABLE_BYTES = 32
 _LARGEST_LOAD = 508
 # VSTRB's offsets and the chunk's counter are 16-bit lanes.
@@ -66,7 +67,12 @@ def convolution(request: KernelRequest) -> tuple[KernelCode, ...]:
         return ()
     if shape.average is not None and shape.outputs > Averaging.MOST_OUTPUTS:
         return ()
-    return tuple(_Kernel(request, shape, plan).code() for plan in _plans(shape))
+    residual = None
+    if shape.residual is not None:
+        residual = Residual(shape.residual, request.operations[0].output, request.tensors)
+        if not residual.possible:
+            return ()
+    return tuple(_Kernel(request.symbol, shape, plan, residual).code() for plan in _plans(shape))
 
 
 def _plans(shape: Windowed) -> Iterator[_Plan]:
@@ -89,10 +95,12 @@ def _plans(shape: Windowed) -> Iterator[_Plan]:
 class _Kernel:
     """One way to compute one convolution, while it is written."""
 
-    def __init__(self, request: KernelRequest, shape: Windowed, plan: _Plan) -> None:
-        self._shape, self._plan = shape, plan
+    def __init__(
+        self, symbol: str, shape: Windowed, plan: _Plan, residual: Residual | None
+    ) -> None:
+        self._shape, self._plan, self._residual = shape, plan, residual
         self._block, self._layout = plan.block, plan.layout
-        self._asm = Assembler(request.symbol)
+        self._asm = Assembler(symbol)
         self._scaling = Scaling(
             shape.bias, shape.multiplier, shape.zero_point, shape.clamp, shape.upward
         )
@@ -117,6 +125,10 @@ class _Kernel:
         # A sixth vector of weights is worth more in a register than the sums.
         self._sums_in_frame = bool(self._averaging) and weights == 6 and not self._plan.masked
         spare = 5 if pooled or (self._averaging and not self._sums_in_frame) else 6
+        self._work = "q7"
+        if self._residual:
+            self._sums_in_frame = bool(self._averaging)
+            spare, self._work = 4, "q5"
         self._groups = weight_groups(self._layout, self._block, spare)
         used = max(len(group) for group in self._groups) * self._block.channels
         self._resident = len(self._groups) == 1
@@ -128,7 +140,7 @@ class _Kernel:
         self._first, self._second = "q6", "q7"
         self._data = "q5" if pooled else "q6"
         self._sums = self._second if self._sums_in_frame else "q5"
-        writes_lanes = self._averaging is None
+        writes_lanes = self._averaging is None or self._residual is not None
         self._table = free.pop() if writes_lanes and free else ""
         self._numbers = free.pop() if self._plan.masked and free else ""
 
@@ -172,6 +184,7 @@ class _Kernel:
                     self._end_chunk(chunk)
         names = f"{self._block.outputs} positions x {self._block.channels} channels"
         cut = f", chunks of {plan.chunk}" if len(self._chunks) > 1 else ""
+        added = ", with a sum" if self._residual else ""
         unit = 1 if plan.masked else self._block.outputs
         return KernelCode(
             symbol=asm.symbol,
@@ -181,11 +194,14 @@ class _Kernel:
             stack_bytes=SAVED_BYTES + _FRAME_BYTES,
             instructions=asm.instructions,
             code_bytes=asm.code_bytes,
-            approach=f"Helium, {self._layout.name} windows, {names}{cut}",
+            approach=f"Helium, {self._layout.name} windows, {names}{added}{cut}",
             slower=self._slower(),
             unit=0 if self._averaging else unit,
             # All of the input is copied before the first output is written.
             overwrites_input=len(self._chunks) == 1 and shape.groups == 1,
+            # A channel that is computed twice would read what it has written.
+            overwrites_other=self._residual is not None
+            and shape.out_channels // shape.groups % self._block.channels == 0,
         )
 
     def _slower(self) -> str:
@@ -216,7 +232,12 @@ class _Kernel:
         add_constant(asm, "r6", -shape.pad_left, "r7")
         asm.emit(f"str r6, [sp, #{_START}]")
         set_constant(asm, "r6", shape.out_channels)
+        if self._residual:
+            # What lies where an output lies, in the other tensor.
+            asm.emit("sub r1, r1, r2", f"str r1, [sp, #{_OTHER}]")
         asm.emit("mla r2, r4, r6, r2", f"str r2, [sp, #{_OUTPUT}]")
+        if self._residual:
+            self._residual.prepare(asm, _RESIDUAL)
         set_address(asm, "r3")
         asm.emit("vldrw.u32 q0, [r3]", "vldrw.u32 q1, [r3, #16]")
         asm.emit("vstrw.32 q0, [sp]", f"vstrw.32 q1, [sp, #{_LANE_OUTPUTS}]")
@@ -267,8 +288,8 @@ class _Kernel:
         with asm.repeated(self._channel_runs):
             if self._resident or self._keeps_first:
                 asm.emit(*self._weight_loads(0))
-            asm.emit(f"ldr r5, [r3, #{4 * self._record_words - 4}]", f"ldr r0, [sp, #{_OUTPUT}]")
-            asm.emit(f"ldr r1, [sp, #{_SCRATCH}]", f"ldr r7, [sp, #{_COUNT}]", "add r5, r5, r0")
+            self._point_at_output()
+            asm.emit(f"ldr r1, [sp, #{_SCRATCH}]", f"ldr r7, [sp, #{_COUNT}]")
             if self._averaging:
                 asm.emit(f"vmov.i32 {self._sums}, #0")
                 if self._sums_in_frame:
@@ -280,9 +301,17 @@ class _Kernel:
             asm.emit(f"subs r7, r7, #{block.outputs}", f"bgt {body}")
         with asm.repeated(self._channel_runs):
             if self._averaging:
+                if self._residual:
+                    self._point_at_output()
                 self._averaging.emit(asm, self._sums, self._first, block.channels)
             add_constant(asm, "r3", self._record_bytes, "r0")
             asm.emit("subs r9, r9, #1", f"bne {channel}")
+
+    def _point_at_output(self) -> None:
+        """Let r5 point at the first output of the channels."""
+        asm = self._asm
+        asm.emit(f"ldr r5, [r3, #{4 * self._record_words - 4}]", f"ldr r0, [sp, #{_OUTPUT}]")
+        asm.emit("add r5, r5, r0")
 
     def _accumulate(self) -> None:
         """Emit the products of a block; both vectors of outputs are whole afterwards."""
@@ -357,28 +386,62 @@ class _Kernel:
                 scaling.rescale(asm, [vector], [registers])
             asm.emit(f"ldr r0, [r3, #{4 * self._record_words - 8}]")
         scaling.narrow(asm, first, second, zero)
-        mask = "t" if self._plan.masked else ""
-        if self._plan.masked and not self._numbers:
-            asm.emit(f"vldrh.u16 {second}, [sp, #{_LANE_OUTPUTS}]")
-        numbers = self._numbers or second
+        if self._residual:
+            self._add(self._residual)
         if self._averaging:
-            asm.emit(f"vmovlb.s8 {first}, {first}")
+            self._sum_up()
+        else:
+            mask = self._masks()
+            table = self._lane_table()
             if mask:
-                asm.emit(f"vpt.s16 lt, {numbers}, r7")
-            if self._sums_in_frame:
-                asm.emit(f"vldrw.u32 {self._sums}, [sp, #{_SUMS}]")
-            asm.emit(f"vadd{mask}.i16 {self._sums}, {self._sums}, {first}")
-            if self._sums_in_frame:
-                asm.emit(f"vstrw.32 {self._sums}, [sp, #{_SUMS}]")
-            return
-        if mask:
-            asm.emit(f"vcmp.s16 lt, {numbers}, r7")
+                asm.emit("vpst")
+            asm.emit(f"vstrb{mask}.16 {first}, [r5, {table}]")
+        if self._residual or not self._averaging:
+            add_constant(asm, "r5", block.outputs * self._shape.out_channels, "r0")
+
+    def _masks(self) -> str:
+        """Let P0 say which lanes are outputs; return what predicated instructions end on."""
+        if not self._plan.masked:
+            return ""
+        self._asm.emit(f"vcmp.s16 lt, {self._lane_outputs()}, r7")
+        return "t"
+
+    def _lane_outputs(self) -> str:
+        """Return the vector that says which output each lane is."""
+        if not self._numbers:
+            self._asm.emit(f"vldrh.u16 {self._work}, [sp, #{_LANE_OUTPUTS}]")
+        return self._numbers or self._work
+
+    def _lane_table(self) -> str:
+        """Return the vector that says where each lane lies."""
         if not self._table:
-            asm.emit(f"vldrh.u16 {second}, [sp, #{_LANE_TABLE}]")
+            self._asm.emit(f"vldrh.u16 {self._work}, [sp, #{_LANE_TABLE}]")
+        return self._table or self._work
+
+    def _add(self, residual: Residual) -> None:
+        """Emit the sum with the other tensor; nothing outside it is read."""
+        asm = self._asm
+        mask = self._masks()
+        table = self._lane_table()
+        asm.emit(f"ldr r0, [sp, #{_OTHER}]", "add r0, r0, r5")
         if mask:
             asm.emit("vpst")
-        asm.emit(f"vstrb{mask}.16 {first}, [r5, {self._table or second}]")
-        add_constant(asm, "r5", block.outputs * self._shape.out_channels, "r0")
+        asm.emit(f"vldrb{mask}.s16 q4, [r0, {table}]")
+        residual.emit(asm, _RESIDUAL)
+
+    def _sum_up(self) -> None:
+        """Emit what adds eight outputs to the sums of the average."""
+        asm, sums = self._asm, self._sums
+        asm.emit(f"vmovlb.s8 {self._first}, {self._first}")
+        if self._sums_in_frame:
+            asm.emit(f"vldrw.u32 {sums}, [sp, #{_SUMS}]")
+        mask = ""
+        if self._plan.masked:
+            asm.emit(f"vpt.s16 lt, {self._lane_outputs()}, r7")
+            mask = "t"
+        asm.emit(f"vadd{mask}.i16 {sums}, {sums}, {self._first}")
+        if self._sums_in_frame:
+            asm.emit(f"vstrw.32 {sums}, [sp, #{_SUMS}]")
 
     def _constants(self) -> bytes:
         shape, block, layout = self._shape, self._block, self._layout

@@ -14,8 +14,15 @@ from edgeprune.firmware.kernels.mve.emission import (
     vectors_in,
 )
 from edgeprune.firmware.kernels.mve.scaling import clamp_bytes
+from edgeprune.firmware.kernels.mve.summing import (
+    centred,
+    halves_matter,
+    is_half,
+    scaled,
+    sum_factors,
+)
 from edgeprune.network import Add, Requantize
-from edgeprune.network.arithmetic import Multiplier, every_int8
+from edgeprune.network.arithmetic import Multiplier
 from edgeprune.network.tensor import Int64Array, Tensor
 
 
@@ -55,25 +62,13 @@ def add(request: KernelRequest) -> tuple[KernelCode, ...]:
     operation = request.operations[0]
     if len(request.operations) > 1 or not isinstance(operation, Add):
         return ()
-    factors = _factors(request, operation)
+    factors = sum_factors(request.tensors, operation)
     # A factor that is rounded up to one would be shifted left.
     if max(int(factor.exponent) for factor in factors) > 0:
         return ()
     computed = _sum(request, operation, factors, looks_up=False)
     looked_up = _sum(request, operation, factors, looks_up=True)
     return (computed, looked_up) if looked_up.constants else (computed,)
-
-
-def _factors(request: KernelRequest, operation: Add) -> tuple[Multiplier, ...]:
-    """Return the factors of both operands and of their sum."""
-    numbers = operation.c_calls(request.tensors)[0].parameters
-    return tuple(
-        Multiplier(
-            np.asarray(numbers[f"{which}_multiplier"], np.int32),
-            np.asarray(numbers[f"{which}_shift"], np.int32),
-        )
-        for which in ("first", "second", "output")
-    )
 
 
 def _sum(
@@ -83,7 +78,7 @@ def _sum(
     asm = Assembler(request.symbol)
     one, two = (request.tensors[name] for name in operation.inputs)
     output = request.output
-    sums = _scaled(one, factors[0])[:, np.newaxis] + _scaled(two, factors[1])
+    sums = scaled(one, factors[0])[:, np.newaxis] + scaled(two, factors[1])
     multiplier, zero = "r3", "r4"
     hidden = operation.clamp_low >= output.zero_point
 
@@ -144,14 +139,14 @@ class _Term:
         self._asm, self._pointer, self._vectors = asm, pointer, vectors
         self._multiplier = multiplier
         self._zero_point = tensor.zero_point
-        self._centred = (every_int8() - tensor.zero_point) << 20
+        self._centred = centred(tensor)
         # The coarser operand's factor is a half: a shift by one bit less, nothing to round.
-        self._halves = int(multiplier.mantissa) == 1 << 30 and int(multiplier.exponent) == 0
+        self._halves = is_half(multiplier)
         self._zero, self._factor = registers
         self.table = b""
         if looks_up and not self._halves:
             # In the order of the bytes as unsigned numbers.
-            self.table = np.roll(_scaled(tensor, multiplier), 128).astype("<i4").tobytes()
+            self.table = np.roll(scaled(tensor, multiplier), 128).astype("<i4").tobytes()
             set_address(asm, self._factor)
             return
         set_constant(asm, self._zero, tensor.zero_point)
@@ -193,18 +188,12 @@ def _rescale(
         asm.emit(f"vqrdmulh.s32 {vector}, {vector}, {register}")
     if not right:
         return
-    high = (domain * int(multiplier.mantissa) + (1 << 30)) >> 31
-    # Halves are rounded away from zero where the shift rounds them up: does it ever matter?
-    matters = np.any((high < 0) & (high & ((1 << right) - 1) == 1 << (right - 1)))
+    corrects = not hidden and halves_matter(multiplier, domain)
     for index, vector in enumerate(vectors):
-        if matters and not hidden:
+        if corrects:
             spare = f"q{4 + index}"
             asm.emit(f"vshr.s32 {spare}, {vector}, #31", f"vadd.i32 {vector}, {vector}, {spare}")
         asm.emit(f"vrshr.s32 {vector}, {vector}, #{right}")
-
-
-def _scaled(tensor: Tensor, multiplier: Multiplier) -> Int64Array:
-    return multiplier.apply((every_int8() - tensor.zero_point) << 20)
 
 
 def _code(asm: Assembler, constants: bytes, approach: str, stack_bytes: int) -> KernelCode:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeprune.firmware.kernels.code import KernelRequest
 from edgeprune.firmware.kernels.mve.emission import vectors_in
-from edgeprune.network import AveragePool1d, Conv1d, DepthwiseConv1d, MaxPool1d
+from edgeprune.network import Add, AveragePool1d, Conv1d, DepthwiseConv1d, MaxPool1d
 from edgeprune.network.arithmetic import Multiplier
 from edgeprune.network.tensor import Int8Array, Int64Array
 
@@ -33,6 +33,7 @@ class Windowed:
         zero_point: The output's.
         clamp: Of each output, the maximum pool's included.
         average: The global average pool behind it.
+        residual: The sum with another tensor behind it, before the average.
         upward: Whether halves may be rounded up: the clamp hides the difference.
     """
 
@@ -51,6 +52,7 @@ class Windowed:
     zero_point: int
     clamp: tuple[int, int]
     average: AveragePool1d | None
+    residual: Add | None
     upward: bool
 
     @property
@@ -94,6 +96,9 @@ def windowed(request: KernelRequest) -> Windowed | None:
     positions = made.shape[0]
     low, high = first.clamp_low, first.clamp_high
     pool, average = 1, None
+    residual = behind[0] if behind and isinstance(behind[0], Add) else None
+    if residual is not None:
+        behind = behind[1:]
     if behind:
         last = behind[0]
         if len(behind) > 1 or not isinstance(last, MaxPool1d | AveragePool1d):
@@ -104,7 +109,7 @@ def windowed(request: KernelRequest) -> Windowed | None:
             if last.kernel != positions:
                 return None
             average = last
-        elif last.kernel != last.stride:
+        elif last.kernel != last.stride or residual is not None:
             return None
         else:
             pool = last.kernel
@@ -127,6 +132,7 @@ def windowed(request: KernelRequest) -> Windowed | None:
         zero_point=made.zero_point,
         clamp=(low, high),
         average=average,
+        residual=residual,
         upward=first.clamp_low >= made.zero_point,
     )
 
