@@ -25,6 +25,7 @@ from edgeprune.targets import load_target
 from tests.firmware.conftest import labels
 from tests.firmware.networks import eeg, r1
 from tests.network.strategies import inputs_for
+from tests.studies.firmware_safety import faults, streaming
 from tests.studies.study import CHECKOUT, KEPT, Figure, outcome_of_tests, run_study
 
 SEED = 1
@@ -32,7 +33,6 @@ WINDOWS = 8
 KIB = 1024
 REFERENCES = CHECKOUT / "tests" / "studies" / "references.json"
 RANDOM_NETWORKS = 500
-BIT_FLIPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -266,6 +266,8 @@ def main() -> None:
         "r1": r1_on_every_core,
         "networks": networks.beside_tflite_micro,
         "sparse": sparse,
+        "streaming": streaming,
+        "faults": faults,
         "random-networks": random_networks,
     }
     raise SystemExit(run_study("firmware", SEED, sections))
