@@ -16,7 +16,7 @@ import pytest
 
 import edgeprune
 from edgeprune.config import load_config
-from edgeprune.evidence import Outcome, read_evidence, read_manifest, verify_manifest
+from edgeprune.evidence import Outcome, Where, read_evidence, read_manifest, verify_manifest
 from edgeprune.network import IntegerNetwork, read_qdq
 from edgeprune.pipeline.build import BuildResult
 from edgeprune.pipeline.learn import windows_of
@@ -75,6 +75,23 @@ def test_all_files_hold_the_one_network(built: BuildResult) -> None:
     test = windows_of(built.stages["data"], "test")
     logits = np.load(built.stages["bench"].file("logits.npy"))
     assert np.array_equal(network.run(test.signal, test.rhythm), logits)
+
+
+def test_modelled_cycles_are_called_a_model(built: BuildResult) -> None:
+    assert built.evidence is not None
+    device = built.evidence.device
+    assert device is not None
+    assert device.instructions is not None
+    assert device.cycles is not None
+    cycles = device.cycles.cycles
+    assert {cycles.where, device.cycles.microseconds.where} == {Where.CYCLE_MODEL}
+    assert device.instructions.minimum / 2 <= cycles.minimum <= cycles.expected <= cycles.maximum
+    modelled = [layer.cycles.expected for layer in device.layers if layer.cycles]
+    # What lies between the layers belongs to none of them.
+    assert 0.9 * cycles.expected < sum(modelled) <= cycles.expected
+    page = (built.out / "report.html").read_text()
+    assert "Cycles a window" in page
+    assert page.count(", not measured)") == 2
 
 
 def test_the_same_seed_gives_the_same_bytes_elsewhere(built: BuildResult, tmp_path: Path) -> None:
