@@ -18,7 +18,7 @@ test: $(INSTALLED)
 
 system-test: $(INSTALLED)
 	apt-get update
-	apt-get install -y --no-install-recommends gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+	apt-get install -y --no-install-recommends gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm cmake cppcheck libxml2-utils arduino-builder arduino-ctags
 	$(BIN)/pytest -m system
 
 study-build: $(INSTALLED)

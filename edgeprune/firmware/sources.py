@@ -157,6 +157,8 @@ def generate(
     code = sorted(name for name in texts if name.endswith(".c"))
     c_files = (*code, *(f"runtime/{name}" for name in runtime))
     program = assembly or portable
+    misra = resource_folder("firmware_export") / "MISRA.md"
+    texts["MISRA.md"] = misra.read_text(encoding="utf-8")
     header = texts["edgeprune_model.h"]
     texts |= _companions(network, target, labels, program, c_files, golden, front_end, header)
     headers = ["edgeprune_arithmetic.h", "edgeprune_crc32.h", "edgeprune_kernels.h"]

@@ -78,7 +78,10 @@ static inline edgeprune_quick_scaling edgeprune_scale_quick(int32_t multiplier, 
     if (zero_point != 0) {
         scaling.offset += zero_point * (1 << scaling.right);
     }
-    scaling.sign = shift < 0 ? -1 : 0;
+    scaling.sign = 0;
+    if (shift < 0) {
+        scaling.sign = -1;
+    }
     return scaling;
 }
 

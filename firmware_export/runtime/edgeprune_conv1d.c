@@ -76,16 +76,22 @@ EDGEPRUNE_NOINLINE static void accumulate(const edgeprune_scratch16 *columns, co
         columns += POSITIONS;
         weights += 2;
     } while (weights != end);
-    sums[0] = s00, sums[1] = s10, sums[2] = s20, sums[3] = s30;
-    sums[4] = s01, sums[5] = s11, sums[6] = s21, sums[7] = s31;
+    sums[0] = s00;
+    sums[1] = s10;
+    sums[2] = s20;
+    sums[3] = s30;
+    sums[4] = s01;
+    sums[5] = s11;
+    sums[6] = s21;
+    sums[7] = s31;
 }
 
 /* Brings the sums of one channel to int8 and stores them. */
-EDGEPRUNE_NOINLINE static void store(const edgeprune_conv1d_parameters *p, int32_t channel,
-                                     const int32_t *sums, int32_t positions, int8_t *output) {
+EDGEPRUNE_NOINLINE static void store_sums(const edgeprune_conv1d_parameters *p, int32_t channel,
+                                          const int32_t *sums, int32_t positions, int8_t *output) {
     int32_t step = p->output_channels, low = p->clamp_low, high = p->clamp_high;
     int32_t multiplier = p->multiplier[channel], shift = p->shift[channel];
-    if (p->quick) {
+    if (p->quick != 0) {
         edgeprune_quick_scaling scaling = edgeprune_scale_quick(multiplier, shift, p->output_zero_point);
         if (low == INT8_MIN && high == INT8_MAX && positions == POSITIONS) {
             output[0] = edgeprune_saturate(edgeprune_rescale_quick(sums[0], &scaling));
@@ -143,9 +149,9 @@ void edgeprune_conv1d(const edgeprune_conv1d_parameters *p, const int8_t *input,
                 int32_t second = channel + 1 < first + group_outputs ? channel + 1 : channel;
                 accumulate(columns, weights, depth_pairs, p->bias[channel], p->bias[second], sums);
                 weights += 4 * depth_pairs;
-                store(p, channel, sums, positions, output + channel);
+                store_sums(p, channel, sums, positions, output + channel);
                 if (second != channel) {
-                    store(p, second, sums + POSITIONS, positions, output + second);
+                    store_sums(p, second, sums + POSITIONS, positions, output + second);
                 }
             }
         }

@@ -5,7 +5,7 @@
 static inline void store(const edgeprune_dense_parameters *p, int32_t feature, int32_t sum,
                          int8_t *output) {
     int32_t multiplier = p->multiplier[feature], shift = p->shift[feature], value;
-    if (p->quick) {
+    if (p->quick != 0) {
         edgeprune_quick_scaling scaling = edgeprune_scale_quick(multiplier, shift, p->output_zero_point);
         value = edgeprune_rescale_quick(sum, &scaling);
     } else {
@@ -33,7 +33,8 @@ void edgeprune_dense(const edgeprune_dense_parameters *p, const int8_t *input, i
         const int8_t *end = weights + 4 * depth_pairs;
         const edgeprune_scratch16 *values = widened;
         do {
-            int32_t value = *values++;
+            int32_t value = *values;
+            values++;
             first_sum += value * weights[0];
             second_sum += value * weights[1];
             weights += 2;

@@ -5,7 +5,7 @@
 static inline int8_t finish(const edgeprune_depthwise_conv1d_parameters *p, int32_t channel,
                             int32_t sum) {
     int32_t multiplier = p->multiplier[channel], shift = p->shift[channel], value;
-    if (p->quick) {
+    if (p->quick != 0) {
         edgeprune_quick_scaling scaling = edgeprune_scale_quick(multiplier, shift, p->output_zero_point);
         value = edgeprune_rescale_quick(sum, &scaling);
     } else {
