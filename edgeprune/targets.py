@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeprune.errors import UnknownNameError
+from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.resources import resource_folder
 from edgeprune.typed_toml import locate, parse_table, read_toml
 
@@ -259,7 +259,44 @@ def load_target(name_or_path: str) -> Target:
         path = resource_folder("targets") / f"{name_or_path}.toml"
     else:
         raise UnknownNameError("target", name_or_path, list_targets(), where="a path ends in .toml")
-    return _target(path.stem, parse_table(_TargetTable, _with_core(path), path=path))
+    table = parse_table(_TargetTable, _with_core(path), path=path)
+    _check(table, path)
+    return _target(path.stem, table)
+
+
+def _check(table: _TargetTable, path: Path) -> None:
+    """Refuse numbers that no flash and no data sheet can have."""
+    least: list[tuple[str, str, float, float]] = []
+    if table.timing is not None:
+        timing = table.timing
+        least += [
+            ("timing.", "wait_states", timing.wait_states or 0, 0),
+            ("timing.", "clock_divider", timing.clock_divider, 1),
+            ("timing.", "read_bytes", timing.read_bytes, 1),
+        ]
+        for cache in timing.caches:
+            least += [
+                ("timing.", "caches", cache.bytes, 0),
+                ("timing.", "caches", cache.line_bytes, 1),
+            ]
+            if cache.kind not in _CACHES:
+                raise ConfigurationError(
+                    f"there is no kind of cache '{cache.kind}'",
+                    where=locate(path, "timing.", "caches"),
+                    hint=f"known: {', '.join(_CACHES)}",
+                )
+    if table.energy is not None:
+        least += [
+            ("energy.", "microampere_per_mhz", table.energy.microampere_per_mhz, 0),
+            ("energy.", "supply_volts", table.energy.supply_volts, 0),
+        ]
+    for prefix, key, value, bound in least:
+        if value < bound:
+            raise ConfigurationError(
+                f"'{prefix}{key}' holds {value}, less than {bound}",
+                where=locate(path, prefix, key),
+                hint="take it from the data sheet, or leave the table out",
+            )
 
 
 def _with_core(path: Path) -> dict[str, Any]:
@@ -275,6 +312,7 @@ def _with_core(path: Path) -> dict[str, Any]:
     return {key: table[key] for key in _FROM_CORE if key in table} | own
 
 
+_CACHES = ("instruction", "data", "unified")
 _FROM_CORE = ("core", "isa", "dsp", "mve", "fpu", "toolchain", "unicorn")
 
 

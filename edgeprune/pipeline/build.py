@@ -142,6 +142,13 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
             where="firmware.emulator",
             hint="use --emulator qemu (make system-test installs it)",
         )
+    if config.firmware.emulator == "qemu" and target.qemu is None and target.emulator:
+        raise ConfigurationError(
+            f"QEMU has no board with the memories of {target.name}",
+            where="firmware.emulator",
+            hint="use --emulator unicorn"
+            + (f", or --target {target.board_of}" if target.board_of else ""),
+        )
     config = _with_epochs(config, card.epochs)
     adc = target.adc or card.adc
     return Context(

@@ -164,3 +164,12 @@ def test_errors_are_one_json_object_for_a_program(edgeprune: Edgeprune, tmp_path
     }
     assert (result.code, document["exit_code"], document["verdict"]) == (2, 2, "ERROR")
     assert result.err == ""
+
+
+def test_qemu_for_a_board_is_refused_before_anything_runs(
+    edgeprune: Edgeprune, tmp_path: Path
+) -> None:
+    out = tmp_path / "result"
+    result = edgeprune("build", "--target", "nrf52840", "--emulator", "qemu", "--out", out)
+    result.failed(2, "EP101", "no board with the memories of nrf52840", "--target cortex-m4")
+    assert not out.exists()

@@ -130,3 +130,29 @@ def test_a_bad_file_names_the_key(tmp_path: Path, change: tuple[str, str], what:
         load_target(str(own))
     assert what in str(caught.value)
     assert "board.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (("line_bytes = 8", "line_bytes = 0"), "timing.caches"),
+        (('kind = "unified"', 'kind = "unifed"'), "unifed"),
+        (("clock_divider = 2", "clock_divider = 0"), "timing.clock_divider"),
+        (("wait_states = 27", "wait_states = -1"), "timing.wait_states"),
+        (
+            (
+                "[timing]",
+                '[energy]\nmicroampere_per_mhz = -1\nsupply_volts = 3\nsource = ""\n[timing]',
+            ),
+            "energy.microampere_per_mhz",
+        ),
+    ],
+)
+def test_impossible_flash_and_current(tmp_path: Path, change: tuple[str, str], what: str) -> None:
+    text = (resource_folder("targets") / "rp2040.toml").read_text()
+    assert change[0] in text
+    own = tmp_path / "board.toml"
+    own.write_text(text.replace(*change, 1))
+    with pytest.raises(ConfigurationError, match=what) as caught:
+        load_target(str(own))
+    assert caught.value.where.startswith(f"{own}:")
