@@ -53,16 +53,19 @@ class Layer:
 def layers(draw: st.DrawFn) -> Layer:
     groups = draw(st.sampled_from([1, 1, 1, 2, 0]))
     clamp = st.sampled_from([(-128, 127), (-20, 90), (0, 127)])
+    padding = draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))
+    kernel, dilation = draw(st.integers(1, 7)), draw(st.sampled_from([1, 1, 2, 3]))
+    sparsities = [0.5, 0.75, 0.9, 1.0]
     return Layer(
-        length=draw(st.integers(1, 60)),
-        channels=draw(st.integers(1, 9)) * max(groups, 1),
+        length=max(draw(st.integers(1, 60)), (kernel - 1) * dilation + 1 - sum(padding)),
+        channels=draw(st.integers(1 if groups == 1 else 2, 9)) * max(groups, 1),
         outputs=draw(st.integers(1, 6)) * max(groups, 1),
-        kernel=draw(st.integers(1, 7)),
+        kernel=kernel,
         stride=draw(st.sampled_from([1, 1, 2, 3])),
-        dilation=draw(st.sampled_from([1, 1, 2, 3])),
-        padding=draw(st.tuples(st.integers(0, 4), st.integers(0, 4))),
+        dilation=dilation,
+        padding=padding,
         groups=groups,
-        sparsity=draw(st.sampled_from([0.0, 0.5, 0.75, 0.9, 1.0])),
+        sparsity=draw(st.sampled_from(sparsities if groups == 1 else [0.0, *sparsities])),
         extremes=draw(st.booleans()),
         zeros=draw(st.tuples(*[st.sampled_from([-128, 0, 127, -7])] * 2)),
         clamp=draw(clamp),
