@@ -39,12 +39,13 @@ from edgeprune.firmware.kernels.mve.geometry import (
 from edgeprune.firmware.kernels.mve.residual import Residual
 from edgeprune.firmware.kernels.mve.scaling import Scaling, gather_lanes, load_scalars
 
-# The frame: where the eight lanes are written, which output each is, then the call's state.
-_LANE_TABLE, _LANE_OUTPUTS = 0, 16
-_SOURCE, _OUTPUT, _SCRATCH, _START = 32, 36, 40, 44
-_LEFT, _COUNT, _GROUPS, _RECORD, _GROUP_SOURCE = 48, 52, 56, 60, 64
-_OTHER, _SUMS, _RESIDUAL = 68, 80, 96
-_FRAME_BYTES = 120
+# The frame: the numbers of a sum, where the eight lanes are written, which output each is, the
+# call's state, vectors that wait.
+_LANE_TABLE, _LANE_OUTPUTS = 32, 48
+_SOURCE, _OUTPUT, _SCRATCH, _START, _OTHER = 64, 68, 72, 76, 80
+_LEFT, _COUNT, _GROUPS, _RECORD, _GROUP_SOURCE = 84, 88, 92, 96, 100
+_SUMS, _SPILL = 112, 128
+_FRAME_BYTES = 144
 _TABLE_BYTES = 32
 _LARGEST_LOAD = 508
 # VSTRB's offsets and the chunk's counter are 16-bit lanes.
@@ -125,10 +126,9 @@ class _Kernel:
         # A sixth vector of weights is worth more in a register than the sums.
         self._sums_in_frame = bool(self._averaging) and weights == 6 and not self._plan.masked
         spare = 5 if pooled or (self._averaging and not self._sums_in_frame) else 6
-        self._work = "q7"
         if self._residual:
             self._sums_in_frame = bool(self._averaging)
-            spare, self._work = 4, "q5"
+            spare = 5
         self._groups = weight_groups(self._layout, self._block, spare)
         used = max(len(group) for group in self._groups) * self._block.channels
         self._resident = len(self._groups) == 1
@@ -237,10 +237,10 @@ class _Kernel:
             asm.emit("sub r1, r1, r2", f"str r1, [sp, #{_OTHER}]")
         asm.emit("mla r2, r4, r6, r2", f"str r2, [sp, #{_OUTPUT}]")
         if self._residual:
-            self._residual.prepare(asm, _RESIDUAL)
+            self._residual.prepare(asm)
         set_address(asm, "r3")
         asm.emit("vldrw.u32 q0, [r3]", "vldrw.u32 q1, [r3, #16]")
-        asm.emit("vstrw.32 q0, [sp]", f"vstrw.32 q1, [sp, #{_LANE_OUTPUTS}]")
+        asm.emit(f"vstrw.32 q0, [sp, #{_LANE_TABLE}]", f"vstrw.32 q1, [sp, #{_LANE_OUTPUTS}]")
 
     def _begin_chunk(self) -> None:
         asm = self._asm
@@ -386,60 +386,62 @@ class _Kernel:
                 scaling.rescale(asm, [vector], [registers])
             asm.emit(f"ldr r0, [r3, #{4 * self._record_words - 8}]")
         scaling.narrow(asm, first, second, zero)
+        work = second
         if self._residual:
             self._add(self._residual)
+            first, work = self._residual.RESULT, self._residual.FREE
         if self._averaging:
-            self._sum_up()
+            self._sum_up(first, work)
         else:
-            mask = self._masks()
-            table = self._lane_table()
+            mask = self._masks(work)
+            table = self._lane_table(work)
             if mask:
                 asm.emit("vpst")
             asm.emit(f"vstrb{mask}.16 {first}, [r5, {table}]")
         if self._residual or not self._averaging:
             add_constant(asm, "r5", block.outputs * self._shape.out_channels, "r0")
 
-    def _masks(self) -> str:
+    def _masks(self, work: str) -> str:
         """Let P0 say which lanes are outputs; return what predicated instructions end on."""
         if not self._plan.masked:
             return ""
-        self._asm.emit(f"vcmp.s16 lt, {self._lane_outputs()}, r7")
+        self._asm.emit(f"vcmp.s16 lt, {self._lane_outputs(work)}, r7")
         return "t"
 
-    def _lane_outputs(self) -> str:
-        """Return the vector that says which output each lane is."""
+    def _lane_outputs(self, work: str) -> str:
+        """Return the vector that says which output each lane is; it may be `work`."""
         if not self._numbers:
-            self._asm.emit(f"vldrh.u16 {self._work}, [sp, #{_LANE_OUTPUTS}]")
-        return self._numbers or self._work
+            self._asm.emit(f"vldrh.u16 {work}, [sp, #{_LANE_OUTPUTS}]")
+        return self._numbers or work
 
-    def _lane_table(self) -> str:
-        """Return the vector that says where each lane lies."""
+    def _lane_table(self, work: str) -> str:
+        """Return the vector that says where each lane lies; it may be `work`."""
         if not self._table:
-            self._asm.emit(f"vldrh.u16 {self._work}, [sp, #{_LANE_TABLE}]")
-        return self._table or self._work
+            self._asm.emit(f"vldrh.u16 {work}, [sp, #{_LANE_TABLE}]")
+        return self._table or work
 
     def _add(self, residual: Residual) -> None:
         """Emit the sum with the other tensor; nothing outside it is read."""
-        asm = self._asm
-        mask = self._masks()
-        table = self._lane_table()
+        asm, work = self._asm, residual.RESULT
+        mask = self._masks(work)
+        table = self._lane_table(work)
         asm.emit(f"ldr r0, [sp, #{_OTHER}]", "add r0, r0, r5")
         if mask:
             asm.emit("vpst")
-        asm.emit(f"vldrb{mask}.s16 q4, [r0, {table}]")
-        residual.emit(asm, _RESIDUAL)
+        asm.emit(f"vldrb{mask}.s16 q7, [r0, {table}]")
+        residual.emit(asm, _SPILL)
 
-    def _sum_up(self) -> None:
+    def _sum_up(self, outputs: str, work: str) -> None:
         """Emit what adds eight outputs to the sums of the average."""
         asm, sums = self._asm, self._sums
-        asm.emit(f"vmovlb.s8 {self._first}, {self._first}")
+        asm.emit(f"vmovlb.s8 {outputs}, {outputs}")
         if self._sums_in_frame:
             asm.emit(f"vldrw.u32 {sums}, [sp, #{_SUMS}]")
         mask = ""
         if self._plan.masked:
-            asm.emit(f"vpt.s16 lt, {self._lane_outputs()}, r7")
+            asm.emit(f"vpt.s16 lt, {self._lane_outputs(work)}, r7")
             mask = "t"
-        asm.emit(f"vadd{mask}.i16 {sums}, {sums}, {self._first}")
+        asm.emit(f"vadd{mask}.i16 {sums}, {sums}, {outputs}")
         if self._sums_in_frame:
             asm.emit(f"vstrw.32 {sums}, [sp, #{_SUMS}]")
 

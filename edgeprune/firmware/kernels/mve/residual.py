@@ -41,11 +41,11 @@ class Residual:
         tensors: The network's tensors.
     """
 
-    VECTORS: ClassVar[tuple[str, ...]] = ("q4", "q5", "q6", "q7")
-    """What it works with; the convolution's outputs come and the sums go in the third."""
+    RESULT: ClassVar[str] = "q5"
+    """Where the sums are."""
 
-    WORDS: ClassVar[int] = 6
-    """Words of the frame that hold its numbers."""
+    FREE: ClassVar[str] = "q6"
+    """What holds nothing afterwards; so does q7."""
 
     def __init__(self, operation: Add, made: str, tensors: Tensors) -> None:
         self._operation = operation
@@ -66,8 +66,8 @@ class Residual:
         self._corrects = not hidden and halves_matter(self._factor, sums)
         self.possible = max(int(each.exponent) for each in (*factors, self._factor)) <= 0
 
-    def prepare(self, asm: Assembler, place: int) -> None:
-        """Emit what writes its numbers into the frame."""
+    def prepare(self, asm: Assembler) -> None:
+        """Emit what writes its numbers to the frame's beginning, 24 bytes."""
         # Only one operand's factor is not a half; of a tensor and itself neither's.
         factor = self._other if is_half(self._own.multiplier) else self._own
         numbers = (
@@ -80,45 +80,52 @@ class Residual:
         )
         for index, number in enumerate(numbers):
             set_constant(asm, "r6", number)
-            asm.emit(f"str r6, [sp, #{place + 4 * index}]")
+            asm.emit(f"str r6, [sp, #{4 * index}]")
 
-    def emit(self, asm: Assembler, place: int) -> None:
-        """Emit the sum of int8 lanes in q6 and sign-extended 16-bit lanes in q4.
+    def emit(self, asm: Assembler, spill: int) -> None:
+        """Emit the sum of int8 lanes in q6 and sign-extended 16-bit lanes in q7.
 
-        The sums are in the low bytes of q6 afterwards; r0 to r10, q5 and q7 are overwritten.
+        The sums are in the low bytes of q5 afterwards; r0 to r10, q6 and q7 are overwritten, and
+        16 bytes of the frame.
         """
         own_zero, other_zero, factor, output, zero, one = ("r0", "r2", "r4", "r6", "r8", "r10")
-        asm.emit(f"add r12, sp, #{place}", "ldm r12, {r0, r2, r4, r6, r8, r10}")
-        asm.emit("vmovlb.s8 q6, q6")
-        _widen(asm, self._other, ("q4", "q5"), (other_zero, factor, one))
-        _widen(asm, self._own, ("q6", "q7"), (own_zero, factor, one))
-        asm.emit("vadd.i32 q6, q6, q4", "vadd.i32 q7, q7, q5")
-        _rescale(asm, ("q6", "q7"), self._factor, (output, one), corrects=self._corrects)
-        asm.emit("vqmovnb.s32 q6, q6", "vqmovnt.s32 q6, q7")
+        asm.emit("ldm sp, {r0, r2, r4, r6, r8, r10}", "vmovlb.s8 q6, q6")
+        _centre(asm, self._other, "q7", other_zero)
+        asm.emit("vshllb.s16 q5, q7, #16", "vshllt.s16 q7, q7, #16")
+        self._scale(asm, self._other, ("q5", "q7"), (factor, one))
+        # Three vectors are too few for four terms: one waits in the frame.
+        _centre(asm, self._own, "q6", own_zero)
+        asm.emit(f"vstrw.32 q6, [sp, #{spill}]", "vshllt.s16 q6, q6, #16")
+        self._scale(asm, self._own, ("q6",), (factor, one))
+        asm.emit("vadd.i32 q7, q7, q6", f"vldrw.u32 q6, [sp, #{spill}]")
+        asm.emit("vshllb.s16 q6, q6, #16")
+        self._scale(asm, self._own, ("q6",), (factor, one))
+        asm.emit("vadd.i32 q5, q5, q6")
+        _rescale(asm, ("q5", "q7"), self._factor, (output, one), corrects=self._corrects)
+        asm.emit("vqmovnb.s32 q5, q5", "vqmovnt.s32 q5, q7")
         if self._output.zero_point:
-            asm.emit(f"vqadd.s16 q6, q6, {zero}")
-        asm.emit("vqmovnb.s16 q6, q6")
-        clamp_bytes(asm, "q6", "q7", (self._operation.clamp_low, self._operation.clamp_high))
+            asm.emit(f"vqadd.s16 q5, q5, {zero}")
+        asm.emit("vqmovnb.s16 q5, q5")
+        clamp_bytes(asm, "q5", "q7", (self._operation.clamp_low, self._operation.clamp_high))
+
+    @staticmethod
+    def _scale(
+        asm: Assembler, term: _Term, vectors: tuple[str, ...], registers: tuple[str, str]
+    ) -> None:
+        if not is_half(term.multiplier):
+            _rescale(asm, vectors, term.multiplier, registers, corrects=term.corrects)
 
 
-def _widen(
-    asm: Assembler, term: _Term, vectors: tuple[str, str], registers: tuple[str, str, str]
-) -> None:
-    """Emit the term of eight 16-bit lanes: even ones in the first vector, odd in the second."""
-    even, odd = vectors
-    zero, factor, one = registers
-    halves = is_half(term.multiplier)
+def _centre(asm: Assembler, term: _Term, vector: str, zero: str) -> None:
+    """Emit what is shifted left by 16 bits next: without the zero point, by 4 bits, halved."""
     if term.zero_point:
-        asm.emit(f"vsub.i16 {even}, {even}, {zero}")
-    asm.emit(f"vshl.i16 {even}, {even}, #{3 if halves else 4}")
-    asm.emit(f"vshllt.s16 {odd}, {even}, #16", f"vshllb.s16 {even}, {even}, #16")
-    if not halves:
-        _rescale(asm, vectors, term.multiplier, (factor, one), corrects=term.corrects)
+        asm.emit(f"vsub.i16 {vector}, {vector}, {zero}")
+    asm.emit(f"vshl.i16 {vector}, {vector}, #{3 if is_half(term.multiplier) else 4}")
 
 
 def _rescale(
     asm: Assembler,
-    vectors: tuple[str, str],
+    vectors: tuple[str, ...],
     multiplier: Multiplier,
     registers: tuple[str, str],
     *,
