@@ -8,11 +8,17 @@ import numpy as np
 
 from edgeprune.firmware.kernels.assembler import Assembler
 from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
+from edgeprune.firmware.kernels.dsp.emission import (
+    SAVED_BYTES,
+    add_constant,
+    enter,
+    leave,
+    load_address,
+)
 from edgeprune.firmware.kernels.dsp.epilogue import Epilogue
 from edgeprune.firmware.kernels.dsp.rescaling import clamp
 from edgeprune.network import Dense
 
-_SAVED_BYTES = 36
 _SUMS = ("r4", "r5", "r6", "r7", "r8", "r9")
 _LOADED = ("r1", "r2", "r3")
 _INPUT, _WEIGHTS, _EVEN, _ODD, _SPARE = "r0", "r12", "r10", "r11", "lr"
@@ -30,8 +36,6 @@ def generate(request: KernelRequest) -> tuple[KernelCode, ...]:
     if epilogue is None or not isinstance(operation, Dense) or len(request.operations) > 1:
         return ()
     outputs, features = operation.weights.shape
-    if features > 4000:
-        return ()
     return tuple(
         _Kernel(request, epilogue, operation, _width(outputs), unrolled).code()
         for unrolled in _UNROLLED
@@ -58,11 +62,12 @@ class _Kernel:
     def code(self) -> KernelCode:
         """Write it."""
         asm = Assembler(self.request.symbol)
-        symbol = f"{self.request.symbol}_constants"
-        asm.emit("push.w {r4-r11, lr}", f"subw sp, sp, #{_FRAME}")
-        asm.emit(f"addw r1, r0, #{4 * self._looped_quads}", f"strd r0, r1, [sp, #{_START}]")
+        enter(asm, _FRAME)
+        asm.emit("mov r1, r0")
+        add_constant(asm, "r1", 4 * self._looped_quads, "r12")
+        asm.emit(f"strd r0, r1, [sp, #{_START}]")
         asm.emit(f"movw r3, #{self._blocks}", f"strd r2, r3, [sp, #{_OUTPUT}]")
-        asm.emit(f"movw r12, #:lower16:{symbol}", f"movt r12, #:upper16:{symbol}")
+        load_address(asm, "r12", f"{self.request.symbol}_constants")
         loop = asm.label("block")
         asm.place(loop)
         with asm.repeated(self._blocks):
@@ -70,13 +75,13 @@ class _Kernel:
             self._finish(asm)
             if self._blocks > 1:
                 self._next_block(asm, loop)
-        asm.emit(f"addw sp, sp, #{_FRAME}", "pop.w {r4-r11, pc}")
+        leave(asm, _FRAME)
         return KernelCode(
             self.request.symbol,
             asm.text,
             self._constants(),
             0,
-            _SAVED_BYTES + _FRAME,
+            SAVED_BYTES + _FRAME,
             asm.instructions,
             asm.code_bytes,
             f"dense, {self.width} outputs at a time"

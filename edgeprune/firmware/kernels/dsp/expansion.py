@@ -172,7 +172,7 @@ class Expansion:
         if quads:
             loop = asm.label("quad")
             if quads > 1:
-                asm.emit(f"mov.w r12, #{quads}")
+                asm.emit(f"movw r12, #{quads}")
             with asm.repeated(quads):
                 asm.place(loop)
                 for register, row in zip(_ODD[1:], rows[1:], strict=True):
@@ -302,7 +302,7 @@ class Expansion:
             asm.emit("cmp r4, r7", f"bhs.w {outside}")
         with asm.repeated(present):
             if quads:
-                asm.emit(f"mov.w r11, #{quads}")
+                asm.emit(f"movw r11, #{quads}")
                 asm.place(loop)
                 with asm.repeated(quads):
                     asm.emit("ldr r8, [r5], #4")
@@ -325,7 +325,7 @@ class Expansion:
         with asm.repeated(LANES * tiles.edge - present):
             word = self.padding_word
             asm.emit(f"movw r10, #{word & 0xFFFF}", f"movt r10, #{word >> 16}")
-            asm.emit(f"mov.w r11, #{planes}")
+            asm.emit(f"movw r11, #{planes}")
             asm.place(padded)
             with asm.repeated(planes):
                 self._store_word(asm, "r10")
@@ -353,7 +353,7 @@ def emit_weights(asm: Assembler, words: int) -> None:
         _unpack(asm, LANES)
     elif loops:
         loop = asm.label("weights")
-        asm.emit(f"mov.w r11, #{loops}")
+        asm.emit(f"movw r11, #{loops}")
         asm.place(loop)
         with asm.repeated(loops):
             _unpack(asm, LANES)

@@ -6,15 +6,38 @@ the first two of the tap that begins two words further on, which therefore comes
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 
 from edgeprune.firmware.kernels.assembler import Assembler
+from edgeprune.firmware.kernels.dsp.emission import add_constant
 from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Layout, Visit
 from edgeprune.firmware.kernels.dsp.sliding import ACCUMULATORS
 
 _POINTER, _WEIGHTS = "lr", "r12"
 _MOST_OFFSET = 1020
 _MOST_UNROLLED_TAPS = 10
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where biases and weights lie.
+
+    Attributes:
+        offset: From sp, in bytes.
+        indirect: Whether that place holds their address.
+    """
+
+    offset: int
+    indirect: bool = False
+
+    def load(self, asm: Assembler, register: str, further: int = 0) -> None:
+        """Write the load of their address, `further` bytes on."""
+        if not self.indirect:
+            asm.emit(f"addw {register}, sp, #{self.offset + further}")
+            return
+        asm.emit(f"ldr.w {register}, [sp, #{self.offset}]")
+        add_constant(asm, register, further, "r1")
 
 
 def fits(geometry: Geometry) -> bool:
@@ -37,7 +60,7 @@ def ordered(geometry: Geometry) -> list[Visit]:
 
 
 def emit_block(
-    asm: Assembler, geometry: Geometry, layout: Layout, channels: int, biases: int
+    asm: Assembler, geometry: Geometry, layout: Layout, channels: int, place: Place
 ) -> None:
     """Write the sums of a block; lr points to its first tile and leaves at the next.
 
@@ -46,12 +69,11 @@ def emit_block(
         geometry: The convolution.
         layout: Of the inputs' words, by plane.
         channels: 1 or 2.
-        biases: Offset from sp of what `emit_biases` wrote and of the weights behind it, in the
-            order of `ordered`.
+        place: Of what `emit_biases` wrote and of the weights behind it, in the order of `ordered`.
     """
     registers = ", ".join(name for names in ACCUMULATORS[:channels] for name in names)
-    asm.emit(f"addw {_WEIGHTS}, sp, #{biases}", f"ldmia {_WEIGHTS}!, {{{registers}}}")
-    weights = biases + bias_bytes(channels)
+    place.load(asm, _WEIGHTS)
+    asm.emit(f"ldmia {_WEIGHTS}!, {{{registers}}}")
     visits = ordered(geometry)
     planes = geometry.planes
     done = 0
@@ -60,16 +82,17 @@ def emit_block(
         done += alike
         taps = [visit.start for visit in visits if visit.plane == first]
         unrolled = _unrolled(alike, len(taps), layout.plane_bytes, max(taps))
-        end = weights + 4 * channels * sum(visit.plane < done for visit in visits)
+        read = 4 * channels * sum(visit.plane < done for visit in visits)
         loop = asm.label("plane")
         asm.place(loop)
         with asm.repeated(alike // unrolled):
             for plane in range(unrolled):
                 _plane(asm, taps, plane * layout.plane_bytes, channels)
-            _step(asm, unrolled * layout.plane_bytes)
+            add_constant(asm, _POINTER, unrolled * layout.plane_bytes, "r0")
             if alike > unrolled:
-                asm.emit(f"addw r0, sp, #{end}", f"cmp {_WEIGHTS}, r0", f"bne.w {loop}")
-    _step(asm, layout.tile_bytes - len(planes) * layout.plane_bytes)
+                place.load(asm, "r0", bias_bytes(channels) + read)
+                asm.emit(f"cmp {_WEIGHTS}, r0", f"bne.w {loop}")
+    add_constant(asm, _POINTER, layout.tile_bytes - len(planes) * layout.plane_bytes, "r0")
 
 
 def bias_bytes(channels: int) -> int:
@@ -110,11 +133,3 @@ def _plane(asm: Assembler, taps: list[int], offset: int, channels: int) -> None:
                 for channel in range(channels):
                     total = ACCUMULATORS[channel][half + lane]
                     asm.emit(f"smlad {total}, r{lane}, {loaded[channel]}, {total}")
-
-
-def _step(asm: Assembler, amount: int) -> None:
-    operation, left = ("addw", amount) if amount > 0 else ("subw", -amount)
-    while left:
-        now = min(left, 4092)
-        asm.emit(f"{operation} {_POINTER}, {_POINTER}, #{now}")
-        left -= now

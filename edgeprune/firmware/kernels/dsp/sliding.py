@@ -7,6 +7,7 @@ while there is room: five registers hold inputs and weights, whichever are used 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import groupby
 
 from edgeprune.firmware.kernels.assembler import Assembler
@@ -22,29 +23,39 @@ _Step = tuple[str, _Key, _Key, int, int]
 
 
 def emit_block(
-    asm: Assembler, geometry: Geometry, layout: Layout, channels: int, record: int, weights: int
+    asm: Assembler, geometry: Geometry, channels: int, record: int, weights: int
 ) -> None:
     """Write the sums of a block; lr points to its first tile and leaves at the next.
+
+    The inputs' words lie by tile.
 
     Args:
         asm: Where it is written.
         geometry: The convolution.
-        layout: Of the inputs' words, by tile.
         channels: 1 or 2.
         record: Offset from sp of the biases.
         weights: Offset from sp of the weights, in the order of the visits.
     """
-    if channels == 2:
-        asm.emit(f"ldrd {ACCUMULATORS[0][-1]}, {ACCUMULATORS[1][-1]}, [sp, #{record}]")
-    else:
-        asm.emit(f"ldr {ACCUMULATORS[0][-1]}, [sp, #{record}]")
+    asm.emit(*_lines(geometry, channels, record, weights))
+
+
+@lru_cache(maxsize=4)
+def _lines(geometry: Geometry, channels: int, record: int, weights: int) -> tuple[str, ...]:
+    """Return a block's instructions; kernels of one convolution have it in common."""
+    lasts = ", ".join(registers[-1] for registers in ACCUMULATORS[:channels])
+    first = f"{'ldrd' if channels == 2 else 'ldr'} {lasts}, [sp, #{record}]"
+    layout = Layout.by_tile(len(geometry.planes), 1)
     writer = _Writer(layout, channels, weights)
     numbered = enumerate(geometry.visits)
     for plane, group in groupby(numbered, key=lambda entry: entry[1].plane):
         writer.plane(plane, list(group))
-    asm.emit(*_hoisted(writer.lines))
-    if writer.at != layout.tile_bytes:
-        asm.emit(f"addw {_POINTER}, {_POINTER}, #{layout.tile_bytes - writer.at}")
+    lines = [first, *_hoisted(writer.lines)]
+    left = layout.tile_bytes - writer.at
+    if left >= 2**12:
+        lines += [f"movw r0, #{left}", f"add {_POINTER}, r0"]
+    elif left:
+        lines.append(f"addw {_POINTER}, {_POINTER}, #{left}")
+    return tuple(lines)
 
 
 class _Writer:
