@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeprune.firmware.lowering import KernelCall, Layer
+from edgeprune.firmware.lowering import KernelCall, Layer, Program
 from edgeprune.network import IntegerNetwork
 
 # Instructions that one piece of work should not exceed: 0.1 ms at 200 MHz.
@@ -45,6 +45,17 @@ def slice_rows(layer: Layer, network: IntegerNetwork, limit: int = SLICE_INSTRUC
         return layer.rows
     share = layer.rows * limit // max(instructions_of(layer, network), 1)
     return min(max(share // unit, 1) * unit, layer.rows)
+
+
+def steps_of(program: Program, network: IntegerNetwork) -> tuple[int, int]:
+    """Return how many steps a window takes, and about the instructions of the largest."""
+    count = largest = 0
+    for layer in program.layers:
+        if layer.symbol:
+            rows = slice_rows(layer, network)
+            count += -(-layer.rows // rows)
+            largest = max(largest, instructions_of(layer, network) * rows // layer.rows)
+    return max(count, 1), largest
 
 
 def instructions_of(layer: Layer, network: IntegerNetwork) -> int:

@@ -13,6 +13,7 @@ from edgeprune import __version__
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.firmware.lowering import Layer, Program
+from edgeprune.firmware.slices import steps_of
 from edgeprune.network import IntegerNetwork, Tensor
 from edgeprune.resources import resource_folder
 
@@ -57,6 +58,8 @@ class _CodeText:
     arena_bytes: int
     peak_operation: str
     weight_bytes: int
+    steps: int
+    largest_step: int
 
 
 def environment(folder: str) -> jinja2.Environment:
@@ -101,8 +104,8 @@ def write_model(
         "output": _Input(
             "logits", output.size, "", 0, 0, float_text(output.scale), output.zero_point
         ),
-        "portable": _code(portable),
-        "assembly": assembly and _code(assembly),
+        "portable": _code(portable, network),
+        "assembly": assembly and _code(assembly, network),
         "origin": origin(labels),
         "hop": portable.stream.hop if portable.stream else 0,
         "front_end": front_end and _front_end(front_end),
@@ -114,11 +117,12 @@ def write_model(
     }
 
 
-def _code(program: Program) -> _CodeText:
+def _code(program: Program, network: IntegerNetwork) -> _CodeText:
     return _CodeText(
         program.plan.arena_bytes,
         comment_safe(program.plan.peak_operation),
         constant_bytes(program.layers),
+        *steps_of(program, network),
     )
 
 

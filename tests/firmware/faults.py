@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
 
+from edgeprune.devices.instructions import Disassembler
 from edgeprune.devices.unicorn_device import emulator_for
 from edgeprune.firmware import FirmwareSources
 from edgeprune.firmware.constants import arrays, assembly_constants
@@ -23,6 +25,8 @@ class Device:
         self._emulator = emulator_for(elf, target)
         self._stop = target.memories.flash.origin  # nothing is ever executed there: the vectors
         self._top = self._emulator.program.stack_top
+        self._counts = False
+        self._blocks: Counter[tuple[int, int]] = Counter()
         with elf.open("rb") as stream:
             table = ELFFile(stream).get_section_by_name(".symtab")
             self.symbols: dict[str, tuple[int, int]] = {}
@@ -50,6 +54,22 @@ class Device:
         machine.reg_write(arm_const.UC_ARM_REG_LR, self._stop | 1)
         machine.emu_start(self.symbols[name][0] | 1, self._stop)
         return self._emulator.register("R0")
+
+    def count(self, name: str, *arguments: int) -> tuple[int, int]:
+        """Call a function; return its result and how many instructions it took."""
+        if not self._counts:
+            self._emulator.on_block(self._note)
+            self._counts = True
+        self._blocks.clear()
+        result = self.call(name, *arguments)
+        disassembler = Disassembler()
+        return result, sum(
+            times * sum(disassembler.count(self.read(*block)))
+            for block, times in self._blocks.items()
+        )
+
+    def _note(self, address: int, size: int) -> None:
+        self._blocks[address, size] += 1
 
     def read(self, address: int, size: int) -> bytes:
         return self._emulator.read(address, size)

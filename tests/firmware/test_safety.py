@@ -66,6 +66,28 @@ def test_a_step_of_r1_is_small(make_sources: Make) -> None:
             assert share <= SLICE_INSTRUCTIONS or part == layer.rows or part <= 4, layer.symbol
 
 
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m7"])
+def test_the_header_tells_the_steps(make_sources: Make, tmp_path: Path, name: str) -> None:
+    network, target = r1(), load_target(name)
+    sources = make_sources(network, name)
+    header = (sources.folder / "edgeprune_model.h").read_text()
+    stated = re.findall(r"EDGEPRUNE_STEPS (\d+) .* about (\d+) instructions", header)[0]
+    image = compile_image(sources, target, tmp_path / "i.elf", toolchain=FAST, program="twin")
+    device = Device(image.elf, target)
+    window = inputs_for(network, 3, seed=1)[0][2]
+    memory = target.memories.exchange.origin
+    device.write(memory, window.tobytes())
+    assert device.call("edgeprune_begin", memory, 0, memory + 4096) == OK
+    counts, more = [], 1
+    while more:
+        more, instructions = device.count("edgeprune_step")
+        counts.append(instructions)
+    logits = np.frombuffer(device.read(memory + 4096, 5), np.int8)
+    np.testing.assert_array_equal(logits, network.run(window[None])[0])
+    assert len(counts) == int(stated[0])
+    assert max(counts) <= 1.4 * int(stated[1])
+
+
 def test_begin_forgets_an_unfinished_window(make_sources: Make, host_compiler: str) -> None:
     network = r1()
     library = Library(make_sources(network), host_compiler)
