@@ -14,30 +14,27 @@ import numpy as np
 
 from edgeprune.firmware.kernels.assembler import Assembler
 from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
+from edgeprune.firmware.kernels.mve.accumulation import Accumulation, Vectors
 from edgeprune.firmware.kernels.mve.averaging import Averaging
 from edgeprune.firmware.kernels.mve.emission import (
     ACCUMULATORS,
     SAVED_BYTES,
-    Step,
     add_constant,
     function,
     set_address,
     set_constant,
-    walk,
 )
 from edgeprune.firmware.kernels.mve.filling import Filling, chunk_cells
 from edgeprune.firmware.kernels.mve.geometry import (
     Block,
     Layout,
-    Quad,
     Windowed,
     blocks,
     layouts,
-    weight_groups,
     windowed,
 )
 from edgeprune.firmware.kernels.mve.residual import Residual
-from edgeprune.firmware.kernels.mve.scaling import Scaling, gather_lanes, load_scalars
+from edgeprune.firmware.kernels.mve.scaling import Scaling, load_scalars
 
 # The frame: the numbers of a sum, where the eight lanes are written, which output each is, the
 # call's state, vectors that wait.
@@ -47,7 +44,6 @@ _LEFT, _COUNT, _GROUPS, _RECORD, _GROUP_SOURCE = 84, 88, 92, 96, 100
 _SUMS, _SPILL = 112, 128
 _FRAME_BYTES = 144
 _TABLE_BYTES = 32
-_LARGEST_LOAD = 508
 # VSTRB's offsets and the chunk's counter are 16-bit lanes.
 _MOST_CHANNELS, _MOST_POSITIONS = 9000, 32767
 _CHUNKS = (16, 32)
@@ -129,17 +125,12 @@ class _Kernel:
         if self._residual:
             self._sums_in_frame = bool(self._averaging)
             spare = 5
-        self._groups = weight_groups(self._layout, self._block, spare)
-        used = max(len(group) for group in self._groups) * self._block.channels
-        self._resident = len(self._groups) == 1
-        self._weights_walk = not self._resident and self._record_bytes - 16 > _LARGEST_LOAD
-        rounds = len(self._block.rounds)
-        self._to_and_fro = rounds > 1 and not self._resident and not self._weights_walk
-        self._keeps_first = self._to_and_fro and rounds % 2 == 0
+        header = 4 * self._record_words
+        self._accumulation = Accumulation(self._layout, self._block, spare, header)
+        used = self._accumulation.used
         free = [f"q{number}" for number in range(used, spare)]
-        self._first, self._second = "q6", "q7"
-        self._data = "q5" if pooled else "q6"
-        self._sums = self._second if self._sums_in_frame else "q5"
+        self._vectors = Vectors("q6", "q7", "q5" if pooled else "q6")
+        self._sums = self._vectors.second if self._sums_in_frame else "q5"
         writes_lanes = self._averaging is None or self._residual is not None
         self._table = free.pop() if writes_lanes and free else ""
         self._numbers = free.pop() if self._plan.masked and free else ""
@@ -283,11 +274,11 @@ class _Kernel:
             for register, place in ((self._table, _LANE_TABLE), (self._numbers, _LANE_OUTPUTS)):
                 if register:
                     asm.emit(f"vldrh.u16 {register}, [sp, #{place}]")
+        advance = block.outputs * shape.pool * self._layout.step
         channel, body = asm.label("channel"), asm.label("block")
         asm.place(channel)
         with asm.repeated(self._channel_runs):
-            if self._resident or self._keeps_first:
-                asm.emit(*self._weight_loads(0))
+            self._accumulation.begin(asm)
             self._point_at_output()
             asm.emit(f"ldr r1, [sp, #{_SCRATCH}]", f"ldr r7, [sp, #{_COUNT}]")
             if self._averaging:
@@ -296,14 +287,14 @@ class _Kernel:
                     asm.emit(f"vstrw.32 {self._sums}, [sp, #{_SUMS}]")
         asm.place(body)
         with asm.repeated(self._block_runs):
-            self._accumulate()
+            self._accumulation.emit(asm, self._vectors, advance)
             self._finish_block()
             asm.emit(f"subs r7, r7, #{block.outputs}", f"bgt {body}")
         with asm.repeated(self._channel_runs):
             if self._averaging:
                 if self._residual:
                     self._point_at_output()
-                self._averaging.emit(asm, self._sums, self._first, block.channels)
+                self._averaging.emit(asm, self._sums, self._vectors.first, block.channels)
             add_constant(asm, "r3", self._record_bytes, "r0")
             asm.emit("subs r9, r9, #1", f"bne {channel}")
 
@@ -313,67 +304,10 @@ class _Kernel:
         asm.emit(f"ldr r5, [r3, #{4 * self._record_words - 4}]", f"ldr r0, [sp, #{_OUTPUT}]")
         asm.emit("add r5, r5, r0")
 
-    def _accumulate(self) -> None:
-        """Emit the products of a block; both vectors of outputs are whole afterwards."""
-        steps: list[Step] = []
-        begun: set[int] = set()
-        held = 0 if self._resident or self._keeps_first else None
-        for turn, quads in enumerate(self._block.rounds):
-            # To and fro: the weights that one round used last are those that the next uses first.
-            backward = self._to_and_fro and turn % 2 == 1
-            order = range(len(self._groups))[:: -1 if backward else 1]
-            steps += self._products(quads, order, held)
-            held = order[-1] if self._resident or self._to_and_fro else None
-            for index, quad in enumerate(quads):
-                target = (self._first, self._second)[quad.vector]
-                into = self._data if quad.vector in begun else target
-                lines = gather_lanes(into, ACCUMULATORS[4 * index : 4 * index + 4])
-                if quad.vector in begun:
-                    lines.append(f"vmax.s32 {target}, {target}, {into}")
-                begun.add(quad.vector)
-                steps += [Step(line) for line in lines]
-        advance = self._block.outputs * self._shape.pool * self._layout.step
-        walk(self._asm, steps, "r1", advance, "r11")
-
-    def _products(self, quads: tuple[Quad, ...], order: range, held: int | None) -> Iterator[Step]:
-        """Return the steps of one round; the weights of the group `held` are in registers."""
-        layout = self._layout
-        cells = [cell for quad in quads for cell in quad.cells]
-        started: set[int] = set()
-        if self._weights_walk:
-            yield Step(f"addw r11, r3, #{4 * self._record_words}")
-        for index in order:
-            if index != held:
-                yield from map(Step, self._weight_loads(index))
-            reads: dict[int, list[tuple[int, int]]] = {}
-            for slot, (position, channel) in enumerate(cells):
-                for number, vector in enumerate(self._groups[index]):
-                    offset = position * layout.step + layout.offsets[vector]
-                    weights = number * self._block.channels + channel
-                    reads.setdefault(offset, []).append((slot, weights))
-            for offset in sorted(reads):
-                yield Step(self._data, offset)
-                for slot, weights in reads[offset]:
-                    name = "vmladava" if slot in started else "vmladav"
-                    started.add(slot)
-                    yield Step(f"{name}.s8 {ACCUMULATORS[slot]}, {self._data}, q{weights}")
-
-    def _weight_loads(self, index: int) -> list[str]:
-        """Return the loads of a group's weights into q0 and on, channels alternating."""
-        channels = self._block.channels
-        begin = sum(len(group) for group in self._groups[:index]) * channels
-        lines = []
-        for number in range(len(self._groups[index]) * channels):
-            place = f"[r3, #{4 * self._record_words + 16 * (begin + number)}]"
-            if self._weights_walk:
-                place = "[r11], #16"
-            lines.append(f"vldrw.u32 q{number}, {place}")
-        return lines
-
     def _finish_block(self) -> None:
         """Emit what turns eight accumulators into outputs and writes or sums them."""
         asm, scaling, block = self._asm, self._scaling, self._block
-        first, second, count = self._first, self._second, self._fields
+        first, second, count = self._vectors.first, self._vectors.second, self._fields
         zero = "r0"
         if count * block.channels + 1 <= len(ACCUMULATORS):
             registers = load_scalars(asm, "r3", 0, count * block.channels + 1)
@@ -460,7 +394,6 @@ class _Kernel:
                 words += [shape.zero_point, channels[0]]
                 parts.append((np.array(words, np.int64) & 0xFFFFFFFF).astype("<u4").tobytes())
                 weights = [layout.weights(shape, channel) for channel in channels]
-                for vectors in self._groups:
-                    for vector in vectors:
-                        parts += [each[vector].tobytes() for each in weights]
+                for vector in self._accumulation.order:
+                    parts += [each[vector].tobytes() for each in weights]
         return b"".join(parts)
