@@ -10,6 +10,7 @@ from edgeprune.firmware.kernels.dsp import expansion, rolled
 from edgeprune.firmware.kernels.dsp.direct_kernel import DirectKernel
 from edgeprune.firmware.kernels.dsp.epilogue import Epilogue
 from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry
+from edgeprune.firmware.kernels.dsp.rescaling import Form
 
 # Unrolled code beyond this reads its weights with single loads, and is no longer sensible.
 _MOST_UNROLLED_WORDS = 800
@@ -40,10 +41,27 @@ def generate(request: KernelRequest) -> tuple[KernelCode, ...]:
         ends = [True]
     else:
         ends = [False] if step == 1 or epilogue.averages else [False, True]
+    lasts = [False, True] if geometry.outputs > 2 and geometry.outputs % 2 else [False]
     return tuple(
-        DirectKernel(request, epilogue, geometry, chunk, tails, rolls).code()
+        DirectKernel(
+            request, epilogue, geometry, chunk, tails, rolls, alone, _slower(epilogue, geometry)
+        ).code()
         for rolls in styles
         if not rolls or rolled.fits(geometry)
         for chunk in sorted(chunks, reverse=True)
         for tails in ends
+        for alone in lasts
+        if not (alone and epilogue.averages and chunk < blocks)
     )
+
+
+def _slower(epilogue: Epilogue, geometry: Geometry) -> str:
+    """Return what keeps a convolution from the fewest instructions."""
+    reasons = []
+    if geometry.outputs % 2:
+        reasons.append("an odd number of output channels: half a block for one of them")
+    if geometry.last is not None and not geometry.pairs_taps:
+        reasons.append("an odd number of input channels: half of a word is empty")
+    if epilogue.rescaling.form is not Form.DOUBLED:
+        reasons.append("scales or biases so far off that sums cannot be doubled")
+    return "; ".join(reasons)

@@ -25,7 +25,6 @@ from edgeprune.firmware.kernels.dsp.emission import (
 from edgeprune.firmware.kernels.dsp.epilogue import Epilogue, Runs, Slots
 from edgeprune.firmware.kernels.dsp.expansion import Expansion, Tiles, emit_weights, words_in
 from edgeprune.firmware.kernels.dsp.geometry import LANES, Geometry, Layout, packed
-from edgeprune.firmware.kernels.dsp.rescaling import Form
 from edgeprune.firmware.kernels.dsp.sliding import ACCUMULATORS
 
 _MOST_FRAME_WORDS = 800
@@ -48,6 +47,9 @@ class DirectKernel:
         chunk: Blocks of a chunk.
         tails: Whether the last block may be short.
         rolls: Whether a block loops over the input channels.
+        alone: Whether the last of an odd number of output channels is computed on its own, with
+            code of its own, and not a second time with its neighbour.
+        slower: What keeps it from the fewest instructions.
     """
 
     request: KernelRequest
@@ -56,6 +58,8 @@ class DirectKernel:
     chunk: int
     tails: bool
     rolls: bool
+    alone: bool
+    slower: str
 
     def code(self) -> KernelCode:
         """Write it."""
@@ -64,6 +68,7 @@ class DirectKernel:
         self._chunks(asm)
         leave(asm, self._frame)
         sizes = f"{self._channels} channels x {LANES} positions"
+        sizes += ", the last channel alone" if self.alone else ""
         parts = f", {len(self._counts)} chunks" if len(self._counts) > 1 else ""
         return KernelCode(
             self.request.symbol,
@@ -74,7 +79,7 @@ class DirectKernel:
             asm.instructions,
             asm.code_bytes,
             f"direct, {sizes}{', rolled' if self.rolls else ''}{parts}",
-            slower=self._slower,
+            slower=self.slower,
             unit=0 if self.epilogue.averages else 1 if self.tails else self._step,
         )
 
@@ -94,7 +99,14 @@ class DirectKernel:
 
     @property
     def _pairs(self) -> int:
-        return -(-self.geometry.outputs // self._channels)
+        return sum(count for _, count in self._sections)
+
+    @property
+    def _sections(self) -> tuple[tuple[int, int], ...]:
+        """Output channels of a block, and how many blocks a position of a group has of them."""
+        if self.alone:
+            return (2, self.geometry.outputs // 2), (1, 1)
+        return ((self._channels, -(-self.geometry.outputs // self._channels)),)
 
     @property
     def _step(self) -> int:
@@ -115,43 +127,27 @@ class DirectKernel:
     def _chunk_positions(self) -> int:
         return self.chunk * LANES
 
-    @property
-    def _ends(self) -> int:
-        """Where the record ends in the frame."""
-        return _RECORD + 4 * self.epilogue.record_words(self._channels)
+    def _ends(self, channels: int) -> int:
+        """Where the record of some channels ends in the frame."""
+        return _RECORD + 4 * self.epilogue.record_words(channels)
 
-    @property
-    def _weight_words(self) -> int:
-        return len(self.geometry.visits) * self._channels
+    def _weight_words(self, channels: int) -> int:
+        return len(self.geometry.visits) * channels
 
     @property
     def _weight_bytes(self) -> int:
         """Bytes of a pair's expanded weights and of what lies with them."""
         biases = rolled.bias_bytes(self._channels) if self.rolls else 0
-        return biases + 4 * words_in(self._weight_words)
+        return biases + 4 * words_in(self._weight_words(self._channels))
 
     @property
     def _scratch_weights(self) -> int:
         """Bytes of weights in scratch memory, where the stack is no place for them."""
-        return self._weight_bytes if self._weight_words > _MOST_FRAME_WORDS else 0
-
-    @property
-    def _slower(self) -> str:
-        """What keeps this convolution from the fewest instructions."""
-        reasons = []
-        if self.geometry.outputs == 1:
-            reasons.append("a single output channel leaves half of the block's registers idle")
-        elif self.geometry.outputs % 2:
-            reasons.append("an odd number of output channels: one is computed twice")
-        if self.geometry.last is not None and not self.geometry.pairs_taps:
-            reasons.append("an odd number of input channels: half of a word is empty")
-        if self.epilogue.rescaling.form is not Form.DOUBLED:
-            reasons.append("scales or biases so far off that sums cannot be doubled")
-        return "; ".join(reasons)
+        return self._weight_bytes if self._weight_words(self._channels) > _MOST_FRAME_WORDS else 0
 
     @property
     def _frame(self) -> int:
-        bytes_ = self._ends + self._weight_bytes - self._scratch_weights
+        bytes_ = self._ends(self._channels) + self._weight_bytes - self._scratch_weights
         # With the saved registers the stack stays a multiple of eight.
         return bytes_ + (4 - bytes_) % 8
 
@@ -173,15 +169,24 @@ class DirectKernel:
         visits = rolled.ordered(self.geometry) if self.rolls else self.geometry.visits
         operation = self.geometry.operation
         for group in range(operation.groups):
-            for pair in range(self._pairs):
-                start = min(pair * self._channels, self.geometry.outputs - self._channels)
-                start += group * self.geometry.outputs
-                channels = tuple(range(start, start + self._channels))
+            for start, count in self._starts:
+                first = group * self.geometry.outputs + start
+                channels = tuple(range(first, first + count))
                 biases = [self._expansion.bias(channel) for channel in channels]
                 record = self.epilogue.record(channels, biases)
                 constants += np.array(record, "<u4").tobytes()
                 constants += packed(self.geometry.weight_words(channels, visits))
         return constants
+
+    @property
+    def _starts(self) -> list[tuple[int, int]]:
+        """First channel in the group and number of channels of each block."""
+        starts: list[tuple[int, int]] = []
+        for channels, count in self._sections:
+            for _ in range(count):
+                first = starts[-1][0] + starts[-1][1] if starts else 0
+                starts.append((min(first, self.geometry.outputs - channels), channels))
+        return starts
 
     def _prologue(self, asm: Assembler) -> None:
         """Save registers; derive where the first chunk reads and writes."""
@@ -232,7 +237,8 @@ class DirectKernel:
             add_constant(asm, "r2", self._sums_bytes, "r3")
         with asm.repeated(groups):
             self._expansion.emit(asm, self._tiles)
-            self._pair_loop(asm)
+            for channels, count in self._sections:
+                self._pair_loop(asm, channels, count)
         with asm.repeated(chunks * groups):
             if groups > 1:
                 asm.emit(f"ldrd r0, r1, [sp, #{_GROUPS}]")
@@ -294,46 +300,49 @@ class DirectKernel:
             add_constant(asm, "r0", self._chunk_positions * outputs, "r3")
             asm.emit(f"str.w r0, [sp, #{_CHUNK_OTHER}]")
 
-    def _pair_loop(self, asm: Assembler) -> None:
-        """Of one group and all chunks: the pairs of output channels."""
+    def _pair_loop(self, asm: Assembler, channels: int, pairs: int) -> None:
+        """Of one group and all chunks: the pairs of output channels, or one alone."""
         chunks, block_count = len(self._counts), sum(-(-c // self._step) for c in self._counts)
-        pairs, loop, block = self._pairs, asm.label("pair"), asm.label("block")
+        loop, block = asm.label("pair"), asm.label("block")
         with asm.repeated(chunks):
-            asm.emit(f"movw r0, #{pairs}", f"str.w r0, [sp, #{_PAIRS}]")
+            if pairs > 1:
+                asm.emit(f"movw r0, #{pairs}", f"str.w r0, [sp, #{_PAIRS}]")
         asm.place(loop)
         with asm.repeated(chunks * pairs):
-            self._load_pair(asm)
+            self._load_pair(asm, channels)
         asm.place(block)
         with asm.repeated(pairs):
             with asm.repeated(block_count):
-                self._block(asm)
+                self._block(asm, channels)
             runs = Runs(chunks, block_count, self._outputs % self._step)
-            values = ACCUMULATORS[: self._channels]
+            values = ACCUMULATORS[:channels]
             self.epilogue.finish(asm, values, self._slots, block, runs, tails=self.tails)
         with asm.repeated(chunks * pairs):
             if self._carries_sums:
                 asm.emit(f"ldr.w r12, [sp, #{_PAIR_SUMS}]", f"ldrd r0, r1, [sp, #{_SUMS}]")
                 asm.emit("strd r0, r1, [r12], #8", f"str.w r12, [sp, #{_PAIR_SUMS}]")
             elif self.epilogue.averages:
-                self.epilogue.finish_average(asm, self._slots, self._channels)
-            asm.emit(f"ldr.w r1, [sp, #{_PAIRS}]", "subs.w r1, r1, #1")
-            self._next_channels(asm)
-            asm.emit(f"str.w r1, [sp, #{_PAIRS}]", f"bne.w {loop}")
+                self.epilogue.finish_average(asm, self._slots, channels)
+            if pairs > 1:
+                asm.emit(f"ldr.w r1, [sp, #{_PAIRS}]", "subs.w r1, r1, #1")
+            self._next_channels(asm, channels, odd=pairs > 1 and not self.alone)
+            if pairs > 1:
+                asm.emit(f"str.w r1, [sp, #{_PAIRS}]", f"bne.w {loop}")
 
-    def _block(self, asm: Assembler) -> None:
+    def _block(self, asm: Assembler, channels: int) -> None:
         """The sums of one block."""
         if self.rolls:
-            base = rolled.Place(self._ends)
+            base = rolled.Place(self._ends(channels))
             if self._scratch_weights:
                 base = rolled.Place(_WEIGHTS, indirect=True)
-            rolled.emit_block(asm, self.geometry, self._layout, self._channels, base)
+            rolled.emit_block(asm, self.geometry, self._layout, channels, base)
         else:
-            sliding.emit_block(asm, self.geometry, self._channels, _RECORD, self._ends)
+            sliding.emit_block(asm, self.geometry, channels, _RECORD, self._ends(channels))
 
-    def _load_pair(self, asm: Assembler) -> None:
+    def _load_pair(self, asm: Assembler, channels: int) -> None:
         """Copy the pair's record, expand its weights, point to its first block."""
         asm.emit(f"ldr.w r12, [sp, #{_CONSTANTS}]", f"addw lr, sp, #{_RECORD}")
-        words = self.epilogue.record_words(self._channels)
+        words = self.epilogue.record_words(channels)
         # `emit_biases` finds the biases, which come first, in r0 and r1.
         for first, start, end in ((0, 0, min(words, 12)), (4, 12, words)):
             registers = [f"r{first + index}" for index in range(end - start)]
@@ -343,8 +352,8 @@ class DirectKernel:
         if self._scratch_weights:
             asm.emit(f"ldr.w lr, [sp, #{_WEIGHTS}]")
         if self.rolls:
-            rolled.emit_biases(asm, self._channels)
-        emit_weights(asm, self._weight_words)
+            rolled.emit_biases(asm, channels)
+        emit_weights(asm, self._weight_words(channels))
         asm.emit(f"str.w r12, [sp, #{_CONSTANTS}]")
         asm.emit(f"ldrd r0, r1, [sp, #{_PAIR_OUTPUT}]", f"strd r0, r1, [sp, #{_OUTPUT}]")
         if self.epilogue.reads_other:
@@ -357,12 +366,12 @@ class DirectKernel:
         asm.emit(f"ldr.w lr, [sp, #{_SCRATCH}]")
         add_constant(asm, "lr", self._sums_bytes, "r3")
 
-    def _next_channels(self, asm: Assembler) -> None:
+    def _next_channels(self, asm: Assembler, channels: int, *, odd: bool) -> None:
         """Move the outputs on by a pair; keep r1 and the zero flag, whether r1 is 0."""
-        odd = self.geometry.outputs % self._channels
+        odd = odd and self.geometry.outputs % channels > 0
         places = [_PAIR_OUTPUT, *([_PAIR_OTHER] if self.epilogue.reads_other else [])]
         for place in places:
-            asm.emit(f"ldr.w r0, [sp, #{place}]", f"add.w r0, r0, #{self._channels}")
+            asm.emit(f"ldr.w r0, [sp, #{place}]", f"add.w r0, r0, #{channels}")
             if odd:
                 # The last pair computes a channel of the pair before it once more.
                 asm.emit("cmp r1, #1", "it eq", "subeq.w r0, r0, #1")
