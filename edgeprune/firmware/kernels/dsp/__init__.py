@@ -1,12 +1,13 @@
 """Kernels for cores with the DSP extension: Cortex-M4, M7 and M33, and M55 without its vectors."""
 
 from edgeprune.firmware.kernels.code import Generator
-from edgeprune.firmware.kernels.dsp import dense, direct, elementwise, pools, sparse
+from edgeprune.firmware.kernels.dsp import dense, direct, elementwise, pools, sparse, sparse_dense
 
 DSP_GENERATORS: tuple[Generator, ...] = (
     direct.generate,
     dense.generate,
     sparse.generate,
+    sparse_dense.generate,
     pools.generate_pool,
     elementwise.generate_add,
     elementwise.generate_requantize,
