@@ -77,6 +77,7 @@ _ROLES = {
 }
 _LIMITS = (
     "Instructions are exact and come from an emulator; they are no latency. No board was measured.",
+    "Cycles, time and energy of a window come from a model; they are no measurement.",
     "Beat positions are those of the annotations: the error of a beat detector is not in these "
     "figures.",
     "Certificates hold for the network's int8 inputs; what the front end does to a disturbed "
