@@ -19,7 +19,9 @@ test: $(INSTALLED)
 system-test: $(INSTALLED)
 	apt-get update
 	apt-get install -y --no-install-recommends gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm cmake cppcheck libxml2-utils arduino-builder arduino-ctags
-	$(BIN)/pytest -m system
+	$(PYTHON) -m venv .venv/platformio
+	.venv/platformio/bin/python -m pip install --quiet platformio==6.2.0 scons==4.11.1
+	PATH="$$PATH:$(CURDIR)/.venv/platformio/bin" $(BIN)/pytest -m system
 
 study-build: $(INSTALLED)
 	$(BIN)/python -m tests.studies.build --data $(DATA)

@@ -331,17 +331,6 @@ def test_platformio_sources_compile_as_the_builder_compiles_them(
     passes(program)
 
 
-@needs("pio")
-def test_platformio_accepts_the_manifest(place: Place, tmp_path: Path) -> None:
-    folder = place("platformio")
-    manifest = json.loads((folder / "library.json").read_text())
-    # pio fetches the list of licences from the network.
-    assert manifest.pop("license") == "Apache-2.0"
-    (folder / "library.json").write_text(json.dumps(manifest))
-    run("pio", "pkg", "pack", folder, "-o", tmp_path / "package.tar.gz")
-    assert (tmp_path / "package.tar.gz").is_file()
-
-
 def test_the_pack_description_is_whole(place: Place) -> None:
     folder = place("cmsis-pack")
     pack = ElementTree.parse(folder / "edgeprune.model.pdsc").getroot()
