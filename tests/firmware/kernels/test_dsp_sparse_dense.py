@@ -76,7 +76,7 @@ def test_a_sparse_dense_layer_is_exact(
         check(code, request, TARGETS[seed % 3], seed)
 
 
-@pytest.mark.parametrize("sparsity, share", [(0.75, 0.5), (0.9, 0.25)])
+@pytest.mark.parametrize(("sparsity", "share"), [(0.75, 0.5), (0.9, 0.25)])
 def test_fewer_weights_take_fewer_instructions_and_less_flash(
     sparsity: float, share: float
 ) -> None:
