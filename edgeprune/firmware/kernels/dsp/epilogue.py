@@ -214,7 +214,12 @@ class Epilogue:
             _constant(asm, "r1", count // 2)
             # A half away from zero, then SDIV's truncation.
             asm.emit("cmp r0, #0", "it lt", "rsblt r1, r1, #0", "add r0, r1", "sdiv r0, r0, r3")
-            clamp(asm, [["r0"]], self.chain.average_low, self.chain.average_high)
+            # `clamp` relies on a saturation before it, which a mean does not have.
+            bounds = (self.chain.average_low, self.chain.average_high)
+            saturated = saturation(*bounds)
+            if saturated and bounds != (-128, 127):
+                asm.emit(saturated.format("r0", "r0"))
+            clamp(asm, [["r0"]], *bounds)
             asm.emit(f"strb.w r0, [r12, #{channel}]")
 
     def _rescale(self, asm: Assembler, values: Registers, slots: Slots) -> None:
