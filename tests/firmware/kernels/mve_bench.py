@@ -248,7 +248,8 @@ class MveBench:
         for size in (*sizes, request.output.size):
             memory += bytes([_PAINT]) * (_GUARD + -len(memory) % 8 + misalignment)
             places.append(len(memory))
-            memory += bytes([_PAINT]) * (size + _GUARD)
+            # An output in an input's place may be the larger one.
+            memory += bytes([_PAINT]) * (max(size, request.output.size) + _GUARD)
         memory += bytes([_PAINT]) * (-len(memory) % 8)
         scratch = len(memory)
         memory += bytes([_PAINT]) * (code.scratch_bytes + 2 * _GUARD)
@@ -276,7 +277,8 @@ class MveBench:
         registers.append(base + scratch if code.scratch_bytes else 0)
         record = bytearray(_RECORD_BYTES)
         if at_edges:
-            assert not in_place and not over_other
+            assert not in_place
+            assert not over_other
             edges = (_EDGES[0], _EDGES[1] - sizes[1])
             if first or misalignment % 2:
                 edges = (_EDGES[1] - sizes[0], _EDGES[0])
