@@ -258,6 +258,8 @@ def check(code: KernelCode, request: KernelRequest, seed: int, core: str = "cort
         outcome = bench.run(*inputs)
         np.testing.assert_array_equal(outcome.output, wanted)
         assert code.instructions == outcome.instructions
+        if code.overwrites_input:
+            np.testing.assert_array_equal(bench.run(*inputs, in_place=True).output, wanted)
         assert outcome.stack_bytes <= code.stack_bytes
     if code.unit and outputs > code.unit:
         first = int(random.integers(0, outputs)) // code.unit * code.unit

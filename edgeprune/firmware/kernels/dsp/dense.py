@@ -86,6 +86,7 @@ class _Kernel:
             asm.code_bytes,
             f"dense, {self.width} outputs at a time"
             + (f", {self.unrolled} x 4 inputs unrolled" if self.unrolled > 1 else ""),
+            overwrites_input=self._blocks == 1,
         )
 
     @property

@@ -348,16 +348,19 @@ def emit_weights(asm: Assembler, words: int) -> None:
     Both move past what they reach; r0-r11 are overwritten. An odd number of words is expanded
     with one more.
     """
-    loops, rest = divmod(-(-words // 2), LANES)
-    if loops == 1:
-        _unpack(asm, LANES)
-    elif loops:
+    loads, rest = divmod(-(-words // 2), LANES)
+    unrolled = 2 if loads > 2 else 1
+    loops = loads // unrolled if loads > 1 else 0
+    if loops:
         loop = asm.label("weights")
         asm.emit(f"movw r11, #{loops}")
         asm.place(loop)
         with asm.repeated(loops):
-            _unpack(asm, LANES)
+            for _ in range(unrolled):
+                _unpack(asm, LANES)
             asm.emit("subs.w r11, r11, #1", f"bne.w {loop}")
+    for _ in range(loads - loops * unrolled):
+        _unpack(asm, LANES)
     if rest:
         _unpack(asm, rest)
 
