@@ -116,7 +116,8 @@ def _context(
     window = tuple(values[:1] for values in inputs)
     words = "SYNTHETIC " if labels.synthetic else ""
     kind = "beat" if recorded else "window of random values"
-    core = sources.target.core
+    # What runs on the host is portable: any core will do for the example's project.
+    core = "cortex-m4" if sources.target.is_host else sources.target.core
     return {
         "title": comment_safe(labels.title),
         "title_string": string_safe(labels.title),
@@ -128,6 +129,7 @@ def _context(
         "network_hash": network.sha256,
         "target": sources.target,
         "device": f"ARMC{core.removeprefix('cortex-').upper().replace('PLUS', 'P')}",
+        "core": f"Cortex-M{core.removeprefix('cortex-m').replace('plus', '+')}",
         "cores": _CORES,
         "c_files": [name for name in texts if name.endswith(".c")],
         "assembly_files": [name for name in texts if name.endswith(".S")],

@@ -16,14 +16,15 @@ import pytest
 import yaml
 
 from edgeprune import __version__
+from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import UnknownNameError
 from edgeprune.firmware import Golden, generate
 from edgeprune.firmware.layouts import LAYOUTS, package
 from edgeprune.firmware.sources import FirmwareSources
 from edgeprune.network import IntegerNetwork
-from edgeprune.targets import load_target
+from edgeprune.targets import Adc, load_target
 from tests.firmware.conftest import labels
-from tests.firmware.networks import residual
+from tests.firmware.networks import behind_front_end, residual
 
 DATA = Path(__file__).parent / "data"
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
@@ -121,6 +122,26 @@ def test_without_a_recording_the_example_says_so(sources: FirmwareSources, tmp_p
     package(sources, "cmake", tmp_path)
     text = (tmp_path / "examples/classify_beat/beat.h").read_text()
     assert text.startswith("/* SYNTHETIC window of random values")
+
+
+@needs("gcc")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_one_input_behind_the_front_end_for_the_host(tmp_path: Path, layout: str) -> None:
+    network, target = behind_front_end(rhythm=False), load_target("host")
+    front_end = FrontEnd.for_adc(Adc(250.0, 5.0, 11))
+    library = generate(network, front_end, target, labels(network), tmp_path / "library")
+    folder = tmp_path / "edgeprune_model"
+    files = package(library, layout, folder)
+    assert not any(name.endswith(".S") for name in files)
+    main = [folder / name for name in files if name.endswith("/main.c")]
+    if main:
+        program = tmp_path / "program"
+        objects = compiled(folder / "src", tmp_path)
+        run("gcc", f"-I{folder / 'src'}", *main, *objects, "-o", program)
+        assert "\nSYNTHETIC window of random values: class " in run(program)
+    if layout == "cmsis-pack":
+        project = next((folder / "examples/classify_beat").glob("*.csolution.yml")).read_text()
+        assert "device: ARMCM4\n" in project
 
 
 @needs("cmake")
