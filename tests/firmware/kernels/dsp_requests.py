@@ -42,6 +42,7 @@ class Shape:
     groups: int = 1
     pool: int = 1
     average: bool = False
+    means: bool = False
     add: str = ""
 
 
@@ -65,6 +66,7 @@ def shapes(draw: st.DrawFn) -> Shape:
         groups=groups,
         pool=draw(st.sampled_from([1, 1, 2, 4])),
         average=draw(st.integers(0, 4)) == 0,
+        means=draw(st.booleans()),
         add=draw(st.sampled_from(["", "", "first", "second"])),
     )
 
@@ -224,7 +226,7 @@ def _follow(
         )
         append(pool, last.scale, last.zero_point)
     elif shape.pool > 1:
-        pool = MaxPool1d(
+        pool = (AveragePool1d if shape.means else MaxPool1d)(
             name="p",
             inputs=(last.name,),
             output="p",

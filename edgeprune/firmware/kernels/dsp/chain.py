@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from edgeprune.firmware.kernels.code import KernelRequest
 from edgeprune.network import Add, AveragePool1d, MaxPool1d, Operation
 from edgeprune.network.operation import ClampedOperation
+from edgeprune.network.pool import Pool
 from edgeprune.network.weighted import WeightedOperation
 
 FUSED_POOLS = (1, 2, 4)
@@ -21,7 +22,8 @@ class Chain:
         weighted: The convolution or dense layer.
         addition: The sum with a second tensor, if there is one.
         adds_first: Whether the weighted operation's output is the sum's first operand.
-        largest: Positions of which the largest is kept; 1 without a maximum pool.
+        pool: Positions of which one is made, without overlap; 1 without such a pool.
+        means: Whether that is their mean and not the largest.
         averaged: Positions that a global average takes; 0 without one.
         low: The least output (before an average, if there is one).
         high: The greatest.
@@ -33,7 +35,8 @@ class Chain:
     weighted: WeightedOperation
     addition: Add | None
     adds_first: bool
-    largest: int
+    pool: int
+    means: bool
     averaged: int
     low: int
     high: int
@@ -62,13 +65,13 @@ class Chain:
                 return None
         clamped: ClampedOperation = addition or weighted
         low, high = clamped.clamp_low, clamped.clamp_high
-        largest, averaged, average_low, average_high = 1, 0, low, high
+        pool, means, averaged, average_low, average_high = 1, False, 0, low, high
         for operation in rest:
             length = request.tensors[operation.inputs[0]].shape[0]
-            if averaged:
+            if averaged or means:
                 return None
-            if isinstance(operation, MaxPool1d) and largest == 1 and _tiles(operation):
-                largest = operation.kernel
+            if isinstance(operation, MaxPool1d) and pool == 1 and _tiles(operation):
+                pool = operation.kernel
                 low, high = (
                     min(max(bound, operation.clamp_low), operation.clamp_high)
                     for bound in (low, high)
@@ -76,16 +79,20 @@ class Chain:
             elif isinstance(operation, AveragePool1d) and _takes_all(operation, length):
                 averaged = length
                 average_low, average_high = operation.clamp_low, operation.clamp_high
+            elif isinstance(operation, AveragePool1d) and pool == 1 and _tiles(operation):
+                pool, means = operation.kernel, True
+                average_low, average_high = operation.clamp_low, operation.clamp_high
             else:
                 return None
-        if largest not in FUSED_POOLS or (largest > 1 and averaged):
+        if pool not in FUSED_POOLS or (pool > 1 and averaged):
             return None
         return Chain(
             request,
             weighted,
             addition,
             adds_first,
-            largest,
+            pool,
+            means,
             averaged,
             low,
             high,
@@ -94,7 +101,7 @@ class Chain:
         )
 
 
-def _tiles(operation: MaxPool1d) -> bool:
+def _tiles(operation: Pool) -> bool:
     return operation.kernel == operation.stride and operation.padding == (0, 0)
 
 

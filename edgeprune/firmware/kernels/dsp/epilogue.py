@@ -106,7 +106,7 @@ class Epilogue:
     @property
     def pool(self) -> int:
         """Positions of the weighted operation that make one output position."""
-        return self.chain.largest
+        return self.chain.pool
 
     @property
     def row_bytes(self) -> int:
@@ -225,17 +225,24 @@ class Epilogue:
     def _rescale(self, asm: Assembler, values: Registers, slots: Slots) -> None:
         """Accumulators to int8 values; the pool first where no sum comes between."""
         reduced = values
-        if self.addition is None:
+        if self._pools_sums:
             reduced = _largest(asm, values, self.pool)
         self.rescaling.emit(asm, reduced, slots.record + 4 * len(values), FREE[:4])
-        if self.reads_other or self.averages:
+        if self.reads_other or self.averages or self.chain.means:
             clamp(asm, reduced, *self.chain.weighted_bounds)
 
+    @property
+    def _pools_sums(self) -> bool:
+        """Whether the largest sum is chosen before it is requantized."""
+        return self.addition is None and not self.chain.means
+
     def _pooled(self, asm: Assembler, values: Registers) -> Registers:
-        """Return the registers of the output positions; pool where a sum came between."""
-        if self.addition is None:
+        """Return the registers of the output positions; pool unless the sums were."""
+        if self._pools_sums:
             return [registers[:: self.pool] for registers in values]
-        rows = _largest(asm, values, self.pool)
+        if self.reads_other and self.chain.means:
+            clamp(asm, values, self.chain.low, self.chain.high)
+        rows = (_means if self.chain.means else _largest)(asm, values, self.pool)
         if self.averages:
             clamp(asm, rows, self.chain.low, self.chain.high)
         return rows
@@ -273,8 +280,12 @@ class Epilogue:
     @property
     def _clamps(self) -> tuple[tuple[str, int], ...]:
         """Registers and bounds of the clamps of packed bytes."""
-        low, high = self.chain.low, self.chain.high
-        if saturation(low, high):
+        chain = self.chain
+        low, high = chain.low, chain.high
+        if chain.means:
+            inside = chain.average_low <= low and high <= chain.average_high
+            low, high = (-128, 127) if inside else (chain.average_low, chain.average_high)
+        elif saturation(low, high):
             return ()
         return tuple(
             (register, bound)
@@ -332,6 +343,19 @@ def _largest(asm: Assembler, values: Registers, size: int) -> Registers:
             for other in registers[start + 1 : start + size]:
                 asm.emit(f"cmp {registers[start]}, {other}", "it lt")
                 asm.emit(f"movlt {registers[start]}, {other}")
+    return [registers[::size] for registers in values]
+
+
+def _means(asm: Assembler, values: Registers, size: int) -> Registers:
+    """Make the mean of each 2 or 4 positions, halves away from zero; return the registers."""
+    for registers in values:
+        for start in range(0, len(registers), size):
+            total = registers[start]
+            for other in registers[start + 1 : start + size]:
+                asm.emit(f"add.w {total}, {total}, {other}")
+            asm.emit(f"add.w {total}, {total}, {total}, asr #31")
+            asm.emit(f"add.w {total}, {total}, #{size // 2}")
+            asm.emit(f"asr.w {total}, {total}, #{size.bit_length() - 1}")
     return [registers[::size] for registers in values]
 
 
