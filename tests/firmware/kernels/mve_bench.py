@@ -286,6 +286,8 @@ class MveBench:
                 copy = (base + places[number], edges[number], sizes[number])
                 record[68 + 12 * number : 80 + 12 * number] = np.array(copy, "<u4").tobytes()
                 registers[number] = edges[number]
+        if request.other is not None and request.other.name == request.source.name:
+            registers[1] = registers[0]
         record[4:24] = np.array([*registers, base + frame], "<u4").tobytes()
         self.runs.append(
             _Run(code, request, record, start, bytes(memory), output, free, frame - stack)

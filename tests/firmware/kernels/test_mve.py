@@ -39,7 +39,14 @@ class _Runs:
         self.bench = MveBench(interrupt_ticks=interrupt_ticks)
         self._wanted: list[tuple[KernelCode, Int8Array, bool]] = []
 
-    def add(self, code: KernelCode, request: KernelRequest, first: int, count: int) -> None:
+    def add(
+        self,
+        code: KernelCode,
+        request: KernelRequest,
+        first: int,
+        count: int,
+        always_in_place: bool = False,
+    ) -> None:
         """Plan one run over random inputs, extremes among them."""
         inputs = [self.values(request.source)]
         if request.other is not None:
@@ -53,7 +60,8 @@ class _Runs:
         else:
             partial = wanted
         whole = (first, count) == (0, rows)
-        in_place = whole and code.overwrites_input and bool(self.random.integers(0, 2))
+        in_place = always_in_place or bool(self.random.integers(0, 2))
+        in_place = in_place and whole and code.overwrites_input
         over_other = whole and code.overwrites_other and not in_place
         over_other = over_other and bool(self.random.integers(0, 2))
         self.bench.add(
@@ -69,7 +77,9 @@ class _Runs:
         )
         self._wanted.append((code, partial, whole))
 
-    def add_all(self, request: KernelRequest) -> tuple[KernelCode, ...]:
+    def add_all(
+        self, request: KernelRequest, always_in_place: bool = False
+    ) -> tuple[KernelCode, ...]:
         """Plan every candidate over the whole and over a part of the output."""
         found = []
         symbol = f"kernel_{len(self._wanted)}"
@@ -78,7 +88,7 @@ class _Runs:
             named = f"{symbol}_{index}"
             code = _codes(request, named)[index]
             found.append(code)
-            self.add(code, request, 0, rows)
+            self.add(code, request, 0, rows, always_in_place)
             if code.unit:
                 first = int(self.random.integers(0, -(-rows // code.unit))) * code.unit
                 room = -(-(rows - first) // code.unit)
@@ -255,6 +265,23 @@ def test_depthwise_convolutions(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_convolutions_with_a_sum(seed: int) -> None:
     _check(_random_requests(_residual, 700 + seed, 15), seed)
+
+
+def test_a_sum_with_the_input_in_its_place() -> None:
+    random = np.random.default_rng(4)
+    sketch = Sketch(random)
+    source = sketch.input("signal", (20, 7))
+    weights = sketch.weights((7, 3, 7))
+    made = sketch.weighted(
+        lambda **fields: Conv1d(weights=weights, padding=(1, 1), **fields), source, 21, 7, 7
+    )
+    coarse = float(np.float32(4 * max(made.scale, source.scale)))
+    sketch.append(Add(**sketch.header(made, source)), coarse, 3)
+    request = KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
+    runs = _Runs(1)
+    places = [code.overwrites_input for code in runs.add_all(request, always_in_place=True)]
+    assert {True, False} == set(places)
+    runs.check()
 
 
 def _dense(random: np.random.Generator) -> KernelRequest:

@@ -69,7 +69,7 @@ def convolution(request: KernelRequest) -> tuple[KernelCode, ...]:
         residual = Residual(shape.residual, request.operations[0].output, request.tensors)
         if not residual.possible:
             return ()
-    return tuple(_Kernel(request.symbol, shape, plan, residual).code() for plan in _plans(shape))
+    return tuple(_Kernel(request, shape, plan, residual).code() for plan in _plans(shape))
 
 
 def _plans(shape: Windowed) -> Iterator[_Plan]:
@@ -93,11 +93,12 @@ class _Kernel:
     """One way to compute one convolution, while it is written."""
 
     def __init__(
-        self, symbol: str, shape: Windowed, plan: _Plan, residual: Residual | None
+        self, request: KernelRequest, shape: Windowed, plan: _Plan, residual: Residual | None
     ) -> None:
         self._shape, self._plan, self._residual = shape, plan, residual
         self._block, self._layout = plan.block, plan.layout
-        self._asm = Assembler(symbol)
+        self._adds_input = request.other is request.source
+        self._asm = Assembler(request.symbol)
         self._scaling = Scaling(
             shape.bias, shape.multiplier, shape.zero_point, shape.clamp, shape.upward
         )
@@ -175,6 +176,8 @@ class _Kernel:
                     self._end_chunk(chunk)
         names = f"{self._block.outputs} positions x {self._block.channels} channels"
         cut = f", chunks of {plan.chunk}" if len(self._chunks) > 1 else ""
+        # A channel that is computed twice would add what it has written.
+        repeats = shape.out_channels // shape.groups % self._block.channels > 0
         added = ", with a sum" if self._residual else ""
         unit = 1 if plan.masked else self._block.outputs
         return KernelCode(
@@ -189,10 +192,10 @@ class _Kernel:
             slower=self._slower(),
             unit=0 if self._averaging else unit,
             # All of the input is copied before the first output is written.
-            overwrites_input=len(self._chunks) == 1 and shape.groups == 1,
-            # A channel that is computed twice would read what it has written.
-            overwrites_other=self._residual is not None
-            and shape.out_channels // shape.groups % self._block.channels == 0,
+            overwrites_input=len(self._chunks) == 1
+            and shape.groups == 1
+            and not (repeats and self._adds_input),
+            overwrites_other=self._residual is not None and not repeats,
         )
 
     def _slower(self) -> str:
