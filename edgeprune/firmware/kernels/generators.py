@@ -24,7 +24,7 @@ def _on_helium(request: KernelRequest) -> tuple[KernelCode, ...]:
 _GENERATORS: Mapping[InstructionSet, tuple[Generator, ...]] = {
     InstructionSet.THUMB_1: THUMB_1_GENERATORS,
     InstructionSet.THUMB_2: THUMB_2_GENERATORS,
-    InstructionSet.DSP: (*DSP_GENERATORS,),
+    InstructionSet.DSP: (*DSP_GENERATORS, *THUMB_2_GENERATORS),
     InstructionSet.MVE: (_on_helium,),
 }
 
