@@ -46,7 +46,7 @@ class Layer:
     def of(request: KernelRequest) -> Layer | None:
         """Return the layer, or None where the operations are no such thing."""
         chain = Chain.of(request)
-        if chain is None or chain.addition is not None:
+        if chain is None or chain.addition is not None or chain.means:
             return None
         operation, tensors = chain.weighted, request.tensors
         shape = tensors[operation.inputs[0]].shape
@@ -90,13 +90,13 @@ class Layer:
     @property
     def needed(self) -> int:
         """Positions of the convolution that the output depends on."""
-        pool = self.chain.largest
+        pool = self.chain.pool
         return self.length // pool * pool
 
     @property
     def output_rows(self) -> int:
         """Rows of the function's output."""
-        return 1 if self.chain.averaged else self.length // self.chain.largest
+        return 1 if self.chain.averaged else self.length // self.chain.pool
 
     @property
     def input_zero(self) -> int:

@@ -42,7 +42,7 @@ class OutputRows:
         """Whether this case can be written."""
         chain = self.layer.chain
         return (
-            self.block % chain.largest == 0
+            self.block % chain.pool == 0
             and self.rescaling.possible
             and (not chain.averaged or bool(self._division))
         )
@@ -50,7 +50,7 @@ class OutputRows:
     @property
     def rows(self) -> int:
         """Output rows of a block."""
-        return self.block // self.layer.chain.largest
+        return self.block // self.layer.chain.pool
 
     @property
     def unit(self) -> int:
@@ -61,7 +61,7 @@ class OutputRows:
     @property
     def tail(self) -> int:
         """Output rows of the last block; 0 if it is whole."""
-        return self.layer.needed // self.layer.chain.largest % self.rows
+        return self.layer.needed // self.layer.chain.pool % self.rows
 
     @property
     def _step(self) -> int:
@@ -92,8 +92,8 @@ class OutputRows:
         code.put("muls r6,r4,r6", "adds r6,r6,r2", f"str r6,{frame['row']}")
         load_number(code, "r6", layer.output_rows * layer.outputs)
         code.put("adds r6,r6,r2", f"str r6,{frame['last']}")
-        if layer.chain.largest > 1:
-            load_number(code, "r6", layer.chain.largest)
+        if layer.chain.pool > 1:
+            load_number(code, "r6", layer.chain.pool)
             code.put("muls r4,r6,r4")
         code.put(f"str r4,{frame['position']}")
         self._divide(code)
@@ -188,7 +188,7 @@ class OutputRows:
         code.place(whole)
 
     def _rows(self, code: ThumbAssembler, sources: Sequence[str], first: int, last: int) -> None:
-        size = self.layer.chain.largest
+        size = self.layer.chain.pool
         for row in range(first, last):
             group = sources[row * size : (row + 1) * size]
             self._fetch(code, "r0", group[0])

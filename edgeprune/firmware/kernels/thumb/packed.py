@@ -77,7 +77,7 @@ class _Packed:
 
     @property
     def rows_out(self) -> int:
-        return self.positions // self.layer.chain.largest
+        return self.positions // self.layer.chain.pool
 
     @property
     def blocks(self) -> int:
@@ -156,7 +156,7 @@ class _Packed:
             and self.plane_bytes <= 4000
             and self.rows_out * layer.outputs + 2 <= 4000
             and (not layer.chain.averaged or len(self.chunks) == 1)
-            and self.positions % layer.chain.largest == 0
+            and self.positions % layer.chain.pool == 0
         )
 
     @cached_property
@@ -269,7 +269,7 @@ class _Packed:
 
     def _enter(self, code: ThumbAssembler) -> None:
         layer = self.layer
-        pool = layer.chain.largest
+        pool = layer.chain.pool
         code.put("push {r4-r11,lr}", f"sub sp,sp,#{_FRAME}", f"str r0,[sp,#{_IN}]")
         code.put(f"str r3,[sp,#{_PLANES}]", f"ldr r4,[sp,#{_STACK}]", f"ldr r5,[sp,#{_STACK + 4}]")
         load_constant(code, "r6", layer.outputs)
@@ -526,7 +526,7 @@ class _Packed:
             middle(low1, high1)
             code.put(f"add {high1},r0,{high1},asr #{upper}")
             values = [low0, high0, low1, high1]
-        size = self.layer.chain.largest
+        size = self.layer.chain.pool
         kept = []
         for at in range(0, len(values), size):
             for other in values[at + 1 : at + size]:
@@ -537,7 +537,7 @@ class _Packed:
 
     def _store(self, code: ThumbAssembler, outputs: list[list[str]], runs: int) -> None:
         layer = self.layer
-        tail = layer.needed // layer.chain.largest % self.rows_out if not self.single else 0
+        tail = layer.needed // layer.chain.pool % self.rows_out if not self.single else 0
         tails = len(self.channel_blocks) if tail else 0
         skip = code.label("tail")
         if layer.chain.averaged:
