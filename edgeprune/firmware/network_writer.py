@@ -65,6 +65,7 @@ class _StreamText:
 
 @dataclass(frozen=True)
 class _LayerText:
+    place: int
     index: int
     symbol: str
     assembly: bool
@@ -144,8 +145,14 @@ def _network_text(network: IntegerNetwork, program: Program) -> str:
             constants=_regions(program),
             check_sum=check_sum(program),
             checks=tuple(_checks(plan, layers)),
-            layers=tuple(_layer(layer, network, program.stream) for layer in layers),
+            layers=tuple(
+                _layer(place, layer, network, program.stream) for place, layer in enumerate(layers)
+            ),
             stream=_stream(network, program),
+            regions=tuple(
+                (region.offset + region.size, _first_work(layers, region.first), region.last)
+                for region in (plan.regions if plan.guard_bytes else ())
+            ),
             touched=tuple(name for name in _REGIONS if name in touched),
             unused=tuple(name for name in _REGIONS if name not in touched),
             copied_logits="" if logits.region == "logits" else _expression(logits),
@@ -189,7 +196,9 @@ def _expression(place: Place) -> str:
     return place.region if place.offset == 0 else f"{place.region} + {place.offset}"
 
 
-def _layer(layer: Layer, network: IntegerNetwork, stream: StreamingPlan | None) -> _LayerText:
+def _layer(
+    place: int, layer: Layer, network: IntegerNetwork, stream: StreamingPlan | None
+) -> _LayerText:
     declarations = [
         f"int8_t *{name}" if name == "logits" else f"const int8_t *{name}" for name in layer.regions
     ]
@@ -204,6 +213,7 @@ def _layer(layer: Layer, network: IntegerNetwork, stream: StreamingPlan | None) 
         ranges = overlap.ranges(unit)
         move = _move(layer.output, overlap, ranges, row_bytes)
     return _LayerText(
+        place=place,
         index=layer.index,
         symbol=layer.symbol,
         assembly=layer.step.code is not None,
@@ -222,6 +232,11 @@ def _layer(layer: Layer, network: IntegerNetwork, stream: StreamingPlan | None) 
         move=move,
         ranges=tuple(_arguments(layer, unit, f"{first}, {count}") for first, count in ranges),
     )
+
+
+def _first_work(layers: tuple[Layer, ...], place: int) -> int:
+    """Return the first layer from `place` on that has work to do."""
+    return next((at for at in range(place, len(layers)) if layers[at].symbol), place)
 
 
 def _move(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeprune.errors import NetworkError
 from edgeprune.firmware.allocation import Buffer, allocate, peak_load
@@ -12,6 +12,7 @@ from edgeprune.network import IntegerNetwork
 
 # Scratch memory holds pairs of words.
 ALIGNMENT = 8
+GUARD_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,25 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Region:
+    """A piece of the arena that one tensor (with its parts) or one scratch memory has to itself.
+
+    Attributes:
+        name: The tensor, or "scratch of NAME".
+        offset: Bytes from the arena's start.
+        size: Bytes, a multiple of `ALIGNMENT`; a guard lies behind it where there are guards.
+        first: The first step during which it is alive.
+        last: The last one.
+    """
+
+    name: str
+    offset: int
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class MemoryPlan:
     """The offline plan of the arena.
 
@@ -40,6 +60,8 @@ class MemoryPlan:
         in_place: Copies of concatenations that need not run, as (operation, index of its call).
         peak_operation: The step during which most bytes are alive: its operations' names.
         peak: What is alive then, as (tensor or "scratch of NAME", bytes), largest first.
+        regions: What lies in the arena, by offset.
+        guard_bytes: Bytes of the guard behind each region.
     """
 
     arena_bytes: int
@@ -50,6 +72,8 @@ class MemoryPlan:
     in_place: frozenset[tuple[str, int]]
     peak_operation: str
     peak: tuple[tuple[str, int], ...]
+    regions: tuple[Region, ...]
+    guard_bytes: int = 0
 
     @property
     def offsets(self) -> Mapping[str, int]:
@@ -63,6 +87,7 @@ def memory_plan(
     network: IntegerNetwork,
     steps: Sequence[Step] | None = None,
     kept: frozenset[str] = frozenset(),
+    guard_bytes: int = 0,
 ) -> MemoryPlan:
     """Plan the arena of a network.
 
@@ -75,6 +100,7 @@ def memory_plan(
         steps: What each function computes; by default one step an operation, in portable C.
         kept: Tensors that must still be there in the next window; if the signal is one of them,
             it lies in the arena.
+        guard_bytes: Bytes behind each region that nothing may write.
 
     Raises:
         NetworkError: The network has not one or two inputs and one output.
@@ -83,6 +109,7 @@ def memory_plan(
     regions = _caller_regions(network, kept)
     aliases = _Aliases(network, steps, regions, kept)
     buffers = aliases.buffers() + _scratch_buffers(steps)
+    buffers = [replace(buffer, size=buffer.size + guard_bytes) for buffer in buffers]
     allocation = allocate(buffers)
     offsets = allocation.offsets
     lower_bound, peak = peak_load(buffers)
@@ -109,6 +136,17 @@ def memory_plan(
         in_place=frozenset(aliases.in_place),
         peak_operation=steps[peak].name if steps else "",
         peak=tuple((buffer.name, buffer.size) for buffer in alive),
+        regions=tuple(
+            Region(
+                buffer.name,
+                offsets[buffer.name],
+                buffer.size - guard_bytes,
+                max(buffer.first, 0),
+                buffer.last,
+            )
+            for buffer in sorted(buffers, key=lambda buffer: (offsets[buffer.name], buffer.name))
+        ),
+        guard_bytes=guard_bytes,
     )
 
 

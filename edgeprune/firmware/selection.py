@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from edgeprune.firmware.kernels import KernelCode, instruction_set
-from edgeprune.firmware.plan import MemoryPlan, memory_plan, step_loads
+from edgeprune.firmware.plan import GUARD_BYTES, MemoryPlan, memory_plan, step_loads
 from edgeprune.firmware.steps import Choice, Step, choices, portable_steps
-from edgeprune.firmware.streaming import StreamingPlan
+from edgeprune.firmware.streaming import Overlap, StreamingPlan
 from edgeprune.network import IntegerNetwork
 from edgeprune.registry import Registry
 from edgeprune.targets import Target
@@ -99,6 +99,9 @@ def implement(
     if instructions is None:
         return implement_portably(network, stream)
     options = choices(network, instructions, stream)
+    originals = {code.text: code for option in options for code in option.codes}
+    if stream is not None:
+        options = tuple(_moved(option, stream.overlaps[option.step.output]) for option in options)
     bare = tuple(option.step for option in options)
     kept = _kept(bare, stream)
     loads = step_loads(network, bare, kept)
@@ -110,7 +113,29 @@ def implement(
             if best is None or score < best[0]:
                 best = score, Implementation(steps, plan, portable=False, stream=stream)
     assert best is not None
-    return best[1]
+    steps = tuple(
+        step if step.code is None else replace(step, code=originals[step.code.text])
+        for step in best[1].steps
+    )
+    return replace(best[1], steps=steps)
+
+
+def with_guards(network: IntegerNetwork, implementation: Implementation) -> Implementation:
+    """Return the same implementation with a guard after every tensor and scratch memory."""
+    steps = implementation.steps
+    kept = _kept(steps, implementation.stream)
+    return replace(implementation, plan=memory_plan(network, steps, kept, GUARD_BYTES))
+
+
+def _moved(option: Choice, overlap: Overlap) -> Choice:
+    """Return the choice with the instructions of a window that moved."""
+
+    def instructions(code: KernelCode) -> int:
+        rows = sum(count for _, count in overlap.ranges(code.unit))
+        return code.instructions * rows // overlap.length
+
+    codes = tuple(replace(code, instructions=instructions(code)) for code in option.codes)
+    return Choice(option.step, codes)
 
 
 def _kept(steps: Sequence[Step], stream: StreamingPlan | None) -> frozenset[str]:

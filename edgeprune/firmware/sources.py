@@ -15,7 +15,12 @@ from edgeprune.firmware.interface_text import documented
 from edgeprune.firmware.kernels import instruction_set
 from edgeprune.firmware.lowering import Program, lower
 from edgeprune.firmware.network_writer import values_text, write_network
-from edgeprune.firmware.selection import implement, implement_portably
+from edgeprune.firmware.selection import (
+    Implementation,
+    implement,
+    implement_portably,
+    with_guards,
+)
 from edgeprune.firmware.streaming import StreamingPlan, streaming_plan
 from edgeprune.firmware.writer import (
     Labels,
@@ -111,6 +116,7 @@ def generate(
     golden: Golden | None = None,
     optimize: str = "balanced",
     hop: int | None = None,
+    guards: bool = False,
 ) -> FirmwareSources:
     """Write the library of a network: model, kernels, CMakeLists.txt, host test, README.
 
@@ -128,6 +134,7 @@ def generate(
         optimize: What to make small: a name of `OBJECTIVES`.
         hop: New samples of each window, for a library that also classifies a stream; see
             `streaming_plan`.
+        guards: Put a guard behind every tensor too, not only around the arena: for debugging.
 
     Raises:
         UnknownNameError: There is no such objective.
@@ -138,11 +145,13 @@ def generate(
     if front_end is not None:
         _require_front_end(network, front_end)
     stream = None if hop is None else _stream(network, hop)
-    portable = lower(network, implement_portably(network, stream))
+    protect = with_guards if guards else _as_it_is
+    portable = lower(network, protect(network, implement_portably(network, stream)))
     instructions = instruction_set(target)
     assembly = None
     if instructions is not None:
-        assembly = lower(network, implement(network, target, optimize, stream))
+        implementation = implement(network, target, optimize, stream)
+        assembly = lower(network, protect(network, implementation))
     texts = write_model(network, portable, assembly, labels, front_end)
     texts |= write_network(network, portable, assembly, instructions)
     kernels = sorted({call.kernel for layer in portable.layers for call in layer.calls})
@@ -183,6 +192,10 @@ def generate(
         target,
         front_end,
     )
+
+
+def _as_it_is(_: IntegerNetwork, implementation: Implementation) -> Implementation:
+    return implementation
 
 
 def _stream(network: IntegerNetwork, hop: int) -> StreamingPlan:

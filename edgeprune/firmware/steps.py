@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edgeprune.firmware.kernels import (
     InstructionSet,
@@ -11,7 +11,7 @@ from edgeprune.firmware.kernels import (
     KernelRequest,
 )
 from edgeprune.firmware.kernels.generators import candidates
-from edgeprune.firmware.streaming import Overlap, StreamingPlan
+from edgeprune.firmware.streaming import StreamingPlan
 from edgeprune.network import CCall, IntegerNetwork, Operation, Tensor
 
 _LONGEST_CHAIN = 3
@@ -137,7 +137,7 @@ def choices(
     """Fuse operations as far as the generators can, and return what they offer for each step.
 
     The longest chain wins: it saves writing and reading the tensors between. In a stream, a chain
-    ends where rows can no longer be kept, and code counts for what a window that moved takes.
+    ends where rows can no longer be kept.
     """
     readers = _readers(network)
     aligned = _aligned(network)
@@ -152,8 +152,6 @@ def choices(
             chain = _kept_chain(network, chain, stream)
         for length in range(len(chain), 0, -1):
             choice = _choice(network, chain[:length], instructions, aligned)
-            if stream is not None:
-                choice = _streamed(choice, stream.overlaps[choice.step.output])
             if choice.codes or length == 1:
                 taken.update(chain[:length])
                 break
@@ -168,17 +166,6 @@ def _kept_chain(
     """Return the part of a chain whose rows are kept, or the chain if none of its are."""
     kept = [stream.overlaps[network.operations[index].output].kept > 0 for index in chain]
     return chain[: kept.index(False)] if kept[0] and not all(kept) else chain
-
-
-def _streamed(choice: Choice, overlap: Overlap) -> Choice:
-    """Return the choice with the instructions of a window that moved."""
-
-    def instructions(code: KernelCode) -> int:
-        rows = sum(count for _, count in overlap.ranges(code.unit))
-        return code.instructions * rows // overlap.length
-
-    codes = tuple(replace(code, instructions=instructions(code)) for code in choice.codes)
-    return Choice(choice.step, codes)
 
 
 def _readers(network: IntegerNetwork) -> dict[str, list[int]]:

@@ -212,6 +212,80 @@ def test_a_write_beyond_the_arena_is_told_with_the_window(tmp_path: Path) -> Non
     assert done.returncode == 0
 
 
+_REGIONS = """
+#include "edgeprune_model.h"
+#include "edgeprune_network.h"
+#include <string.h>
+void edgeprune_trace(int32_t operation, const int8_t *values, int32_t count);
+static const int32_t faults[][3] = { FAULTS }; /* operation, place in the arena, length */
+static int8_t *arena;
+static int32_t fault = -1;
+void edgeprune_trace(int32_t operation, const int8_t *values, int32_t count) {
+    (void)count;
+    if (operation == FIRST) { arena = (int8_t *)(uintptr_t)values - OFFSET; }
+    if (fault >= 0 && operation == faults[fault][0]) {
+        memset(arena + faults[fault][1], 0x3C, (size_t)faults[fault][2]);
+    }
+}
+int main(void) {
+    static int8_t signal[EDGEPRUNE_SIGNAL_BYTES], rhythm[EDGEPRUNE_RHYTHM_BYTES + 1];
+    static int8_t logits[EDGEPRUNE_CLASS_COUNT], again[EDGEPRUNE_CLASS_COUNT];
+    if (edgeprune_classify(signal, rhythm, logits) != EDGEPRUNE_OK) { return 1; }
+    for (fault = 0; fault < (int32_t)(sizeof faults / sizeof faults[0]); fault++) {
+        if (edgeprune_classify(signal, rhythm, again) != EDGEPRUNE_ARENA_DAMAGED) { return 2; }
+    }
+    fault = -1;
+    if (edgeprune_classify(signal, rhythm, again) != EDGEPRUNE_OK) { return 3; }
+    return memcmp(logits, again, sizeof logits) == 0 ? 0 : 4;
+}
+"""
+
+
+def test_a_write_beyond_any_tensor_is_told_where_guards_are_wanted(tmp_path: Path) -> None:
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not installed")
+    for number, network in enumerate((r1(), residual())):
+        folder = tmp_path / str(number)
+        sources = generate(network, None, load_target("host"), labels(network), folder, guards=True)
+        program = sources.portable
+        indices = [layer.index for layer in program.layers]
+        faults = [
+            (indices[place], region.offset + region.size, length)
+            for region in program.plan.regions
+            for place in range(region.first, min(region.last, len(indices) - 1) + 1)
+            for length in (1, 8)
+        ]
+        # Where the first operation writes tells the trace where the arena lies.
+        first = next(layer for layer in program.layers if layer.output.region == "arena")
+        text = _REGIONS.replace(
+            "FAULTS", ", ".join(f"{{{', '.join(map(str, fault))}}}" for fault in faults)
+        )
+        text = text.replace("FIRST", str(first.index)).replace("OFFSET", str(first.output.offset))
+        (folder / "regions.c").write_text(text)
+        command = ["gcc", *WARNINGS, "-DEDGEPRUNE_TRACE", "-I.", "-Iruntime", "regions.c"]
+        subprocess.run([*command, *sources.c_files, "-o", "regions"], cwd=folder, check=True)
+        assert subprocess.run([folder / "regions"], check=False).returncode == 0
+
+
+@given(cases(most_operations=10, count=2))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_guards_change_no_logit(
+    tmp_path_factory: pytest.TempPathFactory, host_compiler: str, case: Case
+) -> None:
+    folder = tmp_path_factory.mktemp("guards")
+    words = labels(case.network)
+    sources = generate(case.network, None, load_target("host"), words, folder, guards=True)
+    library = Library(sources, host_compiler)
+    expected = case.network.run(*case.inputs)
+    np.testing.assert_array_equal(library.host.run(*case.inputs), expected)
+    for index in range(len(expected)):
+        _, logits = library.stepped(*(values[index] for values in case.inputs))
+        np.testing.assert_array_equal(logits, expected[index])
+        assert library.c.edgeprune_check_arena() == OK
+
+
 def test_a_wrong_golden_logit_fails_the_self_test(tmp_path: Path, host_compiler: str) -> None:
     network = residual()
     golden = Golden(inputs_for(network, 3, seed=5))

@@ -46,7 +46,7 @@ def check_stream(library: Library, network: IntegerNetwork, hop: int, moves: int
     )
 
 
-@given(networks(), st.integers(1, 3))
+@given(networks(), st.integers(1, 3), st.booleans())
 @settings(
     max_examples=25,
     deadline=None,
@@ -57,11 +57,14 @@ def test_streams_of_random_networks(
     host_compiler: str,
     network: IntegerNetwork,
     steps: int,
+    guards: bool,
 ) -> None:
     hop = steps * least_hop(network)
     folder = tmp_path_factory.mktemp("stream")
     try:
-        sources = generate(network, None, load_target("host"), labels(network), folder, hop=hop)
+        sources = generate(
+            network, None, load_target("host"), labels(network), folder, hop=hop, guards=guards
+        )
     except NetworkError:
         reject()
     check_stream(Library(sources, host_compiler), network, hop)
