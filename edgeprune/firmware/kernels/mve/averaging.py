@@ -1,4 +1,4 @@
-"""The end of a global average that is fused with the convolution before it."""
+"""A global average that is fused with the convolution before it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgeprune.firmware.kernels.mve.geometry import Windowed
 
 
 class Averaging:
-    """Turns a channel's eight partial sums into its mean.
+    """Adds up the outputs of blocks in eight 16-bit lanes and turns the sums into means.
 
     Args:
         shape: The convolution with the average behind it.
@@ -26,7 +26,27 @@ class Averaging:
             self._clamp = (shape.residual.clamp_low, shape.residual.clamp_high)
         self._low, self._high = shape.average.clamp_low, shape.average.clamp_high
 
-    def emit(self, asm: Assembler, sums: str, spare: str, channels: int) -> None:
+    @staticmethod
+    def sum_up(asm: Assembler, outputs: str, sums: str, place: int | None, numbers: str) -> None:
+        """Emit what adds eight outputs to the sums.
+
+        Args:
+            asm: Where to.
+            outputs: The vector of the outputs, in the low bytes of its lanes.
+            sums: The vector of the sums.
+            place: Where in the frame the sums wait; None if they stay in their register.
+            numbers: The vector that says which output each lane is, if r7 limits them.
+        """
+        asm.emit(f"vmovlb.s8 {outputs}, {outputs}")
+        if place is not None:
+            asm.emit(f"vldrw.u32 {sums}, [sp, #{place}]")
+        if numbers:
+            asm.emit(f"vpt.s16 lt, {numbers}, r7")
+        asm.emit(f"vadd{'t' if numbers else ''}.i16 {sums}, {sums}, {outputs}")
+        if place is not None:
+            asm.emit(f"vstrw.32 {sums}, [sp, #{place}]")
+
+    def finish(self, asm: Assembler, sums: str, spare: str, channels: int) -> None:
         """Emit the means of one channel or of two in alternating lanes, written to [r5]."""
         if channels == 1:
             asm.emit(f"vaddv.s16 r0, {sums}")

@@ -297,7 +297,7 @@ class _Kernel:
             if self._averaging:
                 if self._residual:
                     self._point_at_output()
-                self._averaging.emit(asm, self._sums, self._vectors.first, block.channels)
+                self._averaging.finish(asm, self._sums, self._vectors.first, block.channels)
             add_constant(asm, "r3", self._record_bytes, "r0")
             asm.emit("subs r9, r9, #1", f"bne {channel}")
 
@@ -328,7 +328,9 @@ class _Kernel:
             self._add(self._residual)
             first, work = self._residual.RESULT, self._residual.FREE
         if self._averaging:
-            self._sum_up(first, work)
+            numbers = self._lane_outputs(work) if self._plan.masked else ""
+            place = _SUMS if self._sums_in_frame else None
+            self._averaging.sum_up(asm, first, self._sums, place, numbers)
         else:
             mask = self._masks(work)
             table = self._lane_table(work)
@@ -367,20 +369,6 @@ class _Kernel:
             asm.emit("vpst")
         asm.emit(f"vldrb{mask}.s16 q7, [r0, {table}]")
         residual.emit(asm, _SPILL)
-
-    def _sum_up(self, outputs: str, work: str) -> None:
-        """Emit what adds eight outputs to the sums of the average."""
-        asm, sums = self._asm, self._sums
-        asm.emit(f"vmovlb.s8 {outputs}, {outputs}")
-        if self._sums_in_frame:
-            asm.emit(f"vldrw.u32 {sums}, [sp, #{_SUMS}]")
-        mask = ""
-        if self._plan.masked:
-            asm.emit(f"vpt.s16 lt, {self._lane_outputs(work)}, r7")
-            mask = "t"
-        asm.emit(f"vadd{mask}.i16 {sums}, {sums}, {outputs}")
-        if self._sums_in_frame:
-            asm.emit(f"vstrw.32 {sums}, [sp, #{_SUMS}]")
 
     def _constants(self) -> bytes:
         shape, block, layout = self._shape, self._block, self._layout
