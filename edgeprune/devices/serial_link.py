@@ -16,7 +16,7 @@ from edgeprune.errors import DeviceError
 # For a device that has not said yet how long its frames may be.
 _FIRST_FLUSH = 4096
 # To send these again could do them twice: the answer may have been lost after the work was done.
-_ONCE = frozenset((frames.SAMPLES, frames.BEAT, frames.NEXT))
+_ONCE = frozenset((frames.STREAM, frames.SAMPLES, frames.BEAT, frames.NEXT))
 _INFO = struct.Struct("<BBHIHH64s")
 _REASONS = {
     frames.BAD_CRC: "a damaged frame",
@@ -179,6 +179,21 @@ class SerialLink:
             DeviceError: There is no answer.
         """
         return int.from_bytes(self.request(frames.CHECK), "little")
+
+    def stream(self, samples: NDArray[np.int8]) -> NDArray[np.int8] | None:
+        """Bring the next samples of a stream; return the logits of the window that ends with them.
+
+        Args:
+            samples: int8 [hop, channels]; none to begin a stream anew.
+
+        Returns:
+            int8 [classes], or None before the first window is full.
+
+        Raises:
+            DeviceError: The samples are no hop, the device offers no stream, or does not answer.
+        """
+        payload = self.request(frames.STREAM, samples.tobytes())
+        return np.frombuffer(payload, np.int8) if payload else None
 
     def start(self) -> None:
         """Let the front end forget the patient.

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 _DOCUMENTED = re.compile(
-    r"/\*(?P<words>(?:(?!\*/).)*)\*/\n(?P<code>(?:[a-z][^;{}#/]*\);\n)+)", re.DOTALL
+    r"/\*(?P<words>(?:(?!\*/).)*)\*/\n(?:#define [^\n]*\n)*(?P<code>(?:[a-z][^;{}#/]*\);\n)+)",
+    re.DOTALL,
 )
 _PROTOTYPE = re.compile(r"^[a-z][^;{}#/]*?\bedgeprune_\w+\([^;{}#/]*\);", re.MULTILINE)
 

@@ -31,6 +31,9 @@
 /* Checks the constants' CRC and the guards of the arena: answers an EDGEPRUNE_... result (1), 0 is
  * good. Whether the logits are right a host asks with a window of its own. */
 #define FRAME_CHECK 0x04u
+/* A library with a hop: takes the next hop of the stream, answers the logits of the window that ends
+ * with it, or nothing before the first window is full. Without a payload it begins anew. */
+#define FRAME_STREAM 0x05u
 /* The front end forgets the patient. */
 #define FRAME_START 0x10u
 /* Takes int16 samples until a window is ready, answers how many it took (2). */
@@ -43,6 +46,7 @@
 
 #define FRAME_FLAG_SYNTHETIC 1u
 #define FRAME_FLAG_FRONT_END 2u
+#define FRAME_FLAG_STREAM 4u
 
 #define FRAME_BAD_CRC 1u
 #define FRAME_BAD_LENGTH 2u

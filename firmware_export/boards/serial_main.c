@@ -12,9 +12,14 @@
 #define MOST_PAYLOAD (WINDOW_BYTES > INFO_BYTES ? WINDOW_BYTES : INFO_BYTES)
 #define MOST_ANSWER (EDGEPRUNE_CLASS_COUNT + 4)
 
+#ifdef EDGEPRUNE_HOP
+#define FLAG_STREAM FRAME_FLAG_STREAM
+#else
+#define FLAG_STREAM 0u
+#endif
 #define FLAGS                                                                                      \
     ((EDGEPRUNE_SYNTHETIC ? FRAME_FLAG_SYNTHETIC : 0u) |                                           \
-     (EDGEPRUNE_HAS_FRONT_END ? FRAME_FLAG_FRONT_END : 0u))
+     (EDGEPRUNE_HAS_FRONT_END ? FRAME_FLAG_FRONT_END : 0u) | FLAG_STREAM)
 
 /* Words, so that samples and beats can be read in place. */
 static union {
@@ -109,6 +114,9 @@ static void reply_info(void) {
 /* Answers a good request. Returns 0, or what is wrong with it. */
 static uint32_t work(uint32_t command, uint32_t length) {
     uint32_t numbers[2];
+#ifdef EDGEPRUNE_HOP
+    int result;
+#endif
     switch (command) {
     case FRAME_INFO:
         reply_info();
@@ -135,6 +143,23 @@ static uint32_t work(uint32_t command, uint32_t length) {
         }
         reply(command, numbers, 1u);
         return 0;
+#ifdef EDGEPRUNE_HOP
+    case FRAME_STREAM:
+        if (length == 0u) {
+            edgeprune_stream_reset();
+            reply(command, NULL, 0u);
+            return 0;
+        }
+        if (length != EDGEPRUNE_HOP_BYTES) {
+            return FRAME_BAD_LENGTH;
+        }
+        result = edgeprune_stream(payload.window, answer);
+        if (result != EDGEPRUNE_OK && result != EDGEPRUNE_NOT_READY) {
+            return FRAME_FAILED;
+        }
+        reply(command, answer, result == EDGEPRUNE_OK ? EDGEPRUNE_CLASS_COUNT : 0u);
+        return 0;
+#endif
 #if EDGEPRUNE_HAS_FRONT_END
     case FRAME_START:
         edgeprune_start();

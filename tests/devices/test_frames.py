@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from edgeprune.network import IntegerNetwork
 from edgeprune.resources import resource_folder
 from edgeprune.targets import load_target
 from tests.firmware.conftest import labels
-from tests.firmware.networks import residual
+from tests.firmware.networks import r1, residual
 from tests.network.strategies import inputs_for
 
 BOARDS = resource_folder("firmware_export") / "boards"
@@ -49,7 +50,7 @@ commands = st.integers(0, 255)
 def test_the_numbers_are_those_of_the_c_header() -> None:
     text = (BOARDS / "frames.h").read_text()
     found = dict(re.findall(r"#define FRAME_(\w+) (0x\w+|\d+)u", text))
-    assert len(found) == 18
+    assert len(found) == 20
     for name, value in found.items():
         assert getattr(frames, name) == int(value, 0), name
 
@@ -136,22 +137,27 @@ def serve(
     tmp_path_factory: pytest.TempPathFactory,
     host_compiler: tuple[str, ...],
 ) -> Serve:
+    return program(network, tmp_path_factory.mktemp("serial"), host_compiler)
+
+
+def program(
+    network: IntegerNetwork, folder: Path, compiler: tuple[str, ...], hop: int | None = None
+) -> Serve:
     """Return a function that gives the C program some input and returns all its output."""
-    folder = tmp_path_factory.mktemp("serial")
-    sources = generate(network, None, load_target("host"), labels(network), folder / "c")
+    host = load_target("host")
+    sources = generate(network, None, host, labels(network), folder / "c", hop=hop)
     (folder / "uart_host.c").write_text(HOST_UART)
     files = [str(sources.folder / name) for name in sources.c_files]
     files += [str(BOARDS / "serial_main.c"), str(folder / "uart_host.c")]
     flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror", "-O1"]
     flags += ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
-    flags += [f"-I{BOARDS}", f"-I{sources.folder}"]
-    flags += [f"-I{sources.folder / 'runtime'}"]
-    program = folder / "serial"
-    subprocess.run([*host_compiler, *flags, *files, "-o", str(program)], check=True)
+    flags += [f"-I{BOARDS}", f"-I{sources.folder}", f"-I{sources.folder / 'runtime'}"]
+    binary = folder / "serial"
+    subprocess.run([*compiler, *flags, *files, "-o", str(binary)], check=True)
 
     def run(content: bytes) -> bytes:
         return subprocess.run(
-            [str(program)], input=content, capture_output=True, check=True, timeout=20
+            [str(binary)], input=content, capture_output=True, check=True, timeout=20
         ).stdout
 
     return run
@@ -277,3 +283,25 @@ def test_a_flipped_bit_is_never_answered_well(serve: Serve, length: int, bit: in
     content[bit // 8] ^= 1 << bit % 8
     for command, _ in answers(serve(bytes(content))):
         assert command & frames.ERROR
+
+
+def test_a_stream_over_the_frames(tmp_path: Path, host_compiler: tuple[str, ...]) -> None:
+    network, hop = r1(), 32
+    serve = program(network, tmp_path, host_compiler, hop)
+    signal = np.random.default_rng(8).integers(-128, 128, (256 + 3 * hop, 1)).astype(np.int8)
+    parts = [signal[first : first + hop].tobytes() for first in range(0, len(signal), hop)]
+    begin, one = frames.encode(frames.STREAM), frames.encode(frames.STREAM, parts[0])
+    content = begin + b"".join(frames.encode(frames.STREAM, part) for part in parts)
+    output = answers(serve(content + begin + one + frames.encode(frames.STREAM, b"short")))
+    windows = np.stack([signal[first : first + 256] for first in range(0, 3 * hop + 1, hop)])
+    expected = [row.tobytes() for row in network.run(windows)]
+    nothing = (frames.STREAM, b"")
+    assert output == [
+        *[nothing] * (1 + 256 // hop - 1),
+        *((frames.STREAM, logits) for logits in expected),
+        *[nothing] * 2,
+        (frames.STREAM | frames.ERROR, bytes((frames.BAD_LENGTH,))),
+    ]
+    link = SerialLink(Pipe(serve), "here", timeout_seconds=0.1)
+    assert link.info().flags & frames.FLAG_STREAM
+    assert link.stream(signal[:hop]) is None

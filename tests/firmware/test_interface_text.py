@@ -13,16 +13,17 @@ from edgeprune.firmware import generate
 from edgeprune.firmware.interface_text import documented, prototypes
 from edgeprune.targets import Adc, load_target
 from tests.firmware.conftest import labels
-from tests.firmware.networks import behind_front_end, residual
+from tests.firmware.networks import behind_front_end, r1
 
 
 @pytest.mark.parametrize("has_front_end", [False, True])
 def test_every_function_has_its_contract(
     tmp_path: Path, host_compiler: str, has_front_end: bool
 ) -> None:
-    network = behind_front_end() if has_front_end else residual()
+    network = behind_front_end() if has_front_end else r1()
     front_end = FrontEnd.for_adc(Adc(250.0, 5.0, 11)) if has_front_end else None
-    generate(network, front_end, load_target("host"), labels(network), tmp_path)
+    hop = None if has_front_end else 32
+    generate(network, front_end, load_target("host"), labels(network), tmp_path, hop=hop)
     header = (tmp_path / "edgeprune_model.h").read_text()
     found = documented(header)
     assert [one for entry in found for one in entry.prototypes] == list(prototypes(header))
@@ -39,6 +40,7 @@ def test_every_function_has_its_contract(
     names = set(re.findall(r"\b(edgeprune_\w+) ?\(", left))
     assert {"edgeprune_classify", "edgeprune_version", "edgeprune_network_hash"} <= names
     assert ("edgeprune_push_beat" in names) is has_front_end
+    assert ("edgeprune_stream" in names) is not has_front_end
     for name in names:
         assert re.search(rf"^.*\b{name}\(.*;$", text, re.M), name
 
