@@ -93,7 +93,12 @@ class Bench:
         assert address + code.scratch_bytes + _GUARD < self._top - _STACK_BYTES
 
     def run(
-        self, *inputs: Int8Array, first: int = 0, count: int | None = None, in_place: bool = False
+        self,
+        *inputs: Int8Array,
+        first: int = 0,
+        count: int | None = None,
+        in_place: bool = False,
+        over_other: bool = False,
     ) -> Outcome:
         """Run the kernel on one window and check everything but the values.
 
@@ -102,13 +107,14 @@ class Bench:
             first: First output position.
             count: Output positions, by default all.
             in_place: Let the output begin where the input begins.
+            over_other: Let the output begin where the other input begins.
         """
         machine, request = self._machine, self.request
         machine.mem_write(_RAM, bytes([_PAINT]) * _RAM_BYTES)
         machine.mem_write(self._input, inputs[0].tobytes())
         if request.other is not None:
             machine.mem_write(self._other, inputs[1].tobytes())
-        output = self._input if in_place else self._output
+        output = self._input if in_place else self._other if over_other else self._output
         if count is None:
             count = request.output.shape[0] if request.output.is_map else 1
         frame = self._top - 8

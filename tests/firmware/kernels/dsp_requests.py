@@ -260,7 +260,9 @@ def check(code: KernelCode, request: KernelRequest, seed: int, core: str = "cort
         outcome = bench.run(*inputs)
         np.testing.assert_array_equal(outcome.output, wanted)
         assert code.instructions == outcome.instructions
-        if code.overwrites_input:
+        if code.overwrites_other:
+            np.testing.assert_array_equal(bench.run(*inputs, over_other=True).output, wanted)
+        if code.overwrites_input and request.output.size <= request.source.size:
             np.testing.assert_array_equal(bench.run(*inputs, in_place=True).output, wanted)
         assert outcome.stack_bytes <= code.stack_bytes
     if code.unit and outputs > code.unit:

@@ -67,6 +67,9 @@ class DirectKernel:
         self._prologue(asm)
         self._chunks(asm)
         leave(asm, self._frame)
+        firsts = [
+            channel for start, count in self._starts for channel in range(start, start + count)
+        ]
         sizes = f"{self._channels} channels x {LANES} positions"
         sizes += ", the last channel alone" if self.alone else ""
         parts = f", {len(self._counts)} chunks" if len(self._counts) > 1 else ""
@@ -83,6 +86,8 @@ class DirectKernel:
             unit=0 if self.epilogue.averages else 1 if self.tails else self._step,
             # Then all that is read is in scratch memory before anything is written.
             overwrites_input=len(self._counts) == 1 and self.geometry.operation.groups == 1,
+            # Each cell is read before it is written, unless a channel is computed twice.
+            overwrites_other=self.epilogue.reads_other and len(set(firsts)) == len(firsts),
         )
 
     @cached_property
