@@ -8,17 +8,20 @@ from edgeprune.firmware.kernels.code import Generator, InstructionSet, KernelCod
 from edgeprune.firmware.kernels.dsp import DSP_GENERATORS
 from edgeprune.firmware.kernels.mve import MVE_GENERATORS
 from edgeprune.firmware.kernels.thumb import THUMB_1_GENERATORS, THUMB_2_GENERATORS
+from edgeprune.network.weighted import WeightedOperation
 
 
 def _on_helium(request: KernelRequest) -> tuple[KernelCode, ...]:
-    """Helium, and DSP instructions only for a single operation that Helium does not know.
+    """Helium; DSP instructions where Helium has no kernel, and for operations without weights.
 
-    A longer chain in DSP instructions takes several times what its parts take in Helium.
+    Weighted sums in DSP instructions take several times what they take in Helium, but a pool of
+    few channels fills no vector.
     """
     found = tuple(code for generator in MVE_GENERATORS for code in generator(request))
-    if found or len(request.operations) > 1:
+    weighted = isinstance(request.operations[0], WeightedOperation)
+    if len(request.operations) > 1 or (found and weighted):
         return found
-    return tuple(code for generator in DSP_GENERATORS for code in generator(request))
+    return (*found, *(code for generator in DSP_GENERATORS for code in generator(request)))
 
 
 _GENERATORS: Mapping[InstructionSet, tuple[Generator, ...]] = {
