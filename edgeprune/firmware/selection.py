@@ -81,6 +81,8 @@ def implement(
     target: Target,
     optimize: str = "balanced",
     stream: StreamingPlan | None = None,
+    *,
+    small_steps: bool = False,
 ) -> Implementation:
     """Return the network in assembly for a target's core, as far as the generators know how.
 
@@ -89,6 +91,7 @@ def implement(
         target: For whose core.
         optimize: What to make small: a name of `OBJECTIVES`.
         stream: What consecutive windows share; None for windows that stand alone.
+        small_steps: Take no code that cannot be cut into bounded steps, where there is other.
 
     Raises:
         UnknownNameError: There is no such objective.
@@ -98,7 +101,9 @@ def implement(
     instructions = instruction_set(target)
     if instructions is None:
         return implement_portably(network, stream)
-    options = choices(network, instructions, stream)
+    options = choices(network, instructions, stream, divisible=small_steps)
+    if small_steps:
+        options = tuple(_divisible(option, network) for option in options)
     originals = {code.text: code for option in options for code in option.codes}
     if stream is not None:
         options = tuple(_moved(option, stream.overlaps[option.step.output]) for option in options)
@@ -136,6 +141,15 @@ def _moved(option: Choice, overlap: Overlap) -> Choice:
 
     codes = tuple(replace(code, instructions=instructions(code)) for code in option.codes)
     return Choice(option.step, codes)
+
+
+def _divisible(option: Choice, network: IntegerNetwork) -> Choice:
+    """Return the choice without codes for the whole only, unless it has one row or no others."""
+    output = option.step.output_tensor(network)
+    if not output.is_map or output.shape[0] == 1:
+        return option
+    codes = tuple(code for code in option.codes if 0 < code.unit < output.shape[0])
+    return Choice(option.step, codes or option.codes)
 
 
 def _kept(steps: Sequence[Step], stream: StreamingPlan | None) -> frozenset[str]:

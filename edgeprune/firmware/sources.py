@@ -117,6 +117,7 @@ def generate(
     optimize: str = "balanced",
     hop: int | None = None,
     guards: bool = False,
+    small_steps: bool = False,
 ) -> FirmwareSources:
     """Write the library of a network: model, kernels, CMakeLists.txt, host test, README.
 
@@ -135,6 +136,7 @@ def generate(
         hop: New samples of each window, for a library that also classifies a stream; see
             `streaming_plan`.
         guards: Put a guard behind every tensor too, not only around the arena: for debugging.
+        small_steps: Let no step of `edgeprune_step` be large, at the price of some instructions.
 
     Raises:
         UnknownNameError: There is no such objective.
@@ -150,7 +152,7 @@ def generate(
     instructions = instruction_set(target)
     assembly = None
     if instructions is not None:
-        implementation = implement(network, target, optimize, stream)
+        implementation = implement(network, target, optimize, stream, small_steps=small_steps)
         assembly = lower(network, protect(network, implementation))
     texts = write_model(network, portable, assembly, labels, front_end)
     texts |= write_network(network, portable, assembly, instructions)

@@ -132,12 +132,17 @@ def portable_steps(network: IntegerNetwork) -> tuple[Step, ...]:
 
 
 def choices(
-    network: IntegerNetwork, instructions: InstructionSet, stream: StreamingPlan | None = None
+    network: IntegerNetwork,
+    instructions: InstructionSet,
+    stream: StreamingPlan | None = None,
+    *,
+    divisible: bool = False,
 ) -> tuple[Choice, ...]:
     """Fuse operations as far as the generators can, and return what they offer for each step.
 
     The longest chain wins: it saves writing and reading the tensors between. In a stream, a chain
-    ends where rows can no longer be kept.
+    ends where rows can no longer be kept; where every step must be divisible, it ends before rows
+    become one.
     """
     readers = _readers(network)
     aligned = _aligned(network)
@@ -150,6 +155,8 @@ def choices(
         chain = _chain(network, readers, index) if operation.kind in _WEIGHTED else (index,)
         if stream is not None:
             chain = _kept_chain(network, chain, stream)
+        if divisible:
+            chain = _divisible_chain(network, chain)
         for length in range(len(chain), 0, -1):
             choice = _choice(network, chain[:length], instructions, aligned)
             if choice.codes or length == 1:
@@ -166,6 +173,13 @@ def _kept_chain(
     """Return the part of a chain whose rows are kept, or the chain if none of its are."""
     kept = [stream.overlaps[network.operations[index].output].kept > 0 for index in chain]
     return chain[: kept.index(False)] if kept[0] and not all(kept) else chain
+
+
+def _divisible_chain(network: IntegerNetwork, chain: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the part of a chain that has rows, or the chain if its first operation has none."""
+    outputs = [network.tensors[network.operations[index].output] for index in chain]
+    rows = [output.is_map and output.shape[0] > 1 for output in outputs]
+    return chain[: rows.index(False)] if rows[0] and not all(rows) else chain
 
 
 def _readers(network: IntegerNetwork) -> dict[str, list[int]]:
