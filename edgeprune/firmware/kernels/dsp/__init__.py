@@ -1,11 +1,20 @@
 """Kernels for cores with the DSP extension: Cortex-M4, M7 and M33, and M55 without its vectors."""
 
 from edgeprune.firmware.kernels.code import Generator
-from edgeprune.firmware.kernels.dsp import dense, direct, elementwise, pools, sparse, sparse_dense
+from edgeprune.firmware.kernels.dsp import (
+    dense,
+    depthwise,
+    direct,
+    elementwise,
+    pools,
+    sparse,
+    sparse_dense,
+)
 
 DSP_GENERATORS: tuple[Generator, ...] = (
     direct.generate,
     dense.generate,
+    depthwise.generate,
     sparse.generate,
     sparse_dense.generate,
     pools.generate_pool,

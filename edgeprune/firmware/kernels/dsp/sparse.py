@@ -3,7 +3,7 @@
 A weight meets eight positions in four SMLAL, each of which computes two (see `planes`). What
 depends on the weights is written when the code is generated: either as instructions, seven for a
 weight and eight positions, or as a stream of words, four bytes a weight, that an unrolled loop
-reads in nine. Depthwise convolutions and groups are sparse by nature and come here too.
+reads in nine.
 """
 
 from __future__ import annotations
@@ -54,14 +54,13 @@ _HEADER, _BIAS, _LIFT, _RECORD = 80, 84, 92, 96
 
 
 def generate(request: KernelRequest) -> tuple[KernelCode, ...]:
-    """Return the kernels of a convolution with many zero weights, or of a depthwise one."""
+    """Return the kernels of a convolution with many zero weights, depthwise or not."""
     epilogue = Epilogue.of(request)
     operation = epilogue.chain.weighted if epilogue else None
     if epilogue is None or not isinstance(operation, Conv1d | DepthwiseConv1d):
         return ()
     count = int(np.count_nonzero(operation.weights))
-    sparse_by_nature = isinstance(operation, DepthwiseConv1d) or operation.groups > 1
-    if not sparse_by_nature and count > _DENSEST * operation.weights.size:
+    if count > _DENSEST * operation.weights.size:
         return ()
     rows, channels = request.tensors[operation.inputs[0]].shape
     positions = request.tensors[operation.output].shape[0]

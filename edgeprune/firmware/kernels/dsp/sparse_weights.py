@@ -155,4 +155,4 @@ def _load_words(asm: Assembler, words: list[str], offset: int, moved: int) -> No
             base = "r0"
         if near or not far:
             asm.emit(f"{add}w r0, {base}, #{near}")
-        asm.emit("ldmia r0, {r0, r1, r2, r3}")
+        asm.emit("ldmia.n r0, {r0, r1, r2, r3}", size=2)
