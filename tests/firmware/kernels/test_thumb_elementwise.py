@@ -55,7 +55,7 @@ def _check(request: KernelRequest, target: str, seed: int, misalignment: int) ->
     misalignment=st.integers(0, 3),
 )
 @settings(
-    max_examples=120,
+    max_examples=80,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edgeprune.firmware.kernels import KernelRequest
 from edgeprune.firmware.kernels.code import single_request
+from edgeprune.firmware.kernels.thumb.direct import direct_after_packed
 from edgeprune.firmware.kernels.thumb.packed import packed_convolution
 from tests.firmware.kernels.thumb_cases import check, weighted_requests
 from tests.firmware.networks import r1
@@ -18,20 +19,23 @@ from tests.firmware.networks import r1
 
 @given(
     request=weighted_requests(),
+    target=st.sampled_from(["cortex-m3", "cortex-m3", "cortex-m4", "cortex-m7"]),
     choice=st.integers(0, 1000),
     seed=st.integers(0, 2**32 - 1),
     misalignment=st.integers(0, 3),
 )
 @settings(
-    max_examples=100,
+    max_examples=80,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow],
 )
-def test_random_layers(request: KernelRequest, choice: int, seed: int, misalignment: int) -> None:
+def test_random_layers(
+    request: KernelRequest, target: str, choice: int, seed: int, misalignment: int
+) -> None:
     answers = packed_convolution(request)
     assert answers
-    check(answers[choice % len(answers)], request, "cortex-m3", seed, misalignment)
+    check(answers[choice % len(answers)], request, target, seed, misalignment)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +54,8 @@ def test_no_answer_where_sums_could_leave_their_lanes() -> None:
     heavy = replace(network.operations[3], weights=np.full((32, 5, 32), -128, np.int8))
     request = KernelRequest("kernel", (heavy,), network.tensors)
     assert packed_convolution(request) == ()
+    answers = direct_after_packed(request)
+    assert answers
+    assert all(answer.slower for answer in answers)
+    check(answers[0], request, "cortex-m3", 1, 1)
+    assert direct_after_packed(single_request(network, 3)) == ()

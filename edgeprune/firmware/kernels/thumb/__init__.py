@@ -5,7 +5,7 @@ refuse.
 """
 
 from edgeprune.firmware.kernels.code import Generator
-from edgeprune.firmware.kernels.thumb.direct import direct_convolution
+from edgeprune.firmware.kernels.thumb.direct import direct_after_packed, direct_convolution
 from edgeprune.firmware.kernels.thumb.elementwise import add_narrow, add_wide, requantize
 from edgeprune.firmware.kernels.thumb.packed import packed_convolution
 from edgeprune.firmware.kernels.thumb.pools import pool_narrow, pool_wide
@@ -13,6 +13,7 @@ from edgeprune.firmware.kernels.thumb.toom import toom_convolution
 
 THUMB_2_GENERATORS: tuple[Generator, ...] = (
     packed_convolution,
+    direct_after_packed,
     pool_wide,
     add_wide,
     requantize,

@@ -8,7 +8,7 @@ an addition reads and writes any register.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
@@ -24,6 +24,7 @@ from edgeprune.firmware.kernels.thumb.low_registers import (
 )
 from edgeprune.firmware.kernels.thumb.narrow_rescaling import NarrowRescaling
 from edgeprune.firmware.kernels.thumb.output_rows import OutputRows
+from edgeprune.firmware.kernels.thumb.packed import packs
 
 _FRAME = Frame(
     "input", "planes", "constants", "zeros", "left", "chunk", "position", "row", "last", "blocks",
@@ -315,6 +316,14 @@ class _Direct:
             code.put(f"asrs {'r5' if number % 4 < 3 else 'r4'},r5,#8")
         if number % 4 < 3:
             code.put("sxtb r4,r5")
+
+
+def direct_after_packed(request: KernelRequest) -> tuple[KernelCode, ...]:
+    """Answer on Cortex-M3 what the packed products refuse."""
+    if packs(request):
+        return ()
+    slower = "sums could leave the lanes of packed products"
+    return tuple(replace(code, slower=slower) for code in direct_convolution(request))
 
 
 def direct_convolution(request: KernelRequest) -> tuple[KernelCode, ...]:

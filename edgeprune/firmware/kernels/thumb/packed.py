@@ -13,193 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
 
 from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
-from edgeprune.firmware.kernels.thumb.emission import ThumbAssembler, words
+from edgeprune.firmware.kernels.thumb.emission import ThumbAssembler
 from edgeprune.firmware.kernels.thumb.layer import Layer
-from edgeprune.firmware.kernels.thumb.wide_rescaling import WideRescaling
+from edgeprune.firmware.kernels.thumb.packed_plan import LONGEST_PAIR, PackedPlan, Step
+from edgeprune.firmware.kernels.thumb.wide_numbers import (
+    add_constant,
+    load_constant,
+    load_label,
+)
 
 _FRAME = 116
 _STACK = _FRAME + 36
 _CARRY, _SUMS, _PLANE, _WEIGHTS, _END, _RECORD, _OUT = 32, 40, 48, 52, 56, 60, 64
 _BLOCKS, _CHUNK, _LEFT, _POSITION, _ROW, _IN, _LAST, _PLANES, _COUNT, _SOURCE = range(68, 108, 4)
 _CHUNKS = (8, 16, 32, 64, 128, 256, 512)
-_LONGEST_PAIR = 1020
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One packed multiplication: words `place` and up of a phase, weights of two taps."""
-
-    phase: int
-    place: int
-    even: int | None
-    odd: int | None
+_MOST_EXPANDED = 16
 
 
 @dataclass(frozen=True, eq=False)
-class _Packed:
-    layer: Layer
-    chunk: int
-    expands: bool
-    unroll: int
-
-    @cached_property
-    def steps(self) -> tuple[_Step, ...]:
-        taps = {(phase, place): index for phase, place, index in self.layer.taps}
-        pairs = sorted({(phase, place // 2) for phase, place in taps})
-        return tuple(
-            _Step(phase, pair, taps.get((phase, 2 * pair)), taps.get((phase, 2 * pair + 1)))
-            for phase, pair in pairs
-        )
-
-    @property
-    def single(self) -> bool:
-        return self.layer.needed == 1
-
-    @property
-    def width(self) -> int:
-        """Output channels of a block."""
-        return 1 if self.layer.group_outputs == 1 else 2
-
-    @property
-    def spans(self) -> int:
-        """Accumulators of a channel in a block."""
-        return 1 if self.single else 2
-
-    @property
-    def positions(self) -> int:
-        """Positions of the convolution in a block."""
-        return 1 if self.single else 4
-
-    @property
-    def rows_out(self) -> int:
-        return self.positions // self.layer.chain.pool
-
-    @property
-    def blocks(self) -> int:
-        return -(-self.layer.needed // self.positions)
-
-    @property
-    def chunk_blocks(self) -> int:
-        return min(self.blocks, max(self.chunk // self.positions, 1))
-
-    @cached_property
-    def chunks(self) -> list[int]:
-        """Blocks of each chunk of a whole call."""
-        whole, rest = divmod(self.blocks, self.chunk_blocks)
-        return [self.chunk_blocks] * whole + ([rest] if rest else [])
-
-    @property
-    def has_edge(self) -> bool:
-        return self.layer.needed >= 4
-
-    def words_of(self, blocks: int) -> int:
-        """Words of a plane that a chunk of so many blocks reads."""
-        return blocks * self.spans + int(self.has_edge) + max(step.place for step in self.steps)
-
-    @property
-    def pitch(self) -> int:
-        return self.words_of(self.chunk_blocks) * 4
-
-    @property
-    def plane_bytes(self) -> int:
-        """From one input channel to the next."""
-        return self.pitch * len(self.layer.phases)
-
-    @property
-    def planes_bytes(self) -> int:
-        return self.plane_bytes * self.layer.channels
-
-    @property
-    def weight_words(self) -> int:
-        """Words of packed weights of a block, filled up to what the expansion makes at a time."""
-        count = self.layer.depth * len(self.steps) * self.width
-        return -(-count // 4) * 4 if self.expands else count
-
-    @property
-    def scratch_bytes(self) -> int:
-        return self.planes_bytes + (self.weight_words * 4 if self.expands else 0)
-
-    @cached_property
-    def lane(self) -> int:
-        """Bits of the lower lanes; 0 where no division fits."""
-        per_step = np.zeros((3, self.layer.outputs), np.int64)
-        magnitudes = np.abs(self.layer.weights).sum(axis=2)
-        for step in self.steps:
-            for tap, lanes in ((step.odd, (0, 1)), (step.even, (1, 2))):
-                for each in lanes if tap is not None else ():
-                    per_step[each] += magnitudes[:, tap] * 128
-        low, middle, high = (int(value) for value in per_step.max(axis=1))
-        for bits in (21, 20, 22, 19, 18):
-            half = 1 << (bits - 1)
-            if max(low, middle) < half and high + 1 < 1 << (63 - 2 * bits):
-                return bits
-        return 0
-
-    @cached_property
-    def rescaling(self) -> WideRescaling:
-        return WideRescaling(self.layer, 1 << (self.lane - 1))
-
-    @property
-    def fits(self) -> bool:
-        """Whether every offset fits its instruction."""
-        layer = self.layer
-        furthest = 4 * max(step.place for step in self.steps) + 8
-        furthest += (len(layer.phases) - 1) * self.pitch
-        return (
-            self.lane > 0
-            and furthest <= _LONGEST_PAIR
-            and self.plane_bytes <= 4000
-            and self.rows_out * layer.outputs + 2 <= 4000
-            and (not layer.chain.averaged or len(self.chunks) == 1)
-            and self.positions % layer.chain.pool == 0
-        )
-
-    @cached_property
-    def channel_blocks(self) -> list[int]:
-        """First output channel of each block; the last two may overlap."""
-        size = self.layer.group_outputs
-        starts = list(range(0, size - self.width + 1, self.width))
-        if starts[-1] + self.width < size:
-            starts.append(size - self.width)
-        return [group * size + start for group in range(self.layer.groups) for start in starts]
-
-    def constants(self) -> bytes:
-        """Return records, a row of zero points, and the weights."""
-        layer = self.layer
-        records, weights = b"", b""
-        for first in self.channel_blocks:
-            group = first // layer.group_outputs
-            records += words(first, group * layer.depth * self.plane_bytes)
-            for channel in range(first, first + self.width):
-                records += self.rescaling.record(channel)
-            weights += self._block_weights(first)
-        zero = bytes([layer.input_zero & 0xFF]) * (-(-layer.channels // 4) * 4)
-        return records + zero + weights
-
-    def _block_weights(self, first: int) -> bytes:
-        pairs = [
-            tuple(
-                0 if tap is None else int(self.layer.weights[channel, tap, depth])
-                for tap in (step.odd, step.even)
-            )
-            for depth in range(self.layer.depth)
-            for step in self.steps
-            for channel in range(first, first + self.width)
-        ]
-        pairs += [(0, 0)] * (self.weight_words - len(pairs))
-        if self.expands:
-            return bytes(number & 0xFF for pair in pairs for number in pair)
-        return words(*(odd + (even << self.lane) for odd, even in pairs))
-
-    @property
-    def record_bytes(self) -> int:
-        return 8 + 4 * WideRescaling.WORDS * self.width
-
+class _Packed(PackedPlan):
     def build(self) -> KernelCode:
         """Write the function."""
         layer, request = self.layer, self.layer.chain.request
@@ -357,13 +191,7 @@ class _Packed:
                 code.put(f"str r0,[sp,#{_WEIGHTS}]")
                 add_constant(code, "r0", "r0", self.weight_words * 4)
         if self.expands:
-            loop = code.label("weights")
-            code.place(loop)
-            with code.times(each * self.weight_words // 4):
-                for word in range(4):
-                    code.put(f"ldrsb r2,[r0,#{2 * word}]", f"ldrsb r3,[r0,#{2 * word + 1}]")
-                    code.put(f"add r{4 + word},r2,r3,lsl #{self.lane}")
-                code.put("add r0,r0,#8", "stmia r1!,{r4-r7}", "cmp r1,r8", f"bne {loop}")
+            self._expand_weights(code, each)
         with code.times(each):
             code.put(f"str r0,[sp,#{_SOURCE}]")
             if self._rounds > 1:
@@ -381,6 +209,40 @@ class _Packed:
             code.put(f"ldr r2,[sp,#{_ROW}]", "add r2,r2,r0")
             load_constant(code, "r3", self.rows_out * layer.outputs)
             code.put("mla r2,r4,r3,r2", f"str r2,[sp,#{_OUT}]")
+
+    def _expand_weights(self, code: ThumbAssembler, each: int) -> None:
+        """Pack the bytes at r0 into the words from r1 up to r8; r0 ends behind the bytes."""
+        depth = self.layer.depth
+        most = max(_MOST_EXPANDED // (len(self.steps) * self.width), 1)
+        unroll = max(size for size in range(1, most + 1) if depth % size == 0)
+        loop = code.label("weights")
+        code.place(loop)
+        with code.times(each * depth // unroll):
+            place = 0
+            held: list[str] = []
+            for step in self.steps * unroll:
+                for _ in range(self.width):
+                    target = f"r{4 + len(held)}"
+                    if step.odd is not None:
+                        odd = "r2" if step.even is not None else target
+                        code.put(f"ldrsb {odd},[r0,#{place}]")
+                        place += 1
+                    if step.even is not None:
+                        code.put(f"ldrsb r3,[r0,#{place}]")
+                        code.put(
+                            f"add {target},r2,r3,lsl #{self.lane}"
+                            if step.odd is not None
+                            else f"lsl {target},r3,#{self.lane}"
+                        )
+                        place += 1
+                    held.append(target)
+                    if len(held) == 4:
+                        code.put("stmia r1!,{r4-r7}")
+                        held.clear()
+            if held:
+                code.put(f"stmia r1!,{{{','.join(held)}}}" if len(held) > 1 else "str r4,[r1],#4")
+            add_constant(code, "r0", "r0", place)
+            code.put("cmp r1,r8", f"bne {loop}")
 
     @property
     def _origin(self) -> int:
@@ -405,7 +267,7 @@ class _Packed:
 
     def _first(self, code: ThumbAssembler, opcode: str, registers: str) -> None:
         """Write the first load of a channel, which moves the pointer on to it."""
-        if self.plane_bytes <= (_LONGEST_PAIR if opcode == "ldrd" else 255):
+        if self.plane_bytes <= (LONGEST_PAIR if opcode == "ldrd" else 255):
             code.put(f"{opcode} {registers},[r12,#{self.plane_bytes}]!")
         else:
             add_constant(code, "r12", "r12", self.plane_bytes)
@@ -474,7 +336,7 @@ class _Packed:
 
     def _products(self, code: ThumbAssembler, accumulators: list[list[tuple[str, str]]]) -> None:
         held: list[str] = []
-        before: _Step | None = None
+        before: Step | None = None
         for step in self.steps:
             place = self._at(step.phase, step.place) - self._origin
             slides = (
@@ -532,7 +394,7 @@ class _Packed:
             for other in values[at + 1 : at + size]:
                 code.put(f"cmp {values[at]},{other}", "it lt", f"movlt {values[at]},{other}")
             kept.append(values[at])
-        self.rescaling.emit(code, 8 + 4 * WideRescaling.WORDS * channel, kept)
+        self.rescaling.emit(code, 8 + 4 * self.rescaling.words * channel, kept)
         return kept
 
     def _store(self, code: ThumbAssembler, outputs: list[list[str]], runs: int) -> None:
@@ -598,43 +460,29 @@ class _Packed:
             code.put(f"strb r0,[r5,#{channel}]")
 
 
-def load_constant(code: ThumbAssembler, register: str, value: int) -> None:
-    """Load a number into a register, in one instruction where it has 16 bits."""
-    value &= 0xFFFFFFFF
-    code.put(f"movw {register},#{value & 0xFFFF}")
-    if value >> 16:
-        code.put(f"movt {register},#{value >> 16}")
-
-
-def load_label(code: ThumbAssembler, register: str, label: str, offset: int = 0) -> None:
-    """Load an address."""
-    code.put(f"movw {register},#:lower16:({label}+{offset})")
-    code.put(f"movt {register},#:upper16:({label}+{offset})")
-
-
-def add_constant(code: ThumbAssembler, target: str, source: str, value: int) -> None:
-    """Add any number; where it takes more than 12 bits, r7 is lost."""
-    if value == 0:
-        if target != source:
-            code.put(f"mov {target},{source}")
-    elif abs(value) < 4096:
-        code.put(f"{'addw' if value > 0 else 'subw'} {target},{source},#{abs(value)}")
-    else:
-        load_constant(code, "r7", value)
-        code.put(f"add {target},{source},r7")
-
-
 def packed_convolution(request: KernelRequest) -> tuple[KernelCode, ...]:
     """Answer convolutions and dense layers, with a maximum pool or a global average."""
+    found: dict[tuple[int, bool, int], KernelCode] = {}
+    for plan in _plans(request):
+        key = (plan.chunk_blocks, plan.expands, plan.unroll)
+        if key not in found:
+            found[key] = plan.build()
+    return tuple(found.values())
+
+
+def packs(request: KernelRequest) -> bool:
+    """Return whether `packed_convolution` has an answer."""
+    return next(_plans(request), None) is not None
+
+
+def _plans(request: KernelRequest) -> Iterator[_Packed]:
     layer = Layer.of(request)
     if layer is None:
-        return ()
-    found: dict[tuple[int, bool, int], KernelCode] = {}
+        return
     unrolls = {1, max(size for size in range(1, 9) if layer.depth % size == 0)}
     for chunk in _CHUNKS:
         for expands in (True, False):
             for unroll in sorted(unrolls):
                 plan = _Packed(layer, chunk, expands, unroll)
                 if plan.fits:
-                    found[plan.chunk_blocks, expands, unroll] = plan.build()
-    return tuple(found.values())
+                    yield plan

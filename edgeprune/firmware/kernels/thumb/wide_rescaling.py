@@ -31,7 +31,16 @@ class WideRescaling:
     layer: Layer
     offset: int
 
-    WORDS = 5
+    @property
+    def words(self) -> int:
+        """Words of a channel's constants."""
+        if self.quick and self.hidden:
+            return 4 if self._varies else 3
+        return 5
+
+    @property
+    def _varies(self) -> bool:
+        return len(set(self._rights)) > 1
 
     @property
     def _rights(self) -> list[int]:
@@ -62,7 +71,8 @@ class WideRescaling:
         start = (1 << 30) + (1 << (30 + right)) + layer.output_zero * (1 << (31 + right))
         if self.hidden:
             start += bias * mantissa
-        return words(start, start >> 32, mantissa, right - 1, bias)
+        numbers = (start, start >> 32, mantissa, right - 1, bias)
+        return words(*numbers[: self.words])
 
     def emit(self, code: ThumbAssembler, at: int, values: list[str]) -> None:
         """Write the code that turns the accumulators of one channel into clamped outputs.
@@ -84,9 +94,8 @@ class WideRescaling:
                 code.put(f"cmp {value},#{high}", "it gt", f"movgt {value},#{high}")
 
     def _emit_quick(self, code: ThumbAssembler, at: int, values: list[str]) -> None:
-        shifts = set(self._rights)
         code.put(f"ldr r2,[r12,#{at + 8}]")
-        if len(shifts) > 1:
+        if self._varies:
             code.put(f"ldr r3,[r12,#{at + 12}]")
         for value in values:
             if not self.hidden:
@@ -95,10 +104,10 @@ class WideRescaling:
             if not self.hidden:
                 code.put(f"asr {value},{value},#31", f"adds r0,r0,{value},lsl #31")
                 code.put(f"adc r1,r1,{value}")
-            if len(shifts) > 1:
+            if self._varies:
                 code.put("asr r1,r1,r3", f"ssat {value},#8,r1")
             else:
-                shift = min(shifts) - 1
+                shift = self._rights[0] - 1
                 code.put(f"ssat {value},#8,r1" + (f",asr #{shift}" if shift else ""))
 
     def _emit_general(self, code: ThumbAssembler, at: int, values: list[str]) -> None:
