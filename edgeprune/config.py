@@ -134,6 +134,12 @@ class FirmwareSettings:
             RAM), "speed", "size" or "ram".
         layout: Kind of package that the C library is written as, besides the plain folder: "cmake",
             "zephyr", "arduino", "platformio", "cmsis-pack", or none.
+        hop: New samples of each window, for firmware that also classifies a stream of windows that
+            overlap (one signal, no second input); 0 for windows that stand alone.
+        small_steps: Let no step of edgeprune_step() be large, for watchdogs that allow little; some
+            instructions more.
+        guards: Put a guard behind every tensor in memory, not only around all of them; for
+            debugging.
         parity_windows: Test windows on which the emulated device must equal the host.
     """
 
@@ -141,6 +147,9 @@ class FirmwareSettings:
     emulator: str = "unicorn"
     optimize: str = "balanced"
     layout: str = ""
+    hop: int = 0
+    small_steps: bool = False
+    guards: bool = False
     parity_windows: int = 1000
 
 

@@ -51,6 +51,9 @@ class Meter:
                 labels,
                 folder / "c",
                 optimize=self._context.config.firmware.optimize,
+                hop=self._context.config.firmware.hop or None,
+                guards=self._context.config.firmware.guards,
+                small_steps=self._context.config.firmware.small_steps,
             )
             image = compile_image(
                 sources,

@@ -180,6 +180,9 @@ def firmware_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
             "toolchain": context.config.firmware.toolchain,
             "optimize": context.config.firmware.optimize,
             "layout": context.config.firmware.layout,
+            "hop": context.config.firmware.hop,
+            "guards": context.config.firmware.guards,
+            "small_steps": context.config.firmware.small_steps,
             "labels": asdict(_labels(context)),
         },
         rooms=("network", "firmware", "data/front_end"),
@@ -210,6 +213,9 @@ def _generate(
         folder,
         golden=_golden(context, data, network),
         optimize=context.config.firmware.optimize,
+        hop=context.config.firmware.hop or None,
+        guards=context.config.firmware.guards,
+        small_steps=context.config.firmware.small_steps,
     )
 
 
