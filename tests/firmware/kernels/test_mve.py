@@ -262,6 +262,20 @@ def test_depthwise_convolutions(seed: int) -> None:
     _check(_random_requests(_depthwise, 100 + seed, 10), seed)
 
 
+def test_a_pool_that_would_take_much_code_is_left_alone() -> None:
+    sketch = Sketch(np.random.default_rng(3))
+    source = sketch.input("signal", (96, 40))
+    weights = sketch.weights((8, 9, 40))
+    made = sketch.weighted(lambda **fields: Conv1d(weights=weights, **fields), source, 360, 8, 8)
+    sketch.append(
+        MaxPool1d(**sketch.header(made), kernel=16, stride=16), made.scale, made.zero_point
+    )
+    both = KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)
+    alone = KernelRequest("kernel", both.operations[:1], both.tensors)
+    assert not _codes(both, "kernel")
+    assert max(code.code_bytes for code in _codes(alone, "kernel")) < 4096
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_convolutions_with_a_sum(seed: int) -> None:
     _check(_random_requests(_residual, 700 + seed, 15), seed)

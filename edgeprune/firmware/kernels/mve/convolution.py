@@ -47,6 +47,8 @@ _TABLE_BYTES = 32
 # VSTRB's offsets and the chunk's counter are 16-bit lanes.
 _MOST_CHANNELS, _MOST_POSITIONS = 9000, 32767
 _CHUNKS = (16, 32)
+# A block is straight code: with a pool of so many products its parts on their own are smaller.
+_MOST_POOLED_PRODUCTS = 2048
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def convolution(request: KernelRequest) -> tuple[KernelCode, ...]:
 
 def _plans(shape: Windowed) -> Iterator[_Plan]:
     for layout in layouts(shape):
+        if shape.pool > 1 and 8 * shape.pool * layout.vectors > _MOST_POOLED_PRODUCTS:
+            continue
         for block in blocks(shape.pool):
             if block.channels > shape.out_channels // shape.groups:
                 continue
