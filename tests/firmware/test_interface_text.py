@@ -11,6 +11,7 @@ import pytest
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.firmware import generate
 from edgeprune.firmware.interface_text import documented, prototypes
+from edgeprune.firmware.toolchains import host_command
 from edgeprune.targets import Adc, load_target
 from tests.firmware.conftest import labels
 from tests.firmware.networks import behind_front_end, r1
@@ -30,7 +31,7 @@ def test_every_function_has_its_contract(
     assert all(entry.paragraphs for entry in found)
     text = (tmp_path / "README.md").read_text()
     # What the preprocessor leaves of the header are its functions, whatever our pattern thinks.
-    compiler = [host_compiler] if host_compiler == "gcc" else ["python", "-m", "ziglang", "cc"]
+    compiler = host_command(host_compiler)
     left = subprocess.run(
         [*compiler, "-E", "-P", str(tmp_path / "edgeprune_model.h")],
         capture_output=True,
