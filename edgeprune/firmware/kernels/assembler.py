@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _COMMENT = "@"
+
+# What every assembler writes in two bytes unless told otherwise.
+_NARROW = re.compile(
+    r"it[te]{0,3} \w\w|(mov|cmp) \w+, (r\d+|lr|sp)|(ldr|str) r[0-7], \[sp, #(\d+)\]"
+)
+_FARTHEST_NARROW = 1020
 # GNU's assembler turns these into the instruction that exists, LLVM's refuses them.
 _NEGATIVE_COMPARE = re.compile(r"^cmp(\S*) (.*), #-(\d+)$")
 _NEGATIVE_MOVE = re.compile(r"^mov(\S*) (.*), #-(\d+)$")
@@ -32,7 +38,7 @@ class Assembler:
         for instruction in instructions:
             self._lines.append(f"    {_existing(instruction)}")
             self.instructions += self._times
-            self.code_bytes += size
+            self.code_bytes += min(size, _size(instruction))
 
     def label(self, stem: str) -> str:
         """Return a new local label."""
@@ -84,3 +90,11 @@ def _existing(instruction: str) -> str:
     if found := _NEGATIVE_MOVE.match(instruction):
         return f"mvn{found[1]} {found[2]}, #{int(found[3]) - 1}"
     return instruction
+
+
+def _size(instruction: str) -> int:
+    """Return the most bytes that an instruction takes."""
+    narrow = _NARROW.fullmatch(instruction)
+    if not narrow:
+        return 4
+    return 2 if int(narrow[4] or 0) <= _FARTHEST_NARROW else 4

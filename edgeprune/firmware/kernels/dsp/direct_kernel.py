@@ -203,14 +203,14 @@ class DirectKernel:
             asm.emit("mov.w r4, #0", f"movw r5, #{self._outputs}")
         else:
             arguments = self._frame + SAVED_BYTES
-            asm.emit(f"ldr.w r4, [sp, #{arguments}]", f"ldr.w r5, [sp, #{arguments + 4}]")
-        asm.emit(f"str.w r3, [sp, #{_SCRATCH}]", f"str.w r5, [sp, #{_LEFT}]")
+            asm.emit(f"ldr r4, [sp, #{arguments}]", f"ldr r5, [sp, #{arguments + 4}]")
+        asm.emit(f"str r3, [sp, #{_SCRATCH}]", f"str r5, [sp, #{_LEFT}]")
         asm.emit(f"movw r6, #{operation.outputs}", "mla r2, r4, r6, r2")
-        asm.emit(f"str.w r2, [sp, #{_CHUNK_OUTPUT}]")
+        asm.emit(f"str r2, [sp, #{_CHUNK_OUTPUT}]")
         if self.epilogue.pool > 1:
             asm.emit(f"lsl.w r4, r4, #{self.epilogue.pool.bit_length() - 1}")
         if self.epilogue.reads_other:
-            asm.emit("mla r1, r4, r6, r1", f"str.w r1, [sp, #{_CHUNK_OTHER}]")
+            asm.emit("mla r1, r4, r6, r1", f"str r1, [sp, #{_CHUNK_OTHER}]")
         asm.emit(f"movw r6, #{shape.stride}", "mul r4, r4, r6")
         add_constant(asm, "r4", -operation.padding[0], "r7")
         asm.emit(f"movw r6, #{shape.channels}", "mla r0, r4, r6, r0")
@@ -218,7 +218,7 @@ class DirectKernel:
         if self._scratch_weights:
             asm.emit("mov r0, r3")
             add_constant(asm, "r0", self._sums_bytes + self._layout.size, "r1")
-            asm.emit(f"str.w r0, [sp, #{_WEIGHTS}]")
+            asm.emit(f"str r0, [sp, #{_WEIGHTS}]")
         if self._carries_sums:
             loop = asm.label("zero")
             asm.emit("mov.w r0, #0", f"movw r1, #{self._sums_bytes // 4}")
@@ -234,13 +234,13 @@ class DirectKernel:
         with asm.repeated(chunks):
             self._begin_chunk(asm)
             if groups > 1:
-                asm.emit(f"ldr.w r1, [sp, #{_ADDRESS}]", f"movw r0, #{groups}")
+                asm.emit(f"ldr r1, [sp, #{_ADDRESS}]", f"movw r0, #{groups}")
                 asm.emit(f"strd r0, r1, [sp, #{_GROUPS}]")
         asm.place(group_loop)
         with asm.repeated(chunks * groups):
-            asm.emit(f"ldr.w r0, [sp, #{_ROW}]")
-            asm.emit(f"ldr.w r1, [sp, #{_GROUP_ADDRESS if groups > 1 else _ADDRESS}]")
-            asm.emit(f"ldr.w r2, [sp, #{_SCRATCH}]", f"ldr.w lr, [sp, #{_TILES}]")
+            asm.emit(f"ldr r0, [sp, #{_ROW}]")
+            asm.emit(f"ldr r1, [sp, #{_GROUP_ADDRESS if groups > 1 else _ADDRESS}]")
+            asm.emit(f"ldr r2, [sp, #{_SCRATCH}]", f"ldr.w lr, [sp, #{_TILES}]")
             add_constant(asm, "r2", self._sums_bytes, "r3")
         with asm.repeated(groups):
             self._expansion.emit(asm, self._tiles)
@@ -255,7 +255,7 @@ class DirectKernel:
         with asm.repeated(chunks):
             if chunks > 1:
                 self._end_chunk(asm)
-                asm.emit(f"ldr.w r0, [sp, #{_LEFT}]", "cmp r0, #0", f"bgt.w {chunk_loop}")
+                asm.emit(f"ldr r0, [sp, #{_LEFT}]", "cmp r0, #0", f"bgt.w {chunk_loop}")
         if self._carries_sums:
             self._divide(asm)
 
@@ -272,23 +272,23 @@ class DirectKernel:
 
     def _begin_chunk(self, asm: Assembler) -> None:
         """Count the chunk's positions and tiles, and point to the first pair."""
-        asm.emit(f"ldr.w r0, [sp, #{_LEFT}]")
+        asm.emit(f"ldr r0, [sp, #{_LEFT}]")
         if len(self._counts) > 1:
             asm.emit(f"movw r1, #{self.chunk * self._step}", "cmp r0, r1", "it lt", "movlt r1, r0")
-            asm.emit("sub.w r0, r0, r1", f"str.w r0, [sp, #{_LEFT}]", "mov r0, r1")
-        asm.emit(f"str.w r0, [sp, #{_COUNT}]")
+            asm.emit("sub.w r0, r0, r1", f"str r0, [sp, #{_LEFT}]", "mov r0, r1")
+        asm.emit(f"str r0, [sp, #{_COUNT}]")
         if self._step > 1:
             asm.emit(f"add.w r0, r0, #{self._step - 1}")
             asm.emit(f"lsr.w r0, r0, #{self._step.bit_length() - 1}")
         add_constant(asm, "r0", self.geometry.extra_tiles, "r3")
-        asm.emit(f"str.w r0, [sp, #{_TILES}]")
+        asm.emit(f"str r0, [sp, #{_TILES}]")
         load_address(asm, "r0", f"{self.request.symbol}_constants")
-        asm.emit(f"str.w r0, [sp, #{_CONSTANTS}]", f"ldr.w r0, [sp, #{_CHUNK_OUTPUT}]")
-        asm.emit(f"str.w r0, [sp, #{_PAIR_OUTPUT}]")
+        asm.emit(f"str r0, [sp, #{_CONSTANTS}]", f"ldr r0, [sp, #{_CHUNK_OUTPUT}]")
+        asm.emit(f"str r0, [sp, #{_PAIR_OUTPUT}]")
         if self.epilogue.reads_other:
-            asm.emit(f"ldr.w r0, [sp, #{_CHUNK_OTHER}]", f"str.w r0, [sp, #{_PAIR_OTHER}]")
+            asm.emit(f"ldr r0, [sp, #{_CHUNK_OTHER}]", f"str r0, [sp, #{_PAIR_OTHER}]")
         if self._carries_sums:
-            asm.emit(f"ldr.w r0, [sp, #{_SCRATCH}]", f"str.w r0, [sp, #{_PAIR_SUMS}]")
+            asm.emit(f"ldr r0, [sp, #{_SCRATCH}]", f"str r0, [sp, #{_PAIR_SUMS}]")
 
     def _end_chunk(self, asm: Assembler) -> None:
         """Move on to the next chunk's rows."""
@@ -299,13 +299,13 @@ class DirectKernel:
         add_constant(asm, "r0", rows * shape.channels, "r3")
         asm.emit(f"strd r4, r0, [sp, #{_ROW}]")
         if not self.epilogue.averages:
-            asm.emit(f"ldr.w r2, [sp, #{_CHUNK_OUTPUT}]")
+            asm.emit(f"ldr r2, [sp, #{_CHUNK_OUTPUT}]")
             add_constant(asm, "r2", self.chunk * self._step * outputs, "r3")
-            asm.emit(f"str.w r2, [sp, #{_CHUNK_OUTPUT}]")
+            asm.emit(f"str r2, [sp, #{_CHUNK_OUTPUT}]")
         if self.epilogue.reads_other:
-            asm.emit(f"ldr.w r0, [sp, #{_CHUNK_OTHER}]")
+            asm.emit(f"ldr r0, [sp, #{_CHUNK_OTHER}]")
             add_constant(asm, "r0", self._chunk_positions * outputs, "r3")
-            asm.emit(f"str.w r0, [sp, #{_CHUNK_OTHER}]")
+            asm.emit(f"str r0, [sp, #{_CHUNK_OTHER}]")
 
     def _pair_loop(self, asm: Assembler, channels: int, pairs: int) -> None:
         """Of one group and all chunks: the pairs of output channels, or one alone."""
@@ -313,7 +313,7 @@ class DirectKernel:
         loop, block = asm.label("pair"), asm.label("block")
         with asm.repeated(chunks):
             if pairs > 1:
-                asm.emit(f"movw r0, #{pairs}", f"str.w r0, [sp, #{_PAIRS}]")
+                asm.emit(f"movw r0, #{pairs}", f"str r0, [sp, #{_PAIRS}]")
         asm.place(loop)
         with asm.repeated(chunks * pairs):
             self._load_pair(asm, channels)
@@ -331,10 +331,10 @@ class DirectKernel:
             elif self.epilogue.averages:
                 self.epilogue.finish_average(asm, self._slots, channels)
             if pairs > 1:
-                asm.emit(f"ldr.w r1, [sp, #{_PAIRS}]", "subs.w r1, r1, #1")
+                asm.emit(f"ldr r1, [sp, #{_PAIRS}]", "subs.w r1, r1, #1")
             self._next_channels(asm, channels, odd=pairs > 1 and not self.alone)
             if pairs > 1:
-                asm.emit(f"str.w r1, [sp, #{_PAIRS}]", f"bne.w {loop}")
+                asm.emit(f"str r1, [sp, #{_PAIRS}]", f"bne.w {loop}")
 
     def _block(self, asm: Assembler, channels: int) -> None:
         """The sums of one block."""
@@ -364,9 +364,9 @@ class DirectKernel:
         asm.emit(f"str.w r12, [sp, #{_CONSTANTS}]")
         asm.emit(f"ldrd r0, r1, [sp, #{_PAIR_OUTPUT}]", f"strd r0, r1, [sp, #{_OUTPUT}]")
         if self.epilogue.reads_other:
-            asm.emit(f"ldr.w r0, [sp, #{_PAIR_OTHER}]", f"str.w r0, [sp, #{_OTHER}]")
+            asm.emit(f"ldr r0, [sp, #{_PAIR_OTHER}]", f"str r0, [sp, #{_OTHER}]")
         if self._carries_sums:
-            asm.emit(f"ldr.w r0, [sp, #{_PAIR_SUMS}]", "ldrd r0, r1, [r0]")
+            asm.emit(f"ldr r0, [sp, #{_PAIR_SUMS}]", "ldrd r0, r1, [r0]")
             asm.emit(f"strd r0, r1, [sp, #{_SUMS}]")
         elif self.epilogue.averages:
             asm.emit("mov.w r0, #0", f"strd r0, r0, [sp, #{_SUMS}]")
@@ -378,11 +378,11 @@ class DirectKernel:
         odd = odd and self.geometry.outputs % channels > 0
         places = [_PAIR_OUTPUT, *([_PAIR_OTHER] if self.epilogue.reads_other else [])]
         for place in places:
-            asm.emit(f"ldr.w r0, [sp, #{place}]", f"add.w r0, r0, #{channels}")
+            asm.emit(f"ldr r0, [sp, #{place}]", f"add.w r0, r0, #{channels}")
             if odd:
                 # The last pair computes a channel of the pair before it once more.
                 asm.emit("cmp r1, #1", "it eq", "subeq.w r0, r0, #1")
-            asm.emit(f"str.w r0, [sp, #{place}]")
+            asm.emit(f"str r0, [sp, #{place}]")
         if odd:
             asm.emit("cmp r1, #0")
 
@@ -391,10 +391,10 @@ class DirectKernel:
         shape = self.geometry
         loop = asm.label("average")
         total = self._pairs * shape.operation.groups
-        asm.emit(f"movw r0, #{total}", f"str.w r0, [sp, #{_GROUPS}]")
+        asm.emit(f"movw r0, #{total}", f"str r0, [sp, #{_GROUPS}]")
         for place, source in ((_PAIR_SUMS, _SCRATCH), (_OUTPUT, _CHUNK_OUTPUT)):
-            asm.emit(f"ldr.w r0, [sp, #{source}]", f"str.w r0, [sp, #{place}]")
-        asm.emit(f"movw r0, #{self._pairs}", f"str.w r0, [sp, #{_PAIRS}]")
+            asm.emit(f"ldr r0, [sp, #{source}]", f"str r0, [sp, #{place}]")
+        asm.emit(f"movw r0, #{self._pairs}", f"str r0, [sp, #{_PAIRS}]")
         asm.place(loop)
         with asm.repeated(total):
             asm.emit(f"ldr.w r12, [sp, #{_PAIR_SUMS}]", "ldrd r0, r1, [r12], #8")
@@ -402,8 +402,8 @@ class DirectKernel:
             self.epilogue.finish_average(asm, self._slots, self._channels)
             asm.emit(f"add.w r12, r12, #{self._channels}")
             if self.geometry.outputs % self._channels:
-                asm.emit(f"ldr.w r1, [sp, #{_PAIRS}]", "subs.w r1, r1, #1", "cmp r1, #1")
+                asm.emit(f"ldr r1, [sp, #{_PAIRS}]", "subs.w r1, r1, #1", "cmp r1, #1")
                 asm.emit("it eq", "subeq.w r12, r12, #1", "cmp r1, #0")
-                asm.emit("it eq", f"movweq r1, #{self._pairs}", f"str.w r1, [sp, #{_PAIRS}]")
-            asm.emit(f"str.w r12, [sp, #{_OUTPUT}]", f"ldr.w r0, [sp, #{_GROUPS}]")
-            asm.emit("subs.w r0, r0, #1", f"str.w r0, [sp, #{_GROUPS}]", f"bne.w {loop}")
+                asm.emit("it eq", f"movweq r1, #{self._pairs}", f"str r1, [sp, #{_PAIRS}]")
+            asm.emit(f"str.w r12, [sp, #{_OUTPUT}]", f"ldr r0, [sp, #{_GROUPS}]")
+            asm.emit("subs.w r0, r0, #1", f"str r0, [sp, #{_GROUPS}]", f"bne.w {loop}")
