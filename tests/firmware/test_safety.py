@@ -121,6 +121,20 @@ def test_the_device_compares_assembly_steps_and_portable_c(
         assert 0 < run.stack_bytes <= image.stack_bytes - INTERRUPT_FRAME_BYTES + 8
 
 
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="QEMU is absent")
+@pytest.mark.parametrize("program", ["twin", "stream"])
+def test_the_board_with_helium_compares_and_streams(tmp_path: Path, program: str) -> None:
+    network, target = r1(), load_target("cortex-m55")
+    (signal,) = windows(network, 32, 1, count=6)
+    sources = generate(network, None, target, labels(network), tmp_path / "c", hop=32, guards=True)
+    elf = tmp_path / "i.elf"
+    image = compile_image(sources, target, elf, program=program)
+    run = run_image(elf, target, signal, None, 5, backend="qemu")
+    np.testing.assert_array_equal(run.logits, network.run(signal))
+    assert 0 < run.stack_bytes <= image.stack_bytes - INTERRUPT_FRAME_BYTES + 8
+
+
 def test_the_device_notices_a_twin_that_differs(make_sources: Make, tmp_path: Path) -> None:
     network, target = r1(), load_target("cortex-m7")
     sources = make_sources(network, "cortex-m7")
