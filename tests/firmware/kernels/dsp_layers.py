@@ -60,7 +60,7 @@ def layers(draw: st.DrawFn, choices: tuple[int, ...] = (1, 1, 1, 2, 0)) -> Layer
         extremes=draw(st.booleans()),
         zeros=draw(st.tuples(*[st.sampled_from([-128, 0, 127, -7])] * 2)),
         clamp=draw(clamp),
-        after=draw(st.sampled_from(["", "", "max", "average", "add", "add and max"])),
+        after=draw(st.sampled_from(["", "", "max", "mean", "average", "add", "add and max"])),
         seed=draw(st.integers(0, 2**32 - 1)),
     )
 
@@ -113,8 +113,9 @@ def request_of(layer: Layer) -> KernelRequest:
         pair = ("c", "other") if layer.seed % 3 else ("other", "c")
         append(Add(name="a", inputs=pair, output="a"), float(np.float32(scale + 0.75)), -9)
         name = "a"
-    kernel = {"max": 2 + layer.seed % 2 * 2, "average": tensors[name].shape[0]}
-    for kind, pool in (("max", MaxPool1d), ("average", AveragePool1d)):
+    few = 2 + layer.seed % 2 * 2
+    kernel = {"max": few, "mean": few, "average": tensors[name].shape[0]}
+    for kind, pool in (("max", MaxPool1d), ("mean", AveragePool1d), ("average", AveragePool1d)):
         if kind in layer.after:
             append(
                 pool(

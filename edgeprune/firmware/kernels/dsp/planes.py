@@ -129,15 +129,15 @@ class Planes:
 
     def _copy(self, asm: Assembler, rows: list[int]) -> None:
         """Fill the room with the zero point and copy the rows that exist; r12 becomes the room."""
-        fill, words, single, done = (asm.label(stem) for stem in ("fill", "words", "byte", "rows"))
-        channels, count = self.channels, len(rows)
+        fill, channels, count = asm.label("fill"), self.channels, len(rows)
         with asm.repeated(count):
             asm.emit("mov.w r12, r3")
             load_constant(asm, "r5", bytes_of(self.zero_point))
             load_constant(asm, "r6", self.staging_bytes // 16)
+            asm.emit("mov.w r7, r5", "mov.w r8, r5", "mov.w r9, r5")
             asm.place(fill)
             with asm.repeated(self.staging_bytes // 16):
-                asm.emit(*["str r5, [r3], #4"] * 4, "subs.w r6, r6, #1", f"bne.w {fill}")
+                asm.emit("stmia r3!, {r5, r7, r8, r9}", "subs.w r6, r6, #1", f"bne.w {fill}")
             # r4: rows before the input; r5: bytes that exist.
             asm.emit("rsb.w r4, r0, #0", "bic.w r4, r4, r4, asr #31")
             load_constant(asm, "r5", self.rows)
@@ -146,20 +146,22 @@ class Planes:
             asm.emit("sub.w r5, r5, r4")
             load_constant(asm, "r6", channels)
             asm.emit("mla r7, r4, r6, r12", "mla r8, r4, r6, r1", "mul r5, r5, r6")
-            asm.emit("subs.w r5, r5, #4", f"blt.w {single}")
         sizes = [self._existing(row) * channels for row in rows]
-        asm.place(words)
-        with asm.repeated(sum(size // 4 for size in sizes)):
-            asm.emit("ldr r9, [r8], #4", "str r9, [r7], #4", "subs.w r5, r5, #4", f"bge.w {words}")
-        asm.place(single)
-        with asm.repeated(count):
-            asm.emit("adds.w r5, r5, #4", f"ble.w {done}")
-        again = asm.label("again")
-        asm.place(again)
-        with asm.repeated(sum(size % 4 for size in sizes)):
-            asm.emit("ldrb r9, [r8], #1", "strb r9, [r7], #1", "subs.w r5, r5, #1")
-            asm.emit(f"bgt.w {again}")
-        asm.place(done)
+        # A row outside leaves a negative rest, which every comparison skips.
+        for size, stem in ((16, "quads"), (4, "words"), (1, "bytes")):
+            again, past = asm.label(stem), asm.label("past")
+            with asm.repeated(count):
+                asm.emit(f"subs.w r5, r5, #{size}", f"blt.w {past}")
+            asm.place(again)
+            with asm.repeated(sum(each // size for each in sizes)):
+                for _ in range(-(-size // 4)):
+                    suffix, width = ("", 4) if size > 1 else ("b", 1)
+                    asm.emit(f"ldr{suffix} r9, [r8], #{width}", f"str{suffix} r9, [r7], #{width}")
+                asm.emit(f"subs.w r5, r5, #{size}", f"bge.w {again}")
+            asm.place(past)
+            sizes = [each % size for each in sizes]
+            with asm.repeated(count):
+                asm.emit(f"add.w r5, r5, #{size}")
 
     def _existing(self, row: int) -> int:
         """Return how many rows of the tile that begins at a row lie in the input."""
