@@ -122,7 +122,7 @@ class _Direct:
 
     @property
     def record_bytes(self) -> int:
-        return 4 * NarrowRescaling.WORDS + 4
+        return 4 * self.rescaling.words + 4
 
     def build(self) -> KernelCode:
         """Write the function."""

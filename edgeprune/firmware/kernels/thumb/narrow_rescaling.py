@@ -9,7 +9,7 @@ an accumulator can go follows from the weights, and the digits are so small that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,12 +44,31 @@ class NarrowRescaling:
     @cached_property
     def shift(self) -> int:
         """The whole shift to the right, the same for all channels."""
-        return 31 + max(max(-exponent, 0) for exponent in self._exponents)
+        return 31 + max(max(-exponent, 0) for _, exponent in self._scales)
 
-    @property
-    def _exponents(self) -> list[int]:
+    @cached_property
+    def _scales(self) -> list[tuple[int, int]]:
+        """Mantissa and exponent of each channel; 0 and -1 where every output is the zero point."""
         multiplier = self.layer.chain.weighted.multiplier(self.layer.chain.request.tensors)
-        return [int(exponent) for exponent in multiplier.exponent]
+        pairs = zip(multiplier.mantissa.tolist(), multiplier.exponent.tolist(), strict=True)
+        found = []
+        for (mantissa, exponent), ends in zip(pairs, self._ends, strict=True):
+            most = max(abs(end) for end in ends) * mantissa + (1 << 30) >> 31
+            vanishes = exponent < 0 and most < 1 << (-exponent - 1)
+            found.append((0, -1) if vanishes else (mantissa, exponent))
+        return found
+
+    @cached_property
+    def _ends(self) -> list[tuple[int, int]]:
+        """The least and greatest accumulator of each channel."""
+        flat = self.layer.weights.reshape(self.layer.outputs, -1)
+        above, below = np.maximum(flat, 0).sum(axis=1), np.minimum(flat, 0).sum(axis=1)
+        return [
+            (bias - 128 * more + 127 * less, bias + 127 * more - 128 * less)
+            for bias, more, less in zip(
+                self.layer.biases.tolist(), above.tolist(), below.tolist(), strict=True
+            )
+        ]
 
     @property
     def hidden(self) -> bool:
@@ -60,25 +79,46 @@ class NarrowRescaling:
     def channels(self) -> list[_Channel]:
         """What each output channel needs."""
         layer = self.layer
-        multiplier = layer.chain.weighted.multiplier(layer.chain.request.tensors)
-        flat = layer.weights.reshape(layer.outputs, -1)
-        above, below = np.maximum(flat, 0).sum(axis=1), np.minimum(flat, 0).sum(axis=1)
         found = []
-        for channel, exponent in enumerate(self._exponents):
-            bias, more, less = int(layer.biases[channel]), int(above[channel]), int(below[channel])
+        for (mantissa, exponent), ends in zip(self._scales, self._ends, strict=True):
             scale = self.shift - 31 - max(-exponent, 0)
             constant = (1 << 30 << scale) + (layer.output_zero - layer.chain.low << self.shift)
             correction = 0
             if exponent < 0:
                 constant += 1 << (self.shift - 1)
                 correction = 0 if self.hidden else 1 << 31 << scale
+            multiplier = mantissa << max(exponent, 0) << scale
+            found.append(_Channel(*ends, multiplier, constant, correction))
+        return found
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether accumulators are clamped first: their whole range leaves no digits."""
+        return not self._digits_for(self.channels)
+
+    @cached_property
+    def _effective(self) -> list[_Channel]:
+        """The channels with the accumulators that reach the multiplication."""
+        if not self.bounded:
+            return self.channels
+        return [
+            replace(each, low=min(max(each.low, low), high), high=min(max(each.high, low), high))
+            for each, (low, high) in zip(self.channels, self.limits, strict=True)
+        ]
+
+    @cached_property
+    def limits(self) -> list[tuple[int, int]]:
+        """Of each channel, accumulators beyond which the output is at its clamp."""
+        span = self.layer.chain.high - self.layer.chain.low
+        found = []
+        for each in self.channels:
+            least = _first(each, self.shift, 1) - 1
+            most = _first(each, self.shift, span)
+            # Where an end cannot be passed, any number between it and the other one will do.
             found.append(
-                _Channel(
-                    bias - 128 * more + 127 * less,
-                    bias + 127 * more - 128 * less,
-                    int(multiplier.mantissa[channel]) << max(exponent, 0) << scale,
-                    constant,
-                    correction,
+                (
+                    least if least > each.low else min(each.low, most),
+                    most if most < each.high else max(each.high, least),
                 )
             )
         return found
@@ -86,15 +126,26 @@ class NarrowRescaling:
     @cached_property
     def digits(self) -> tuple[int, ...]:
         """Bits of all digits but the last; empty where no division fits."""
+        return self._digits_for(self._effective)
+
+    def _digits_for(self, channels: Sequence[_Channel]) -> tuple[int, ...]:
         for count in (2, 3):
             for bits in range(15, 5, -1):
-                if count * bits <= 30 and self._fits((bits,) * count):
+                if count * bits <= 30 and self._fits(channels, (bits,) * count):
                     return (bits,) * count
         return ()
 
     @property
     def possible(self) -> bool:
         """Whether the digits fit, and the registers for them."""
+        if self.bounded:
+            pairs = list(zip(self._ends, self.limits, strict=True))
+            apart = max(
+                abs(end - limit) for ends, limits in pairs for end in ends for limit in limits
+            )
+            wide = max(high - low for low, high in self._ends)
+            if max(apart, wide) >= 2**31:
+                return False
         return bool(self.digits) and (
             self.hidden or len(self.digits) == 2 or not any(c.correction for c in self.channels)
         )
@@ -107,9 +158,9 @@ class NarrowRescaling:
             number = (number - low) >> size
         return [*parts, number]
 
-    def _fits(self, bits: Sequence[int]) -> bool:
-        return sum(bits) < self.shift and all(
-            self._channel_fits(channel, bits) for channel in self.channels
+    def _fits(self, channels: Sequence[_Channel], bits: Sequence[int]) -> bool:
+        return sum(bits) < self.shift <= sum(bits) + 31 and all(
+            self._channel_fits(channel, bits) for channel in channels
         )
 
     def _channel_fits(self, channel: _Channel, bits: Sequence[int]) -> bool:
@@ -142,17 +193,32 @@ class NarrowRescaling:
             *third,
             each.constant >> below,
             int(self.layer.biases[channel]),
+            *(self.limits[channel] if self.bounded else ()),
         )
 
-    WORDS = 6
+    @property
+    def words(self) -> int:
+        """Words of a channel's constants."""
+        return 8 if self.bounded else 6
+
     BIAS = 20
+    _LIMITS = 24
 
     def begin(self, code: ThumbAssembler) -> None:
         """Load the constants of a channel; r7 points to them and is lost, r0 too."""
         code.put("ldmia r7!,{r3,r4,r5,r6}", "ldr r0,[r7]", "mov r12,r0")
 
-    def value(self, code: ThumbAssembler) -> None:
-        """Turn the accumulator in r0 into the output in r1; r2 is lost."""
+    def value(self, code: ThumbAssembler, record: str) -> None:
+        """Turn the accumulator in r0 into the output in r1; r2 is lost.
+
+        Args:
+            code: Where to.
+            record: The word on the stack that points to the channel's constants.
+        """
+        if self.bounded:
+            for index, keep in enumerate(("ands", "bics")):
+                code.put(f"ldr r1,{record}", f"ldr r1,[r1,#{self._LIMITS + 4 * index}]")
+                code.put("subs r1,r0,r1", "asrs r2,r1,#31", f"{keep} r1,r2", "subs r0,r0,r1")
         # With two digits cut off, r6 is the correction; with three, the last digit.
         registers = ["r3", "r4", "r5", "r6"][: len(self.digits) + 1]
         code.put("movs r1,r0", "muls r1,r3,r1", f"asrs r1,r1,#{self.digits[0]}")
@@ -187,8 +253,24 @@ class NarrowRescaling:
         """The least and greatest output, from the least of the clamp, before the clamp."""
         ends = [
             (end * each.multiplier + each.constant - correction) >> self.shift
-            for each in self.channels
+            for each in self._effective
             for end in (each.low, each.high)
             for correction in (0, each.correction)
         ]
         return min(ends), max(ends)
+
+
+def _first(channel: _Channel, shift: int, bound: int) -> int:
+    """Return the first accumulator whose output is at least `bound`, within 33 bits.
+
+    Outputs count from the least of the clamp and do not fall where the accumulator rises.
+    """
+    low, high = -(1 << 32), 1 << 32
+    while high - low > 1:
+        middle = (low + high) // 2
+        correction = channel.correction if middle < 0 else 0
+        if (middle * channel.multiplier + channel.constant - correction) >> shift < bound:
+            low = middle
+        else:
+            high = middle
+    return high

@@ -195,7 +195,7 @@ class OutputRows:
             for other in group[1:]:
                 self._fetch(code, "r1", other)
                 code.put("subs r1,r0,r1", "asrs r2,r1,#31", "ands r1,r2", "subs r0,r0,r1")
-            self.rescaling.value(code)
+            self.rescaling.value(code, self.frame["record"])
             if self.layer.chain.averaged:
                 code.put("add lr,r1")
             else:

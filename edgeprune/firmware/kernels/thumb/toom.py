@@ -125,7 +125,7 @@ class _Toom:
 
     @property
     def record_bytes(self) -> int:
-        return 4 * NarrowRescaling.WORDS
+        return 4 * self.rescaling.words
 
     @property
     def _zeros(self) -> bytes:
