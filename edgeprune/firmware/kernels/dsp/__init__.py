@@ -9,10 +9,12 @@ from edgeprune.firmware.kernels.dsp import (
     pools,
     sparse,
     sparse_dense,
+    toom_cook,
 )
 
 DSP_GENERATORS: tuple[Generator, ...] = (
     direct.generate,
+    toom_cook.generate,
     dense.generate,
     depthwise.generate,
     sparse.generate,

@@ -1,0 +1,125 @@
+"""Toom-Cook's three transforms as instructions on words of two 16-bit lanes or on 32-bit sums.
+
+A word of lanes is treated as one number, `high * 2^16 + low`: sums and multiples of such numbers
+stay exact in both lanes, whatever the signs. As lanes, SMLAD wants the high one without the borrow
+of a negative low one; two instructions give it back, or take it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeprune.firmware.kernels.assembler import Assembler
+from edgeprune.firmware.kernels.dsp.emission import load_constant
+from edgeprune.firmware.kernels.thumb.points import Points
+
+
+def combine(asm: Assembler, target: str, terms: Sequence[tuple[str, int]], spare: str) -> None:
+    """Write a sum of registers times numbers, one of which is 1."""
+    one = total = next(name for name, factor in terms if factor == 1)
+    for name, factor in terms:
+        if name == one or factor == 0:
+            continue
+        size = abs(factor)
+        if size & (size - 1) == 0:
+            opcode = "add.w" if factor > 0 else "sub.w"
+            asm.emit(f"{opcode} {target}, {total}, {name}, lsl #{size.bit_length() - 1}")
+        else:
+            load_constant(asm, spare, size)
+            asm.emit(f"{'mla' if factor > 0 else 'mls'} {target}, {name}, {spare}, {total}")
+        total = target
+
+
+def to_number(asm: Assembler, word: str, spare: str) -> None:
+    """Turn two lanes into one number."""
+    asm.emit(f"and.w {spare}, {word}, #0x8000", f"sub.w {word}, {word}, {spare}, lsl #1")
+
+
+def to_lanes(asm: Assembler, word: str, spare: str) -> None:
+    """Turn one number into two lanes."""
+    asm.emit(f"and.w {spare}, {word}, #0x8000", f"add.w {word}, {word}, {spare}, lsl #1")
+
+
+def inputs(asm: Assembler, points: Points, stride: int, *, signed: bool) -> None:
+    """Transform the words of a tile at lr; write the products' words to r12, `stride` apart.
+
+    r0, r1 and r4-r11 are overwritten.
+
+    Args:
+        asm: Where it is written.
+        points: The points.
+        stride: Bytes from one product's word to the next.
+        signed: Whether the low lanes may be negative.
+    """
+    pairs = points.pairs
+    held = [f"r{8 + index}" for index in range(pairs)]
+    whole = points.squares_without(0)
+    for parity in (0, 1):
+        data = [f"r{4 + index}" for index in range(pairs + 1)]
+        for index, register in enumerate(data):
+            asm.emit(f"ldr.w {register}, [lr, #{4 * (2 * index + parity)}]")
+            if signed:
+                to_number(asm, register, "r1")
+        combine(asm, "r0", list(zip(data, whole, strict=True)), "r1")
+        to_lanes(asm, "r0", "r1")
+        asm.emit(f"str.w r0, [r12, #{parity * stride}]")
+        middle = data[1:] if parity == 0 else data[:-1]
+        for p in range(1, pairs + 1):
+            terms = list(zip(middle, points.squares_without(p), strict=True))
+            if parity == 0:
+                combine(asm, held[p - 1], terms, "r1")
+                continue
+            combine(asm, "r11", terms, "r1")
+            if p > 1 and p & (p - 1):
+                asm.emit(f"add.w r11, r11, r11, lsl #{(p - 1).bit_length() - 1}")
+            shift = f", lsl #{p.bit_length() - 1}" if p > 1 and not p & (p - 1) else ""
+            for offset, opcode in ((0, "add.w"), (1, "sub.w")):
+                asm.emit(f"{opcode} r0, {held[p - 1]}, r11{shift}")
+                to_lanes(asm, "r0", "r1")
+                asm.emit(f"str.w r0, [r12, #{(2 * p + offset) * stride}]")
+
+
+def outputs(
+    asm: Assembler,
+    points: Points,
+    values: Sequence[str],
+    offsets: Sequence[int],
+    bias: int,
+    *,
+    doubled: bool,
+) -> None:
+    """Turn one tile's sums of products into its four outputs; r0-r3 and r12 are overwritten.
+
+    Args:
+        asm: Where it is written.
+        points: The points.
+        values: The four registers of the outputs.
+        offsets: Of each product's sum, the offset from lr.
+        bias: Offset from sp of the bias times the points' scale.
+        doubled: Whether the outputs shall be doubled.
+    """
+    y0, y1, y2, y3 = values
+    # What is added to the product of the point 1 reaches every output once.
+    asm.emit(f"ldr.w r0, [lr, #{offsets[2]}]", f"ldr.w r1, [lr, #{offsets[3]}]")
+    asm.emit(f"ldr.w r2, [sp, #{bias}]", "add.w r0, r0, r2")
+    asm.emit(f"add.w {y0}, r0, r1", f"sub.w {y1}, r0, r1")
+    even, odd = y0, y1
+    for p in range(2, points.pairs + 1):
+        asm.emit(f"ldr.w r0, [lr, #{offsets[2 * p]}]", f"ldr.w r1, [lr, #{offsets[2 * p + 1]}]")
+        asm.emit("add.w r2, r0, r1", "sub.w r3, r0, r1")
+        if p == 2:
+            asm.emit(f"add.w {y2}, {even}, r2, lsl #2", f"add.w {y3}, {odd}, r3, lsl #3")
+            asm.emit(f"add.w {y0}, {y0}, r2", f"add.w {y1}, {y1}, r3, lsl #1")
+        else:
+            asm.emit(f"add.w {y0}, {y0}, r2", f"add.w {y2}, {y2}, r2")
+            asm.emit(f"add.w {y2}, {y2}, r2, lsl #3", "add.w r3, r3, r3, lsl #1")
+            asm.emit(f"add.w {y1}, {y1}, r3", f"add.w {y3}, {y3}, r3")
+            asm.emit(f"add.w {y3}, {y3}, r3, lsl #3")
+    asm.emit(f"ldr.w r0, [lr, #{offsets[0]}]", f"add.w {y0}, {y0}, r0")
+    asm.emit(f"ldr.w r0, [lr, #{offsets[1]}]")
+    load_constant(asm, "r1", points.scale)
+    asm.emit(f"mla {y3}, r0, r1, {y3}")
+    load_constant(asm, "r1", points.inverse)
+    shift = points.twos - (1 if doubled else 0)
+    asm.emit(*(f"mul {value}, {value}, r1" for value in values))
+    asm.emit(*(f"asr.w {value}, {value}, #{shift}" for value in values))
