@@ -146,9 +146,16 @@ class NarrowRescaling:
             wide = max(high - low for low, high in self._ends)
             if max(apart, wide) >= 2**31:
                 return False
-        return bool(self.digits) and (
-            self.hidden or len(self.digits) == 2 or not any(c.correction for c in self.channels)
-        )
+        return bool(self.digits) and not (self._stores_correction and self.layer.chain.averaged)
+
+    @property
+    def _corrects(self) -> bool:
+        return any(channel.correction for channel in self.channels)
+
+    @property
+    def _stores_correction(self) -> bool:
+        """Whether the correction has no register: three digits are cut off."""
+        return len(self.digits) == 3 and self._corrects
 
     def _split(self, number: int, bits: Sequence[int]) -> list[int]:
         parts = []
@@ -188,21 +195,26 @@ class NarrowRescaling:
         each = self.channels[channel]
         below = sum(self.digits)
         third = () if len(self.digits) == 3 else (each.correction >> below,)
-        return words(
+        numbers = (
             *self._split(each.multiplier, self.digits),
             *third,
             each.constant >> below,
             int(self.layer.biases[channel]),
-            *(self.limits[channel] if self.bounded else ()),
+            *(self.limits[channel] if self.bounded else (0, 0)),
+            each.correction >> below,
         )
+        return words(*numbers[: self.words])
 
     @property
     def words(self) -> int:
         """Words of a channel's constants."""
+        if self._stores_correction:
+            return 9
         return 8 if self.bounded else 6
 
     BIAS = 20
     _LIMITS = 24
+    _CORRECTION = 32
 
     def begin(self, code: ThumbAssembler) -> None:
         """Load the constants of a channel; r7 points to them and is lost, r0 too."""
@@ -225,7 +237,10 @@ class NarrowRescaling:
         for register, bits in zip(registers[1:-1], self.digits[1:], strict=True):
             code.put("movs r2,r0", f"muls r2,{register},r2", "adds r1,r1,r2")
             code.put(f"asrs r1,r1,#{bits}")
-        if any(channel.correction for channel in self.channels):
+        if self._stores_correction:
+            code.put("mov lr,r1", f"ldr r1,{record}", f"ldr r1,[r1,#{self._CORRECTION}]")
+            code.put("asrs r2,r0,#31", "ands r2,r1", "mov r1,lr", "subs r1,r1,r2")
+        elif self._corrects:
             code.put("asrs r2,r0,#31", "ands r2,r6", "subs r1,r1,r2")
         code.put(f"muls r0,{registers[-1]},r0", "adds r1,r1,r0", "add r1,r12")
         left = self.shift - sum(self.digits)
