@@ -25,6 +25,7 @@ from edgeprune.firmware.kernels.dsp.emission import (
 )
 from edgeprune.firmware.kernels.dsp.epilogue import Epilogue, Runs, Slots
 from edgeprune.firmware.kernels.dsp.planes import BLOCK, FIELD, Planes
+from edgeprune.firmware.kernels.dsp.sparse_sums import Sums
 from edgeprune.firmware.kernels.dsp.sparse_weights import (
     MOST_OFFSET,
     MOST_UNROLLED,
@@ -33,7 +34,6 @@ from edgeprune.firmware.kernels.dsp.sparse_weights import (
     emit_entries,
     emit_weights,
     entry,
-    nonzero_weights,
 )
 from edgeprune.network import Conv1d, DepthwiseConv1d
 from edgeprune.network.convolution import Convolution
@@ -101,7 +101,7 @@ class _Kernel:
     @property
     def fits(self) -> bool:
         """Whether two sums fit into 64 bits side by side, for every input."""
-        return all(high - low < 2**FIELD for low, high in self._ranges)
+        return all(high - low < 2**FIELD for low, high in self._sums.ranges)
 
     def code(self) -> KernelCode:
         """Write it."""
@@ -146,33 +146,21 @@ class _Kernel:
         return [-(-count // self._step) for count in self._counts]
 
     @cached_property
-    def _weights(self) -> tuple[tuple[Weight, ...], ...]:
-        """Of each output channel, what it is multiplied by."""
-        return nonzero_weights(self.operation, self.planes)
+    def _sums(self) -> Sums:
+        return Sums(self.request, self.epilogue, self.operation, self.planes)
 
     @property
-    def _factor(self) -> int:
-        return 2 if self.epilogue.doubled else 1
+    def _weights(self) -> tuple[tuple[Weight, ...], ...]:
+        return self._sums.weights
 
-    @cached_property
-    def _biases(self) -> list[int]:
-        """What each accumulator begins with: bytes are multiplied as they are."""
-        zero_point = self.request.source.zero_point
-        return [
-            self._factor * (int(bias) - zero_point * sum(weight.value for weight in weights))
-            for bias, weights in zip(self.operation.bias, self._weights, strict=True)
-        ]
+    @property
+    def _fixed(self) -> dict[int, int]:
+        return self._sums.fixed
 
-    @cached_property
-    def _ranges(self) -> list[tuple[int, int]]:
-        """The least and the greatest sum of each channel."""
-        ranges = []
-        for bias, weights in zip(self._biases, self._weights, strict=True):
-            values = [self._factor * weight.value for weight in weights]
-            low = sum(min(-128 * value, 127 * value) for value in values)
-            high = sum(max(-128 * value, 127 * value) for value in values)
-            ranges.append((bias + low, bias + high))
-        return ranges
+    @property
+    def _active(self) -> int:
+        """Channels that are computed."""
+        return self.operation.outputs - len(self._fixed)
 
     @property
     def _record_words(self) -> int:
@@ -204,12 +192,12 @@ class _Kernel:
     def _constants(self) -> bytes:
         words: list[int] = []
         for channel, weights in enumerate(self._weights):
-            low, _ = self._ranges[channel]
-            bias = self._biases[channel]
+            low, _ = self._sums.ranges[channel]
+            bias = self._sums.biases[channel]
             # The low field counts from its least sum on, so that it never borrows.
             start = (bias << 32) + ((bias - low) << SCALE)
             entries = [entry(weight) for weight in weights] if self.streams else []
-            words += [4 * len(entries), start, start >> 32, low]
+            words += [4 * len(entries), start, start >> 32, self._fixed.get(channel, low)]
             words += self.epilogue.record([channel], [0])
             words += entries
         return np.array([word & 0xFFFFFFFF for word in words], "<u4").tobytes()
@@ -318,7 +306,7 @@ class _Kernel:
             self._begin_channel(asm)
         asm.place(block)
         blocks = sum(self._block_counts)
-        with asm.repeated(blocks * outputs):
+        with asm.repeated(blocks * self._active + chunks * len(self._fixed)):
             for low, high in zip(("r4", "r5", "r6", "r7"), ("r8", "r9", "r10", "r11"), strict=True):
                 asm.emit(f"ldrd {low}, {high}, [sp, #{_BIAS}]")
             if self.streams:
@@ -326,17 +314,19 @@ class _Kernel:
             asm.emit(f"ldr.w pc, [sp, #{_CODE}]")
         if self.streams:
             counts = [len(weights) for weights in self._weights]
-            emit_entries(asm, self._label("entry_with"), counts, blocks, _END, self._factor)
+            emit_entries(asm, self._label("entry_with"), counts, blocks, _END, self._sums.factor)
         asm.place(self._label("split"))
-        with asm.repeated(blocks * outputs):
+        with asm.repeated(blocks * self._active):
             asm.emit("addw lr, lr, #32", f"ldr.w r0, [sp, #{_LIFT}]")
             for low in ("r4", "r5", "r6", "r7"):
                 asm.emit(f"add.w {low}, r0, {low}, lsr #{SCALE}")
         runs = Runs(chunks, blocks, self.outputs % self._step)
         values = (tuple(f"r{number}" for number in range(4, 12)),)
         slots = Slots(record=_RECORD, output=_OUTPUT, other=_OTHER, sums=_SUMS)
-        with asm.repeated(outputs):
+        with asm.repeated(self._active):
             epilogue.finish(asm, values, slots, block, runs, tails=self.tails)
+        if self._fixed:
+            self._fill(asm)
         with asm.repeated(chunks * outputs):
             if self._carries_sums:
                 asm.emit(f"ldr.w r12, [sp, #{_CHANNEL_SUMS}]", f"ldr.w r0, [sp, #{_SUMS}]")
@@ -349,6 +339,28 @@ class _Kernel:
                 )
             asm.emit(f"ldr.w r0, [sp, #{_LEFT_CHANNELS}]", "subs.w r0, r0, #1")
             asm.emit(f"str.w r0, [sp, #{_LEFT_CHANNELS}]", f"bne.w {channel_loop}")
+
+    def _fill(self, asm: Assembler) -> None:
+        """Write a channel that has no weights: one value for all positions of the chunk."""
+        chunks, fixed, stride = len(self._counts), len(self._fixed), self.operation.outputs
+        done, loop = asm.label("filled"), asm.label("fill")
+        with asm.repeated(chunks * self._active):
+            asm.emit(f"b.w {done}")
+        asm.place(self._label("fixed"))
+        with asm.repeated(chunks * fixed):
+            asm.emit(f"ldr.w r0, [sp, #{_LIFT}]", f"ldrd r12, r3, [sp, #{_OUTPUT}]")
+            if self.epilogue.averages:
+                asm.emit(f"ldr.w r1, [sp, #{_SUMS}]", "mla r1, r0, r3, r1")
+                asm.emit(f"str.w r1, [sp, #{_SUMS}]")
+        if not self.epilogue.averages:
+            rows = 1 if self.tails else self._step
+            asm.place(loop)
+            with asm.repeated(sum(self._counts) // rows * fixed):
+                for _ in range(rows):
+                    asm.emit(f"strb r0, [r12], #{stride}" if stride < 256 else "strb r0, [r12]")
+                    add_constant(asm, "r12", stride if stride >= 256 else 0, "r1")
+                asm.emit(f"subs.w r3, r3, #{rows}", f"bgt.w {loop}")
+        asm.place(done)
 
     def _begin_channel(self, asm: Assembler) -> None:
         """Copy the channel's record and point to its first block."""
@@ -403,13 +415,17 @@ class _Kernel:
                 )
             else:
                 label = self._label(f"code_of_{channel}")
+            if channel in self._fixed:
+                label = self._label("fixed")
             asm.directive(f".word {label} + 1", size=4)
         if self.streams:
             return
         for channel, weights in enumerate(self._weights):
+            if channel in self._fixed:
+                continue
             asm.place(self._label(f"code_of_{channel}"))
             with asm.repeated(sum(self._block_counts)):
-                literals = emit_weights(asm, weights, self._centre, self._factor)
+                literals = emit_weights(asm, weights, self._centre, self._sums.factor)
                 asm.emit(f"b.w {self._label('split')}")
             asm.directive(".ltorg", size=4 * literals + 2)
 
