@@ -164,6 +164,7 @@ class _Direct:
             f"{self.chunk_blocks * self.lanes}, {how}",
             "",
             self.output_rows.unit,
+            count == 1,
         )
 
     def _limit_chunk(self, code: ThumbAssembler) -> None:

@@ -98,7 +98,8 @@ class _Packed(PackedPlan):
             code.code_bytes,
             f"packed products, {self.width} channels x {self.positions} positions, {words_}, {how}",
             "" if self.rescaling.quick else "scales beyond the quick rescaling",
-            0 if layer.chain.averaged else self.rows_out if not self.single else 0,
+            0 if layer.chain.averaged or self.single else self.rows_out,
+            len(self.chunks) == 1,
         )
 
     def _enter(self, code: ThumbAssembler) -> None:

@@ -54,13 +54,14 @@ class Points:
         return coefficients
 
     @cached_property
-    def _slopes(self) -> list[int]:
+    def slopes(self) -> list[int]:
+        """Return M'(p) of every finite point."""
         return [math.prod(p - q for q in self.finite if q != p) for p in self.finite]
 
     @cached_property
     def scale(self) -> int:
         """What the results are too large by."""
-        return math.lcm(*self._slopes)
+        return math.lcm(*self.slopes)
 
     @property
     def twos(self) -> int:
@@ -77,7 +78,7 @@ class Points:
         taps = np.arange(filters.shape[-1])
         rows = [
             self.scale // slope * np.array([p ** int(k) for k in taps], np.int64)
-            for p, slope in zip(self.finite, self._slopes, strict=True)
+            for p, slope in zip(self.finite, self.slopes, strict=True)
         ]
         last = (taps == taps[-1]).astype(np.int64)
         matrix = np.array([rows[0], last, *rows[1:]])

@@ -180,6 +180,7 @@ class _Toom:
             f"Toom-Cook F({self.step}, {self.taps}), {self.tiles} tiles",
             "",
             self.output_rows.unit,
+            self.blocks == 1,
         )
 
     def _copy(self, code: ThumbAssembler) -> None:
