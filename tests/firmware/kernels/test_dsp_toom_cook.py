@@ -85,6 +85,17 @@ def test_layers_of_r1_take_few_instructions(name: str) -> None:
     check(quickest, request, 5)
 
 
+def test_weights_transformed_when_used_take_less_flash() -> None:
+    request = single_request(r1(), 1, 2)
+    kernels = toom_cook.generate(request)
+    small = [code for code in kernels if len(code.constants) < 3000]
+    large = [code for code in kernels if len(code.constants) >= 3000]
+    assert len(small) == len(large)
+    quickest = min(small, key=lambda code: code.instructions)
+    assert quickest.instructions <= 197_000
+    check(quickest, request, 6)
+
+
 @pytest.mark.parametrize(
     "shape",
     [

@@ -45,14 +45,18 @@ class ToomKernel(DirectKernel):
 
     Attributes:
         points: Where the polynomials are evaluated.
+        expands: Whether the weights are transformed when they are used; otherwise they lie
+            transformed in flash.
     """
 
     points: Points
+    expands: bool
 
     def code(self) -> KernelCode:
         """Write it."""
         parts = f", {len(self._counts)} chunks" if len(self._counts) > 1 else ""
         approach = f"Toom-Cook F(4, {self._taps}), 2 channels x {_TILES} tiles{parts}"
+        approach += "" if self.expands else ", transformed weights"
         return replace(super().code(), approach=approach)
 
     @property
@@ -89,9 +93,15 @@ class ToomKernel(DirectKernel):
 
     @property
     def _scratch_weights(self) -> int:
-        """Bytes of the transformed inputs, and of the sums where they are no place for them."""
+        """Bytes of transformed inputs and weights, and of sums that need a place of their own."""
         inputs = self._group_bytes * self._room // _TILES
-        return inputs + (0 if self._sums_fit else self._sum_bytes)
+        weights = self._weight_row * self.points.products if self.expands else 0
+        return inputs + weights + (0 if self._sums_fit else self._sum_bytes)
+
+    @property
+    def _weight_row(self) -> int:
+        """Bytes of a pair's transformed weights of one product."""
+        return 8 * self._pair_count
 
     @property
     def _sums_fit(self) -> bool:
@@ -108,12 +118,16 @@ class ToomKernel(DirectKernel):
         bytes_ = self._ends(2) + _OWN_BYTES
         return bytes_ + (4 - bytes_) % 8
 
+    @property
+    def _padded(self) -> Int64Array:
+        """The weights [outputs, channels, taps], with zeros for the taps that lack."""
+        weights = self.geometry.operation.weights.astype(np.int64).transpose(0, 2, 1)
+        return np.pad(weights, ((0, 0), (0, 0), (0, self._taps - weights.shape[2])))
+
     @cached_property
     def transformed(self) -> Int64Array:
         """The transformed weights [outputs, channels, products]."""
-        weights = self.geometry.operation.weights.astype(np.int64).transpose(0, 2, 1)
-        padded = np.pad(weights, ((0, 0), (0, 0), (0, self._taps - weights.shape[2])))
-        return self.points.weights(padded)
+        return self.points.weights(self._padded)
 
     @property
     def exact(self) -> bool:
@@ -145,6 +159,9 @@ class ToomKernel(DirectKernel):
     def _weights(self, channels: tuple[int, ...]) -> bytes:
         """Return a pair's weights [product][pair of input channels][channel][lane]."""
         lanes = np.array([(plane.low, plane.high) for plane in self.geometry.planes])
+        if self.expands:
+            raw = self._padded[list(channels)][:, lanes]
+            return (raw.transpose(1, 3, 2, 0) + 128).astype(np.uint8).tobytes()
         picked = self.transformed[list(channels)][:, lanes]
         return picked.transpose(3, 1, 0, 2).astype("<i2").tobytes()
 
@@ -230,11 +247,29 @@ class ToomKernel(DirectKernel):
                 asm.emit(f"ldmia lr!, {braces}", f"stmia r12!, {braces}")
             else:
                 asm.emit("ldr r0, [lr], #4", "str r0, [r12], #4")
+        if self.expands:
+            self._transform_weights(asm)
         asm.emit(f"ldr.w r0, [sp, #{base._TILES}]")
         add_constant(asm, "r0", _TILES - 1 - self.geometry.extra_tiles, "r1")
         asm.emit("lsr.w r0, r0, #2", f"str.w r0, [sp, #{own + _GROUPS_LEFT}]")
         asm.emit(f"ldr.w r12, [sp, #{base._WEIGHTS}]", f"ldr.w r0, [sp, #{base._SCRATCH}]")
         add_constant(asm, "r0", self._sums_at, "r1")
+
+    def _transform_weights(self, asm: Assembler) -> None:
+        """Transform the pair's weights; lr: before and after, where they are read."""
+        row, loop = self._weight_row, asm.label("weights")
+        at = self._layout.size + self._sums_bytes + self._scratch_weights
+        at -= row * self.points.products
+        asm.emit(f"ldr.w r12, [sp, #{base._SCRATCH}]")
+        add_constant(asm, "r12", at, "r0")
+        load_constant(asm, "r3", 0x00800080)
+        load_constant(asm, "r2", self._pair_count)
+        asm.place(loop)
+        with asm.repeated(self._pair_count):
+            toom_transforms.weights(asm, self.points, row)
+            asm.emit("subs.w r2, r2, #1", f"bne.w {loop}")
+        asm.emit(f"str.w lr, [sp, #{base._CONSTANTS}]", "mov.w lr, r12")
+        add_constant(asm, "lr", -row, "r0")
 
     def _multiply(self, asm: Assembler) -> None:
         """Sum up the products of all groups of one pair of output channels."""
@@ -284,8 +319,9 @@ class ToomKernel(DirectKernel):
 
     def _point_outputs(self, asm: Assembler) -> None:
         """Point to the next pair's constants, this pair's outputs and its sums."""
-        add_constant(asm, "lr", 8 * self._pair_count * self.points.products, "r2")
-        asm.emit(f"str.w lr, [sp, #{base._CONSTANTS}]")
+        if not self.expands:
+            add_constant(asm, "lr", self._weight_row * self.points.products, "r2")
+            asm.emit(f"str.w lr, [sp, #{base._CONSTANTS}]")
         asm.emit(f"ldrd r0, r1, [sp, #{base._PAIR_OUTPUT}]", f"strd r0, r1, [sp, #{base._OUTPUT}]")
         if self.epilogue.reads_other:
             asm.emit(f"ldr.w r0, [sp, #{base._PAIR_OTHER}]", f"str.w r0, [sp, #{base._OTHER}]")
@@ -315,7 +351,10 @@ class ToomKernel(DirectKernel):
 
 
 def generate(request: KernelRequest) -> tuple[KernelCode, ...]:
-    """Return the kernels of a convolution of 2 to 5 taps; they differ in the size of a chunk."""
+    """Return the kernels of a convolution of 2 to 5 taps.
+
+    They differ in the size of a chunk and in where the weights are transformed.
+    """
     epilogue = Epilogue.of(request)
     geometry = Geometry.of(epilogue.chain) if epilogue else None
     if epilogue is None or geometry is None or not _fits(geometry):
@@ -329,9 +368,10 @@ def generate(request: KernelRequest) -> tuple[KernelCode, ...]:
     else:
         ends = [False] if step == 1 or epilogue.averages else [False, True]
     kernels = [
-        ToomKernel(request, epilogue, geometry, chunk, tails, True, False, "", points)
+        ToomKernel(request, epilogue, geometry, chunk, tails, True, False, "", points, expands)
         for chunk in sorted({min(chunk, blocks) for chunk in _CHUNKS})
         for tails in ends
+        for expands in (False, True)
     ]
     return tuple(kernel.code() for kernel in kernels if kernel.exact)
 

@@ -123,3 +123,72 @@ def outputs(
     shift = points.twos - (1 if doubled else 0)
     asm.emit(*(f"mul {value}, {value}, r1" for value in values))
     asm.emit(*(f"asr.w {value}, {value}, #{shift}" for value in values))
+
+
+def weights(asm: Assembler, points: Points, stride: int) -> None:
+    """Transform the taps of two output channels at lr; write the products' words to r12.
+
+    A tap is four bytes: two lanes of the first channel in the even ones, two of the second in the
+    odd ones, each plus 128. r3 holds 0x00800080. lr and r12 move on; r0, r1 and r4-r11 are
+    overwritten.
+
+    Args:
+        asm: Where it is written.
+        points: The points.
+        stride: Bytes from one product's words to the next product's.
+    """
+    taps = [f"r{4 + index}" for index in range(points.products - 3)]
+    for channel, rotation in enumerate(("", ", ror #8")):
+        asm.emit(f"ldmia.w lr{'!' if channel else ''}, {{{', '.join(taps)}}}")
+        for tap in taps:
+            asm.emit(f"uxtb16 {tap}, {tap}{rotation}", f"sub.w {tap}, {tap}, r3")
+        slopes = points.slopes
+        _finish_weight(asm, "r0", taps[0], points.scale // slopes[0], 4 * channel)
+        for p in range(1, points.pairs + 1):
+            factor = points.scale // slopes[2 * p - 1]
+            even = [(tap, p**index) for index, tap in enumerate(taps) if index % 2 == 0]
+            odd = [(tap, p ** (index - 1)) for index, tap in enumerate(taps) if index % 2]
+            combine(asm, "r0", even, "r1")
+            if len(odd) > 1:
+                combine(asm, "r9", odd, "r1")
+            _, left = _multiple(asm, "r0", "r0", abs(factor))
+            if left:
+                asm.emit(f"lsl.w r0, r0, #{left}")
+            if factor < 0:
+                asm.emit("rsb.w r0, r0, #0")
+            source, left = _multiple(asm, "r9", "r9" if len(odd) > 1 else "r5", p * abs(factor))
+            opcodes = ("add.w", "sub.w") if factor > 0 else ("sub.w", "add.w")
+            for offset, opcode in enumerate(opcodes):
+                asm.emit(f"{opcode} r10, r0, {source}, lsl #{left}")
+                to_lanes(asm, "r10", "r1")
+                asm.emit(f"str.w r10, [r12, #{(2 * p + offset) * stride + 4 * channel}]")
+        to_lanes(asm, taps[-1], "r1")
+        asm.emit(f"str.w {taps[-1]}, [r12, #{stride + 4 * channel}]")
+    asm.emit("add.w r12, r12, #8")
+
+
+def _finish_weight(asm: Assembler, target: str, source: str, factor: int, offset: int) -> None:
+    """Write a tap's multiple as lanes to r12."""
+    made, left = _multiple(asm, target, source, abs(factor))
+    asm.emit(f"lsl.w {target}, {made}, #{left}")
+    if factor < 0:
+        asm.emit(f"rsb.w {target}, {target}, #0")
+    to_lanes(asm, target, "r1")
+    asm.emit(f"str.w {target}, [r12, #{offset}]")
+
+
+def _multiple(asm: Assembler, target: str, source: str, factor: int) -> tuple[str, int]:
+    """Write a multiple; return its register and how far it must still be shifted left."""
+    left = (factor & -factor).bit_length() - 1
+    odd = factor >> left
+    if odd == 1:
+        return source, left
+    below, above = (odd - 1).bit_length() - 1, (odd + 1).bit_length() - 1
+    if odd - 1 == 1 << below:
+        asm.emit(f"add.w {target}, {source}, {source}, lsl #{below}")
+    elif odd + 1 == 1 << above:
+        asm.emit(f"rsb.w {target}, {source}, {source}, lsl #{above}")
+    else:
+        load_constant(asm, "r1", odd)
+        asm.emit(f"mul {target}, {source}, r1")
+    return target, left
