@@ -17,23 +17,40 @@ from dataclasses import dataclass
 from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
 from edgeprune.firmware.kernels.thumb.emission import ThumbAssembler
 from edgeprune.firmware.kernels.thumb.layer import Layer
-from edgeprune.firmware.kernels.thumb.packed_plan import LONGEST_PAIR, PackedPlan, Step
+from edgeprune.firmware.kernels.thumb.packed_frame import (
+    BLOCKS,
+    CARRY,
+    CHUNK,
+    END,
+    FRAME,
+    INPUT,
+    LAST,
+    LEFT,
+    OUT,
+    PLANE,
+    PLANES,
+    POSITION,
+    RECORD,
+    ROW,
+    SOURCE,
+    STACK,
+    SUMS,
+    WEIGHTS,
+)
+from edgeprune.firmware.kernels.thumb.packed_outputs import PackedOutputs
+from edgeprune.firmware.kernels.thumb.packed_plan import LONGEST_PAIR, Step
 from edgeprune.firmware.kernels.thumb.wide_numbers import (
     add_constant,
     load_constant,
     load_label,
 )
 
-_FRAME = 116
-_STACK = _FRAME + 36
-_CARRY, _SUMS, _PLANE, _WEIGHTS, _END, _RECORD, _OUT = 32, 40, 48, 52, 56, 60, 64
-_BLOCKS, _CHUNK, _LEFT, _POSITION, _ROW, _IN, _LAST, _PLANES, _COUNT, _SOURCE = range(68, 108, 4)
 _CHUNKS = (8, 16, 32, 64, 128, 256, 512)
 _MOST_EXPANDED = 16
 
 
 @dataclass(frozen=True, eq=False)
-class _Packed(PackedPlan):
+class _Packed(PackedOutputs):
     def build(self) -> KernelCode:
         """Write the function."""
         layer, request = self.layer, self.layer.chain.request
@@ -43,19 +60,19 @@ class _Packed(PackedPlan):
         code.place(chunk)
         count = len(self.chunks)
         with code.times(count):
-            code.put(f"ldr r4,[sp,#{_LEFT}]", f"cmp r4,#{self.chunk_blocks}")
-            code.put("it hi", f"movhi r4,#{self.chunk_blocks}", f"str r4,[sp,#{_CHUNK}]")
+            code.put(f"ldr r4,[sp,#{LEFT}]", f"cmp r4,#{self.chunk_blocks}")
+            code.put("it hi", f"movhi r4,#{self.chunk_blocks}", f"str r4,[sp,#{CHUNK}]")
         self._expand_inputs(code)
         with code.times(count):
             load_label(code, "r4", f"{request.symbol}_constants")
-            code.put(f"str r4,[sp,#{_RECORD}]")
+            code.put(f"str r4,[sp,#{RECORD}]")
             add_constant(
                 code,
                 "r4",
                 "r4",
                 self.record_bytes * len(self.channel_blocks) + -(-layer.channels // 4) * 4,
             )
-            code.put(f"str r4,[sp,#{_SOURCE}]")
+            code.put(f"str r4,[sp,#{SOURCE}]")
         outer = code.label("channels")
         code.place(outer)
         each = count * len(self.channel_blocks)
@@ -65,9 +82,9 @@ class _Packed(PackedPlan):
         self._block_loop(code)
         with code.times(each):
             if layer.chain.averaged:
-                self._average(code)
-            code.put(f"ldr r0,[sp,#{_RECORD}]", f"add r0,r0,#{self.record_bytes}")
-            code.put(f"str r0,[sp,#{_RECORD}]")
+                self.average(code)
+            code.put(f"ldr r0,[sp,#{RECORD}]", f"add r0,r0,#{self.record_bytes}")
+            code.put(f"str r0,[sp,#{RECORD}]")
             load_label(
                 code,
                 "r1",
@@ -76,16 +93,16 @@ class _Packed(PackedPlan):
             )
             code.put("cmp r0,r1", f"bne {outer}")
         with code.times(count):
-            code.put(f"ldr r4,[sp,#{_CHUNK}]", f"ldr r5,[sp,#{_ROW}]")
+            code.put(f"ldr r4,[sp,#{CHUNK}]", f"ldr r5,[sp,#{ROW}]")
             load_constant(code, "r6", self.rows_out * layer.outputs)
-            code.put("mla r5,r4,r6,r5", f"str r5,[sp,#{_ROW}]", f"ldr r5,[sp,#{_POSITION}]")
+            code.put("mla r5,r4,r6,r5", f"str r5,[sp,#{ROW}]", f"ldr r5,[sp,#{POSITION}]")
             code.put(
                 f"add r5,r5,r4,lsl #{self.positions // 2}" if not self.single else "add r5,r5,r4",
-                f"str r5,[sp,#{_POSITION}]",
+                f"str r5,[sp,#{POSITION}]",
             )
-            code.put(f"ldr r5,[sp,#{_LEFT}]", "subs r5,r5,r4", f"str r5,[sp,#{_LEFT}]")
+            code.put(f"ldr r5,[sp,#{LEFT}]", "subs r5,r5,r4", f"str r5,[sp,#{LEFT}]")
             code.put(f"bne {chunk}")
-        code.put(f"add sp,sp,#{_FRAME}", "pop {r4-r11,pc}")
+        code.put(f"add sp,sp,#{FRAME}", "pop {r4-r11,pc}")
         how = "weights expanded" if self.expands else "weights as words"
         words_ = f"{len(self.chunks)} chunks of {self.chunk_blocks * self.positions}"
         return KernelCode(
@@ -93,7 +110,7 @@ class _Packed(PackedPlan):
             code.text,
             self.constants(),
             self.scratch_bytes,
-            _STACK,
+            STACK,
             code.instructions,
             code.code_bytes,
             f"packed products, {self.width} channels x {self.positions} positions, {words_}, {how}",
@@ -105,12 +122,12 @@ class _Packed(PackedPlan):
     def _enter(self, code: ThumbAssembler) -> None:
         layer = self.layer
         pool = layer.chain.pool
-        code.put("push {r4-r11,lr}", f"sub sp,sp,#{_FRAME}", f"str r0,[sp,#{_IN}]")
-        code.put(f"str r3,[sp,#{_PLANES}]", f"ldr r4,[sp,#{_STACK}]", f"ldr r5,[sp,#{_STACK + 4}]")
+        code.put("push {r4-r11,lr}", f"sub sp,sp,#{FRAME}", f"str r0,[sp,#{INPUT}]")
+        code.put(f"str r3,[sp,#{PLANES}]", f"ldr r4,[sp,#{STACK}]", f"ldr r5,[sp,#{STACK + 4}]")
         load_constant(code, "r6", layer.outputs)
-        code.put("mla r7,r4,r6,r2", f"str r7,[sp,#{_ROW}]")
+        code.put("mla r7,r4,r6,r2", f"str r7,[sp,#{ROW}]")
         load_constant(code, "r7", layer.output_rows * layer.outputs)
-        code.put("add r7,r7,r2", f"str r7,[sp,#{_LAST}]")
+        code.put("add r7,r7,r2", f"str r7,[sp,#{LAST}]")
         if layer.chain.averaged or self.single:
             code.put("mov r4,#0")
             load_constant(code, "r5", self.blocks)
@@ -119,7 +136,7 @@ class _Packed(PackedPlan):
                 load_constant(code, "r6", pool)
                 code.put("mul r4,r4,r6", "mul r5,r5,r6")
             code.put("add r5,r5,#3", "lsr r5,r5,#2")
-        code.put(f"str r4,[sp,#{_POSITION}]", f"str r5,[sp,#{_LEFT}]")
+        code.put(f"str r4,[sp,#{POSITION}]", f"str r5,[sp,#{LEFT}]")
         load_constant(code, "r4", (1 << (self.lane - 1)) & 0xFFFFFFFF)
         both = (1 << (self.lane - 1)) + (1 << (2 * self.lane - 1))
         load_constant(code, "r4", both & 0xFFFFFFFF)
@@ -138,12 +155,12 @@ class _Packed(PackedPlan):
         for index, phase in enumerate(layer.phases):
             start = phase - layer.pad_left
             with code.times(chunks):
-                code.put(f"ldr r0,[sp,#{_POSITION}]")
+                code.put(f"ldr r0,[sp,#{POSITION}]")
                 load_constant(code, "r1", stride)
                 code.put("mul r0,r0,r1")
                 add_constant(code, "r0", "r0", start)
                 load_constant(code, "r4", channels)
-                code.put(f"ldr r1,[sp,#{_IN}]", "mla r1,r0,r4,r1", f"ldr r2,[sp,#{_PLANES}]")
+                code.put(f"ldr r1,[sp,#{INPUT}]", "mla r1,r0,r4,r1", f"ldr r2,[sp,#{PLANES}]")
                 add_constant(code, "r2", "r2", index * self.pitch)
                 load_constant(code, "r8", layer.rows)
                 load_label(
@@ -153,7 +170,7 @@ class _Packed(PackedPlan):
                     self.record_bytes * len(self.channel_blocks),
                 )
                 load_constant(code, "r10", self.plane_bytes)
-                code.put(f"ldr r11,[sp,#{_CHUNK}]")
+                code.put(f"ldr r11,[sp,#{CHUNK}]")
                 if self.spans == 2:
                     code.put("lsl r11,r11,#1")
                 add_constant(code, "r11", "r11", extra)
@@ -182,34 +199,34 @@ class _Packed(PackedPlan):
     def _begin_channels(self, code: ThumbAssembler, each: int) -> None:
         layer = self.layer
         with code.times(each):
-            code.put(f"ldr r0,[sp,#{_SOURCE}]")
+            code.put(f"ldr r0,[sp,#{SOURCE}]")
             if self.expands:
-                code.put(f"ldr r1,[sp,#{_PLANES}]")
+                code.put(f"ldr r1,[sp,#{PLANES}]")
                 add_constant(code, "r1", "r1", self.planes_bytes)
-                code.put(f"str r1,[sp,#{_WEIGHTS}]")
+                code.put(f"str r1,[sp,#{WEIGHTS}]")
                 add_constant(code, "r8", "r1", self.weight_words * 4)
             else:
-                code.put(f"str r0,[sp,#{_WEIGHTS}]")
+                code.put(f"str r0,[sp,#{WEIGHTS}]")
                 add_constant(code, "r0", "r0", self.weight_words * 4)
         if self.expands:
             self._expand_weights(code, each)
         with code.times(each):
-            code.put(f"str r0,[sp,#{_SOURCE}]")
+            code.put(f"str r0,[sp,#{SOURCE}]")
             if self._rounds > 1:
-                code.put(f"ldr r1,[sp,#{_WEIGHTS}]")
+                code.put(f"ldr r1,[sp,#{WEIGHTS}]")
                 size = 4 * self.width * len(self.steps) * layer.depth
                 add_constant(code, "r1", "r1", size)
-                code.put(f"str r1,[sp,#{_END}]")
-            code.put("mov r1,#0", f"str r1,[sp,#{_SUMS}]", f"str r1,[sp,#{_SUMS + 4}]")
-            code.put(f"ldr r12,[sp,#{_RECORD}]", "ldrd r0,r1,[r12]")
-            code.put(f"ldr r4,[sp,#{_CHUNK}]", f"str r4,[sp,#{_BLOCKS}]")
-            code.put(f"ldr r2,[sp,#{_PLANES}]", "add r1,r1,r2")
+                code.put(f"str r1,[sp,#{END}]")
+            code.put("mov r1,#0", f"str r1,[sp,#{SUMS}]", f"str r1,[sp,#{SUMS + 4}]")
+            code.put(f"ldr r12,[sp,#{RECORD}]", "ldrd r0,r1,[r12]")
+            code.put(f"ldr r4,[sp,#{CHUNK}]", f"str r4,[sp,#{BLOCKS}]")
+            code.put(f"ldr r2,[sp,#{PLANES}]", "add r1,r1,r2")
             # Blocks come from the right; a pointer waits one channel before its plane.
             add_constant(code, "r1", "r1", -self.plane_bytes + self._origin)
-            code.put(f"add r1,r1,r4,lsl #{1 + self.spans}", f"str r1,[sp,#{_PLANE}]")
-            code.put(f"ldr r2,[sp,#{_ROW}]", "add r2,r2,r0")
+            code.put(f"add r1,r1,r4,lsl #{1 + self.spans}", f"str r1,[sp,#{PLANE}]")
+            code.put(f"ldr r2,[sp,#{ROW}]", "add r2,r2,r0")
             load_constant(code, "r3", self.rows_out * layer.outputs)
-            code.put("mla r2,r4,r3,r2", f"str r2,[sp,#{_OUT}]")
+            code.put("mla r2,r4,r3,r2", f"str r2,[sp,#{OUT}]")
 
     def _expand_weights(self, code: ThumbAssembler, each: int) -> None:
         """Pack the bytes at r0 into the words from r1 up to r8; r0 ends behind the bytes."""
@@ -264,7 +281,7 @@ class _Packed(PackedPlan):
         with code.times(runs * rounds):
             yield from range(self.unroll)
             if rounds > 1:
-                code.put(f"ldr r0,[sp,#{_END}]", "cmp lr,r0", f"bne {loop}")
+                code.put(f"ldr r0,[sp,#{END}]", "cmp lr,r0", f"bne {loop}")
 
     def _first(self, code: ThumbAssembler, opcode: str, registers: str) -> None:
         """Write the first load of a channel, which moves the pointer on to it."""
@@ -278,7 +295,7 @@ class _Packed(PackedPlan):
         """Compute the low lane of the accumulator to the right of the chunk."""
         size = 4 * self.width
         with code.times(each):
-            code.put(f"ldr r12,[sp,#{_PLANE}]", f"ldr lr,[sp,#{_WEIGHTS}]")
+            code.put(f"ldr r12,[sp,#{PLANE}]", f"ldr lr,[sp,#{WEIGHTS}]")
             load_constant(code, "r4", 1 << (self.lane - 1))
             code.put("mov r5,r4")
         for _ in self._loop(code, each):
@@ -302,7 +319,7 @@ class _Packed(PackedPlan):
             code.put(f"add lr,lr,#{size * len(self.steps)}")
         with code.times(each):
             code.put(f"ubfx r4,r4,#0,#{self.lane}", f"ubfx r5,r5,#0,#{self.lane}")
-            code.put(f"strd r4,r5,[sp,#{_CARRY}]")
+            code.put(f"strd r4,r5,[sp,#{CARRY}]")
 
     def _block_loop(self, code: ThumbAssembler) -> None:
         runs = self.blocks * len(self.channel_blocks)
@@ -310,8 +327,8 @@ class _Packed(PackedPlan):
         block = code.label("block")
         code.place(block)
         with code.times(runs):
-            code.put(f"ldr r12,[sp,#{_PLANE}]", f"sub r12,r12,#{4 * self.spans}")
-            code.put(f"str r12,[sp,#{_PLANE}]", f"ldr lr,[sp,#{_WEIGHTS}]")
+            code.put(f"ldr r12,[sp,#{PLANE}]", f"sub r12,r12,#{4 * self.spans}")
+            code.put(f"str r12,[sp,#{PLANE}]", f"ldr lr,[sp,#{WEIGHTS}]")
             code.put(f"ldmia sp,{{{registers[0]}-{registers[-1]}}}")
         accumulators = [
             [
@@ -326,13 +343,13 @@ class _Packed(PackedPlan):
         for _ in self._loop(code, runs):
             self._products(code, accumulators)
         with code.times(runs):
-            code.put(f"ldr r12,[sp,#{_RECORD}]")
+            code.put(f"ldr r12,[sp,#{RECORD}]")
             outputs = [
-                self._outputs(code, channel, accumulators[channel]) for channel in range(self.width)
+                self.outputs(code, channel, accumulators[channel]) for channel in range(self.width)
             ]
-        self._store(code, outputs, runs)
+        self.store(code, outputs, runs)
         with code.times(runs):
-            code.put(f"ldr r0,[sp,#{_BLOCKS}]", "subs r0,r0,#1", f"str r0,[sp,#{_BLOCKS}]")
+            code.put(f"ldr r0,[sp,#{BLOCKS}]", "subs r0,r0,#1", f"str r0,[sp,#{BLOCKS}]")
             code.put(f"bne {block}")
 
     def _products(self, code: ThumbAssembler, accumulators: list[list[tuple[str, str]]]) -> None:
@@ -365,100 +382,6 @@ class _Packed(PackedPlan):
                 for (low, high), data in zip(accumulators[channel], held, strict=True):
                     code.put(f"smlal {low},{high},{data},r{2 + channel}")
             before = step
-
-    def _outputs(
-        self, code: ThumbAssembler, channel: int, pairs: list[tuple[str, str]]
-    ) -> list[str]:
-        """Take the lanes apart, keep the maximum of a pool, rescale; return the registers."""
-        lane, upper = self.lane, 2 * self.lane - 32
-        carry = _CARRY + 4 * channel
-
-        def middle(low: str, high: str) -> None:
-            code.put(f"lsr {low},{low},#{lane}")
-            code.put(f"bfi {low},{high},#{32 - lane},#{upper}")
-
-        if self.single:
-            middle(*pairs[0])
-            values = [pairs[0][0]]
-        else:
-            (low0, high0), (low1, high1) = pairs
-            code.put(f"ldr r0,[sp,#{carry}]", f"ubfx r1,{low0},#0,#{lane}")
-            code.put(f"str r1,[sp,#{carry}]")
-            middle(low0, high0)
-            code.put(f"ubfx r2,{low1},#0,#{lane}", f"add {high0},r2,{high0},asr #{upper}")
-            middle(low1, high1)
-            code.put(f"add {high1},r0,{high1},asr #{upper}")
-            values = [low0, high0, low1, high1]
-        size = self.layer.chain.pool
-        kept = []
-        for at in range(0, len(values), size):
-            for other in values[at + 1 : at + size]:
-                code.put(f"cmp {values[at]},{other}", "it lt", f"movlt {values[at]},{other}")
-            kept.append(values[at])
-        self.rescaling.emit(code, 8 + 4 * self.rescaling.words * channel, kept)
-        return kept
-
-    def _store(self, code: ThumbAssembler, outputs: list[list[str]], runs: int) -> None:
-        layer = self.layer
-        tail = layer.needed // layer.chain.pool % self.rows_out if not self.single else 0
-        tails = len(self.channel_blocks) if tail else 0
-        skip = code.label("tail")
-        if layer.chain.averaged:
-            with code.times(runs):
-                for values in outputs:
-                    total = values[0]
-                    for value in values[1 : tail or None]:
-                        code.put(f"add {total},{total},{value}")
-                if tail:
-                    code.put(f"ldr r0,[sp,#{_BLOCKS}]", f"ldr r1,[sp,#{_CHUNK}]", "cmp r0,r1")
-                    code.put(f"beq {skip}")
-            with code.times(runs - tails):
-                if tail:
-                    for values in outputs:
-                        for value in values[tail:]:
-                            code.put(f"add {values[0]},{values[0]},{value}")
-            code.place(skip)
-            with code.times(runs):
-                for channel, values in enumerate(outputs):
-                    code.put(f"ldr r0,[sp,#{_SUMS + 4 * channel}]", f"add r0,r0,{values[0]}")
-                    code.put(f"str r0,[sp,#{_SUMS + 4 * channel}]")
-            return
-        step = layer.outputs
-        with code.times(runs):
-            code.put(f"ldr lr,[sp,#{_OUT}]")
-            add_constant(code, "lr", "lr", -self.rows_out * step)
-            code.put(f"str lr,[sp,#{_OUT}]")
-            self._store_rows(code, outputs, 0, tail or self.rows_out)
-            if tail:
-                add_constant(code, "r0", "lr", tail * step)
-                code.put(f"ldr r1,[sp,#{_LAST}]", "cmp r0,r1", f"bhs {skip}")
-        with code.times(runs - tails):
-            if tail:
-                self._store_rows(code, outputs, tail, self.rows_out)
-        code.place(skip)
-
-    def _store_rows(
-        self, code: ThumbAssembler, outputs: list[list[str]], first: int, last: int
-    ) -> None:
-        for row in range(first, last):
-            for channel, values in enumerate(outputs):
-                code.put(f"strb {values[row]},[lr,#{row * self.layer.outputs + channel}]")
-
-    def _average(self, code: ThumbAssembler) -> None:
-        chain = self.layer.chain
-        load_constant(code, "r4", chain.averaged)
-        code.put(f"ldr r12,[sp,#{_RECORD}]", "ldr r5,[r12]", f"ldr r6,[sp,#{_ROW}]")
-        code.put("add r5,r5,r6")
-        for channel in range(self.width):
-            load_constant(code, "r1", chain.averaged // 2)
-            code.put(f"ldr r0,[sp,#{_SUMS + 4 * channel}]", "cmp r0,#0", "it le")
-            code.put("rsble r1,r1,#0", "add r0,r0,r1", "sdiv r0,r0,r4")
-            low, high = chain.average_low, chain.average_high
-            if low > chain.low:
-                code.put(f"cmp r0,#{low}", "it lt", f"movlt r0,#{low}")
-            if high < chain.high:
-                code.put(f"cmp r0,#{high}", "it gt", f"movgt r0,#{high}")
-            code.put(f"strb r0,[r5,#{channel}]")
 
 
 def packed_convolution(request: KernelRequest) -> tuple[KernelCode, ...]:
