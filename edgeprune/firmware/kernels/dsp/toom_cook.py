@@ -335,6 +335,7 @@ class ToomKernel(DirectKernel):
 
     def _block(self, asm: Assembler, channels: int) -> None:
         """The four outputs of a tile for both channels."""
+        load_constant(asm, "r12", self.points.inverse)
         for channel in range(channels):
             offsets = [
                 (2 * product + channel) * self._row_bytes for product in range(self.points.products)

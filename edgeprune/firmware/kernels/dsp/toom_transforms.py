@@ -88,7 +88,9 @@ def outputs(
     *,
     doubled: bool,
 ) -> None:
-    """Turn one tile's sums of products into its four outputs; r0-r3 and r12 are overwritten.
+    """Turn one tile's sums of products into its four outputs; r0-r3 are overwritten.
+
+    r12 holds the inverse of the scale's odd part.
 
     Args:
         asm: Where it is written.
@@ -117,11 +119,10 @@ def outputs(
             asm.emit(f"add.w {y3}, {y3}, r3, lsl #3")
     asm.emit(f"ldr.w r0, [lr, #{offsets[0]}]", f"add.w {y0}, {y0}, r0")
     asm.emit(f"ldr.w r0, [lr, #{offsets[1]}]")
-    load_constant(asm, "r1", points.scale)
-    asm.emit(f"mla {y3}, r0, r1, {y3}")
-    load_constant(asm, "r1", points.inverse)
     shift = points.twos - (1 if doubled else 0)
-    asm.emit(*(f"mul {value}, {value}, r1" for value in values))
+    asm.emit(*(f"mul {value}, {value}, r12" for value in values))
+    # Infinity's product lacks the scale, of which the inverse leaves the power of two.
+    asm.emit(f"add.w {y3}, {y3}, r0, lsl #{points.twos}")
     asm.emit(*(f"asr.w {value}, {value}, #{shift}" for value in values))
 
 
