@@ -32,6 +32,8 @@ void edgeprune_move_down(int8_t *to, const int8_t *from, int32_t count) {
         count %= 4 * BLOCK;
     }
     for (; count > 0; count--) {
-        *to++ = *from++;
+        *to = *from;
+        to++;
+        from++;
     }
 }

@@ -14,7 +14,7 @@ from edgeprune.firmware import generate
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Adc, load_target
 from tests.firmware.conftest import labels
-from tests.firmware.networks import behind_front_end, residual
+from tests.firmware.networks import behind_front_end, r1, residual
 
 FLAGS = ("--addon=misra", "--std=c99", "--platform=unix32", "--enable=style", "-UEDGEPRUNE_TRACE")
 _ROW = re.compile(r"^\| (\d+\.\d+) \| (advisory|required) \| ([^|]+) \| ([^|]+) \|$", re.M)
@@ -36,11 +36,15 @@ def test_every_deviation_has_one_reason() -> None:
 @pytest.mark.skipif(shutil.which("cppcheck") is None, reason="cppcheck is absent")
 def test_cppcheck_reports_what_is_explained(tmp_path: Path) -> None:
     found = set()
-    for has_front_end in (False, True):
-        network = behind_front_end() if has_front_end else residual()
-        front_end = FrontEnd.for_adc(Adc(360.0, 5.0, 11)) if has_front_end else None
-        folder = tmp_path / str(has_front_end)
-        sources = generate(network, front_end, load_target("cortex-m4"), labels(network), folder)
+    front_end = FrontEnd.for_adc(Adc(360.0, 5.0, 11))
+    for network, source, hop in (
+        (residual(), None, None),
+        (behind_front_end(), front_end, None),
+        (r1(), None, 32),
+    ):
+        folder = tmp_path / network.sha256
+        target = load_target("cortex-m4")
+        sources = generate(network, source, target, labels(network), folder, hop=hop)
         assert (folder / "MISRA.md").read_text().startswith("# MISRA C:2012")
         command = [
             "cppcheck",
