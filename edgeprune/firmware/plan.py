@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgeprune.errors import NetworkError
-from edgeprune.firmware.allocation import Buffer, allocate, peak_load
+from edgeprune.firmware.allocation import SEARCH_NODES, Buffer, allocate, peak_load
 from edgeprune.firmware.steps import Step, portable_steps
 from edgeprune.network import IntegerNetwork
 
@@ -88,6 +88,8 @@ def memory_plan(
     steps: Sequence[Step] | None = None,
     kept: frozenset[str] = frozenset(),
     guard_bytes: int = 0,
+    *,
+    search_nodes: int = SEARCH_NODES,
 ) -> MemoryPlan:
     """Plan the arena of a network.
 
@@ -101,6 +103,7 @@ def memory_plan(
         kept: Tensors that must still be there in the next window; if the signal is one of them,
             it lies in the arena.
         guard_bytes: Bytes behind each region that nothing may write.
+        search_nodes: How long to look for a smaller arena than first fit finds.
 
     Raises:
         NetworkError: The network has not one or two inputs and one output.
@@ -110,7 +113,7 @@ def memory_plan(
     aliases = _Aliases(network, steps, regions, kept)
     buffers = aliases.buffers() + _scratch_buffers(steps)
     buffers = [replace(buffer, size=buffer.size + guard_bytes) for buffer in buffers]
-    allocation = allocate(buffers)
+    allocation = allocate(buffers, search_nodes)
     offsets = allocation.offsets
     lower_bound, peak = peak_load(buffers)
     places = {}

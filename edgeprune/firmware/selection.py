@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edgeprune.firmware.kernels import KernelCode, instruction_set
@@ -17,7 +17,8 @@ from edgeprune.targets import Target
 # What every firmware has beside its layers: weighs the flash and RAM of the layers.
 _OTHER_FLASH = 2048
 _OTHER_RAM = 1024
-_ROUNDS = 4
+# Prices of a byte of flash, in parts of what a byte costs on average; see `_selections`.
+_PRICES = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def _ram(cost: _Cost) -> tuple[float, ...]:
 
 
 def _balanced(cost: _Cost) -> tuple[float, ...]:
-    """One per cent of instructions, of flash and of RAM count the same."""
+    """One per cent of instructions counts as much as one of flash and one of RAM together."""
     flash, ram = _OTHER_FLASH + cost.flash_bytes, _OTHER_RAM + cost.ram_bytes
-    return (math.log(cost.instructions + 1) + math.log(flash) + math.log(ram),)
+    return (2 * math.log(cost.instructions + 1) + math.log(flash) + math.log(ram),)
 
 
 OBJECTIVES: Registry[Callable[[_Cost], tuple[float, ...]]] = Registry(
@@ -104,25 +105,26 @@ def implement(
     options = choices(network, instructions, stream, divisible=small_steps)
     if small_steps:
         options = tuple(_divisible(option, network) for option in options)
-    originals = {code.text: code for option in options for code in option.codes}
+    whole = {code.text: code.instructions for option in options for code in option.codes}
     if stream is not None:
         options = tuple(_moved(option, stream.overlaps[option.step.output]) for option in options)
-    bare = tuple(option.step for option in options)
-    kept = _kept(bare, stream)
-    loads = step_loads(network, bare, kept)
-    best: tuple[tuple[float, ...], Implementation] | None = None
-    for limit in _limits(options, loads):
-        for steps in _selections(options, loads, limit):
-            plan = memory_plan(network, steps, kept)
-            score = objective(_cost(steps, plan))
-            if best is None or score < best[0]:
-                best = score, Implementation(steps, plan, portable=False, stream=stream)
+    kept = _kept(tuple(option.step for option in options), stream)
+    rooms = tuple(_rooms(network, options, kept))
+    best: tuple[tuple[float, ...], tuple[Step, ...]] | None = None
+    for steps in _selections(options, rooms):
+        plan = memory_plan(network, steps, kept, search_nodes=0)
+        score = objective(_cost(steps, plan))
+        if best is None or score < best[0]:
+            best = score, steps
     assert best is not None
     steps = tuple(
-        step if step.code is None else replace(step, code=originals[step.code.text])
-        for step in best[1].steps
+        step
+        if step.code is None
+        else replace(step, code=replace(step.code, instructions=whole[step.code.text]))
+        for step in best[1]
     )
-    return replace(best[1], steps=steps)
+    plan = memory_plan(network, steps, kept)
+    return Implementation(steps, plan, portable=False, stream=stream)
 
 
 def with_guards(network: IntegerNetwork, implementation: Implementation) -> Implementation:
@@ -144,11 +146,18 @@ def _moved(option: Choice, overlap: Overlap) -> Choice:
 
 
 def _divisible(option: Choice, network: IntegerNetwork) -> Choice:
-    """Return the choice without codes for the whole only, unless it has one row or no others."""
+    """Return the choice without codes for the whole only, unless it has one row or no others.
+
+    What overwrites its input must compute the whole as well.
+    """
     output = option.step.output_tensor(network)
     if not output.is_map or output.shape[0] == 1:
         return option
-    codes = tuple(code for code in option.codes if 0 < code.unit < output.shape[0])
+    codes = tuple(
+        replace(code, overwrites_input=False, overwrites_other=False)
+        for code in option.codes
+        if 0 < code.unit < output.shape[0]
+    )
     return Choice(option.step, codes or option.codes)
 
 
@@ -160,56 +169,73 @@ def _kept(steps: Sequence[Step], stream: StreamingPlan | None) -> frozenset[str]
     return frozenset(name for name in made if stream.overlaps[name].kept)
 
 
-def _limits(options: Sequence[Choice], loads: Sequence[int]) -> tuple[int, ...]:
-    """Return the sizes of the arena at which some step can take another code."""
-    pairs = list(zip(options, loads, strict=True))
+@dataclass(frozen=True)
+class _Load:
+    """Bytes of tensors that are alive during a step, by where its output lies."""
+
+    apart: int
+    over_input: int
+    over_other: int
+
+    def of(self, code: KernelCode) -> int:
+        """Return the load of a code, its scratch memory included."""
+        loads = [self.apart]
+        loads += [self.over_input] if code.overwrites_input else []
+        loads += [self.over_other] if code.overwrites_other else []
+        return min(loads) + code.scratch_bytes
+
+
+def _rooms(
+    network: IntegerNetwork, options: Sequence[Choice], kept: frozenset[str]
+) -> Iterator[_Load]:
+    """Yield what each step finds alive, were its output apart from or over one of its inputs."""
+    bare = [option.step for option in options]
+    apart = step_loads(network, bare, kept)
+    for place, option in enumerate(options):
+        loads = [apart[place]] * 2
+        for operand in range(2):
+            if option.codes:
+                code = replace(
+                    option.codes[0],
+                    overwrites_input=operand == 0,
+                    overwrites_other=operand == 1,
+                )
+                steps = [*bare[:place], _with(option, code), *bare[place + 1 :]]
+                loads[operand] = step_loads(network, steps, kept)[place]
+        yield _Load(apart[place], *loads)
+
+
+def _selections(options: Sequence[Choice], rooms: Sequence[_Load]) -> Iterator[tuple[Step, ...]]:
+    """Yield good selections: for each size of the arena, with flash cheap and flash dear."""
+    pairs = list(zip(options, rooms, strict=True))
     floor = max(
-        (load + min((code.scratch_bytes for code in option.codes), default=0))
-        for option, load in pairs
+        min((load.of(code) for code in option.codes), default=load.apart) for option, load in pairs
     )
-    sizes = {
-        load + code.scratch_bytes
-        for option, load in pairs
-        for code in option.codes
-        if load + code.scratch_bytes > floor
-    }
-    return (floor, *sorted(sizes))
+    limits = {load.of(code) for option, load in pairs for code in option.codes}
+    seen = set()
+    for limit in sorted({floor, *(each for each in limits if each > floor)}):
+        quickest = _cost([_select(option, load, limit, 0.0) for option, load in pairs], None)
+        average = quickest.instructions / (_OTHER_FLASH + quickest.flash_bytes)
+        for price in _PRICES:
+            steps = tuple(_select(option, load, limit, price * average) for option, load in pairs)
+            codes = tuple(id(step.code) for step in steps)
+            if codes not in seen:
+                seen.add(codes)
+                yield steps
 
 
-def _selections(
-    options: Sequence[Choice], loads: Sequence[int], limit: int
-) -> list[tuple[Step, ...]]:
-    """Return good selections within a limit of the arena: for speed, for flash, and between."""
-    found = []
-    for first_price in (0.0, math.inf):
-        price = first_price
-        for _ in range(_ROUNDS):
-            steps = tuple(
-                _select(option, limit - load, price)
-                for option, load in zip(options, loads, strict=True)
-            )
-            found.append(steps)
-            cost = _cost(steps, None)
-            price = cost.instructions / (_OTHER_FLASH + cost.flash_bytes)
-    return found
-
-
-def _select(option: Choice, room: int, price: float) -> Step:
+def _select(option: Choice, load: _Load, limit: int, price: float) -> Step:
     """Return the step with the code that costs least, a byte of flash being worth `price`."""
-    fitting = [code for code in option.codes if code.scratch_bytes <= room]
-    if not fitting:
-        return option.step if not option.codes else _with(option, min(option.codes, key=_scratch))
+    if not option.codes:
+        return option.step
+    fitting = [code for code in option.codes if load.of(code) <= limit]
 
     def cost(code: KernelCode) -> tuple[float, ...]:
         if math.isinf(price):
             return (code.flash_bytes, code.instructions)
         return (code.instructions + price * code.flash_bytes, code.scratch_bytes)
 
-    return _with(option, min(fitting, key=cost))
-
-
-def _scratch(code: KernelCode) -> int:
-    return code.scratch_bytes
+    return _with(option, min(fitting, key=cost) if fitting else min(option.codes, key=load.of))
 
 
 def _with(option: Choice, code: KernelCode) -> Step:
