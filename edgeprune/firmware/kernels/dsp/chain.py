@@ -70,7 +70,7 @@ class Chain:
             length = request.tensors[operation.inputs[0]].shape[0]
             if averaged or means:
                 return None
-            if isinstance(operation, MaxPool1d) and pool == 1 and _tiles(operation):
+            if isinstance(operation, Pool) and pool == 1 and _is_maximum(operation, length):
                 pool = operation.kernel
                 low, high = (
                     min(max(bound, operation.clamp_low), operation.clamp_high)
@@ -103,6 +103,12 @@ class Chain:
 
 def _tiles(operation: Pool) -> bool:
     return operation.kernel == operation.stride and operation.padding == (0, 0)
+
+
+def _is_maximum(operation: Pool, length: int) -> bool:
+    """Whether a pool is a maximum without overlap; the mean of one position is one too."""
+    alone = operation.kernel == 1 and length > 1
+    return (alone or isinstance(operation, MaxPool1d)) and _tiles(operation)
 
 
 def _takes_all(operation: Operation, length: int) -> bool:
