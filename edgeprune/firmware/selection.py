@@ -17,6 +17,8 @@ from edgeprune.targets import Target
 # What every firmware has beside its layers: weighs the flash and RAM of the layers.
 _OTHER_FLASH = 2048
 _OTHER_RAM = 1024
+# What every further call of a layer takes, of its instructions: weights are expanded again.
+_CALL_SHARE = 0.04
 # Prices of a byte of flash, in parts of what a byte costs on average; see `_selections`.
 _PRICES = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, math.inf)
 
@@ -138,8 +140,10 @@ def _moved(option: Choice, overlap: Overlap) -> Choice:
     """Return the choice with the instructions of a window that moved."""
 
     def instructions(code: KernelCode) -> int:
-        rows = sum(count for _, count in overlap.ranges(code.unit))
-        return code.instructions * rows // overlap.length
+        ranges = overlap.ranges(code.unit)
+        blocks = sum(-(-count // code.block) for _, count in ranges)
+        share = min(blocks * code.block / overlap.length, 1.0)
+        return int(code.instructions * (share + _CALL_SHARE * (len(ranges) - 1)))
 
     codes = tuple(replace(code, instructions=instructions(code)) for code in option.codes)
     return Choice(option.step, codes)

@@ -379,11 +379,12 @@ def test_streams_and_steps_under_the_sanitizers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("name", "least"), [("cortex-m7", 3.2), ("cortex-m0plus", 3.6)])
-def test_streams_on_emulated_cores(tmp_path: Path, name: str, least: float) -> None:
+@pytest.mark.parametrize(("name", "most"), [("cortex-m7", 180_000), ("cortex-m0plus", 1_000_000)])
+def test_streams_on_emulated_cores(tmp_path: Path, name: str, most: int) -> None:
     network, target = r1(), load_target(name)
     (signal,) = windows(network, 32, 1, count=8)
-    sources = generate(network, None, target, labels(network), tmp_path / "c", hop=32)
+    words, folder = labels(network), tmp_path / "c"
+    sources = generate(network, None, target, words, folder, optimize="speed", hop=32)
     elf = tmp_path / "i.elf"
     image = compile_image(sources, target, elf, toolchain=FAST, program="stream")
     run = run_image(image.elf, target, signal, None, 5)
@@ -391,4 +392,5 @@ def test_streams_on_emulated_cores(tmp_path: Path, name: str, least: float) -> N
     profile = count_instructions(image.elf, target, signal, None, 5)
     # The first window is computed whole; every other takes the same, but for divisions in software.
     assert profile.median <= 1.0001 * profile.minimum
-    assert profile.maximum / profile.minimum >= least
+    assert profile.median <= most
+    assert profile.maximum >= 2.5 * profile.median

@@ -99,6 +99,7 @@ class KernelCode:
             0: only the whole output can be computed.
         overwrites_input: The output may begin where the input begins, if the whole is computed.
         overwrites_other: The same for the other input.
+        block: Output positions that are computed together: fewer take about as long.
     """
 
     symbol: str
@@ -113,6 +114,7 @@ class KernelCode:
     unit: int = 0
     overwrites_input: bool = False
     overwrites_other: bool = False
+    block: int = 1
 
     @property
     def flash_bytes(self) -> int:

@@ -84,6 +84,7 @@ class DirectKernel:
             f"direct, {sizes}{', rolled' if self.rolls else ''}{parts}",
             slower=self.slower,
             unit=0 if self.epilogue.averages else 1 if self.tails else self._step,
+            block=self._step,
             # Then all that is read is in scratch memory before anything is written.
             overwrites_input=len(self._counts) == 1 and self.geometry.operation.groups == 1,
             # Each cell is read before it is written, unless a channel is computed twice.

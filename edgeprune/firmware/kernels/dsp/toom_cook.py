@@ -57,7 +57,7 @@ class ToomKernel(DirectKernel):
         parts = f", {len(self._counts)} chunks" if len(self._counts) > 1 else ""
         approach = f"Toom-Cook F(4, {self._taps}), 2 channels x {_TILES} tiles{parts}"
         approach += "" if self.expands else ", transformed weights"
-        return replace(super().code(), approach=approach)
+        return replace(super().code(), approach=approach, block=_TILES * self._step)
 
     @property
     def _taps(self) -> int:
