@@ -72,11 +72,12 @@ def test_the_profile_names_every_layer(name: str, build: Build, signal: np.ndarr
     elf, target = build(name)
     profile = count_instructions(elf, target, signal[:1], None, CLASSES)
     names = [layer.symbol.split("_", 3)[3] for layer in profile.layers if "layer" in layer.symbol]
-    convolutions = ["conv1d", "conv1d", "max_pool1d", "conv1d", "max_pool1d", "conv1d"]
-    assert names == [*convolutions, "average_pool1d", "dense"]
+    # A pool is computed with the convolution before it.
+    pooled = ["conv1d_max_pool1d", "conv1d_max_pool1d", "conv1d_average_pool1d"]
+    assert names == ["conv1d", *pooled, "dense"]
     assert sum(layer.total for layer in profile.layers) == profile.median
-    # SMLAD does two multiply-accumulates an instruction, a core without it at most one.
-    assert profile.median > MULTIPLY_ACCUMULATES / (2 if target.has_dsp else 1)
+    # No instruction does more than four multiply-accumulates on these cores.
+    assert profile.median > MULTIPLY_ACCUMULATES / 4
     assert 0 < profile.stack_bytes < 1024
 
 

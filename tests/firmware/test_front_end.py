@@ -77,7 +77,7 @@ def test_windows_and_logits_on_emulated_cores(tmp_path: Path, name: str) -> None
     target = load_target(name)
     sources = sources_for(tmp_path, front_end, name)
     image = compile_image(sources, target, tmp_path / "image.elf")
-    footprint = predict_footprint(sources.network, target, front_end)
+    footprint = predict_footprint(sources.program, target, front_end)
     assert image.flash_bytes <= footprint.flash_bytes <= image.flash_bytes + 2048
     assert image.ram_bytes <= footprint.ram_bytes <= image.ram_bytes + 1100
     samples, beats = recording(360.0, 30)
