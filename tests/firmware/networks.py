@@ -105,16 +105,21 @@ class _Plain:
         self._operations.append(operation)
 
 
-def r1(seed: int = 7) -> IntegerNetwork:
-    """Return the plain network R1 (256 samples, 866,624 MACs), random weights."""
-    plain = _Plain(seed, 256)
+def r1(seed: int = 7, length: int = 256) -> IntegerNetwork:
+    """Return the plain network R1 (256 samples, 866,624 MACs), random weights.
+
+    Args:
+        seed: Of the weights.
+        length: Samples of a window; a multiple of 8. R1 itself has 256.
+    """
+    plain = _Plain(seed, length)
     plain.conv(16, 7, 2)
     plain.conv(32, 5)
     plain.pool(MaxPool1d, 2)
     plain.conv(32, 5)
     plain.pool(MaxPool1d, 2)
     plain.conv(64, 3)
-    plain.pool(AveragePool1d, 32)
+    plain.pool(AveragePool1d, length // 8)
     plain.flat()
     plain.dense("logits", 5, 5)
     return plain.network()
