@@ -37,7 +37,7 @@ from edgeprune.firmware.kernels.thumb.packed_frame import (
     SUMS,
     WEIGHTS,
 )
-from edgeprune.firmware.kernels.thumb.packed_outputs import PackedOutputs
+from edgeprune.firmware.kernels.thumb.packed_inputs import PackedInputs
 from edgeprune.firmware.kernels.thumb.packed_plan import LONGEST_PAIR, Step
 from edgeprune.firmware.kernels.thumb.wide_numbers import (
     add_constant,
@@ -45,12 +45,12 @@ from edgeprune.firmware.kernels.thumb.wide_numbers import (
     load_label,
 )
 
-_CHUNKS = (8, 16, 32, 64, 128, 256, 512)
+_CHUNKS = (8, 16, 24, 32, 48, 64, 96, 128, 256, 512)
 _MOST_EXPANDED = 16
 
 
 @dataclass(frozen=True, eq=False)
-class _Packed(PackedOutputs):
+class _Packed(PackedInputs):
     def build(self) -> KernelCode:
         """Write the function."""
         layer, request = self.layer, self.layer.chain.request
@@ -62,7 +62,7 @@ class _Packed(PackedOutputs):
         with code.times(count):
             code.put(f"ldr r4,[sp,#{LEFT}]", f"cmp r4,#{self.chunk_blocks}")
             code.put("it hi", f"movhi r4,#{self.chunk_blocks}", f"str r4,[sp,#{CHUNK}]")
-        self._expand_inputs(code)
+        self.expand_inputs(code)
         with code.times(count):
             load_label(code, "r4", f"{request.symbol}_constants")
             code.put(f"str r4,[sp,#{RECORD}]")
@@ -101,7 +101,7 @@ class _Packed(PackedOutputs):
                 f"str r5,[sp,#{POSITION}]",
             )
             code.put(f"ldr r5,[sp,#{LEFT}]", "subs r5,r5,r4", f"str r5,[sp,#{LEFT}]")
-            code.put(f"bne {chunk}")
+        self.next_chunk(code, chunk)
         code.put(f"add sp,sp,#{FRAME}", "pop {r4-r11,pc}")
         how = "weights expanded" if self.expands else "weights as words"
         words_ = f"{len(self.chunks)} chunks of {self.chunk_blocks * self.positions}"
@@ -116,7 +116,7 @@ class _Packed(PackedOutputs):
             f"packed products, {self.width} channels x {self.positions} positions, {words_}, {how}",
             "" if self.rescaling.quick else "scales beyond the quick rescaling",
             0 if layer.chain.averaged or self.single else self.rows_out,
-            len(self.chunks) == 1,
+            self.overwrites_input,
         )
 
     def _enter(self, code: ThumbAssembler) -> None:
@@ -137,64 +137,13 @@ class _Packed(PackedOutputs):
                 code.put("mul r4,r4,r6", "mul r5,r5,r6")
             code.put("add r5,r5,#3", "lsr r5,r5,#2")
         code.put(f"str r4,[sp,#{POSITION}]", f"str r5,[sp,#{LEFT}]")
+        self.enter_inputs(code)
         load_constant(code, "r4", (1 << (self.lane - 1)) & 0xFFFFFFFF)
         both = (1 << (self.lane - 1)) + (1 << (2 * self.lane - 1))
         load_constant(code, "r4", both & 0xFFFFFFFF)
         load_constant(code, "r5", both >> 32)
         for at in range(0, 32, 8):
             code.put(f"strd r4,r5,[sp,#{at}]")
-
-    def _expand_inputs(self, code: ThumbAssembler) -> None:
-        """Fill the planes of a chunk: for each phase and pair of rows, all channels."""
-        layer = self.layer
-        stride, channels = layer.stride, layer.channels
-        chunks = len(self.chunks)
-        pairs = sum(self.words_of(blocks) for blocks in self.chunks)
-        extra = self.words_of(self.chunk_blocks) - self.chunk_blocks * self.spans
-        unroll = max(size for size in range(1, 9) if channels % size == 0)
-        for index, phase in enumerate(layer.phases):
-            start = phase - layer.pad_left
-            with code.times(chunks):
-                code.put(f"ldr r0,[sp,#{POSITION}]")
-                load_constant(code, "r1", stride)
-                code.put("mul r0,r0,r1")
-                add_constant(code, "r0", "r0", start)
-                load_constant(code, "r4", channels)
-                code.put(f"ldr r1,[sp,#{INPUT}]", "mla r1,r0,r4,r1", f"ldr r2,[sp,#{PLANES}]")
-                add_constant(code, "r2", "r2", index * self.pitch)
-                load_constant(code, "r8", layer.rows)
-                load_label(
-                    code,
-                    "r9",
-                    f"{layer.chain.request.symbol}_constants",
-                    self.record_bytes * len(self.channel_blocks),
-                )
-                load_constant(code, "r10", self.plane_bytes)
-                code.put(f"ldr r11,[sp,#{CHUNK}]")
-                if self.spans == 2:
-                    code.put("lsl r11,r11,#1")
-                add_constant(code, "r11", "r11", extra)
-                load_constant(code, "r12", stride * channels)
-            loop = code.label("pair")
-            code.place(loop)
-            with code.times(pairs):
-                for pointer in ("r3", "r4"):
-                    code.put("cmp r0,r8", "ite lo", f"movlo {pointer},r1", f"movhs {pointer},r9")
-                    add_constant(code, "r0", "r0", stride)
-                    code.put("add r1,r1,r12")
-                code.put("mov lr,r2")
-                if channels > unroll:
-                    load_constant(code, "r5", channels // unroll)
-            inner = code.label("channel")
-            code.place(inner)
-            with code.times(pairs * (channels // unroll)):
-                for _ in range(unroll):
-                    code.put("ldrsb r6,[r3],#1", "ldrsb r7,[r4],#1")
-                    code.put(f"add r6,r6,r7,lsl #{self.lane}", "str r6,[lr]", "add lr,lr,r10")
-                if channels > unroll:
-                    code.put("subs r5,r5,#1", f"bne {inner}")
-            with code.times(pairs):
-                code.put("add r2,r2,#4", "subs r11,r11,#1", f"bne {loop}")
 
     def _begin_channels(self, code: ThumbAssembler, each: int) -> None:
         layer = self.layer
