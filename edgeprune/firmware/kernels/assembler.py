@@ -13,9 +13,11 @@ _NARROW = re.compile(
     r"it[te]{0,3} \w\w|(mov|cmp) \w+, (r\d+|lr|sp)|(ldr|str) r[0-7], \[sp, #(\d+)\]"
 )
 _FARTHEST_NARROW = 1020
-# GNU's assembler turns these into the instruction that exists, LLVM's refuses them.
+# GNU's assembler turns these into the instructions that exist, LLVM's refuses them.
 _NEGATIVE_COMPARE = re.compile(r"^cmp(\S*) (.*), #-(\d+)$")
 _NEGATIVE_MOVE = re.compile(r"^mov(\S*) (.*), #-(\d+)$")
+# This one exists in 32 bits only: LLVM's wants no width there.
+_NEGATIVE_OFFSET = re.compile(r"^((?:ldr|str)\w*)\.w (.*#-.*)$")
 
 
 class Assembler:
@@ -84,11 +86,13 @@ class Assembler:
 
 
 def _existing(instruction: str) -> str:
-    """Return an instruction with a negative constant as the one that the core has for it."""
+    """Return an instruction with a negative constant as both assemblers know it."""
     if found := _NEGATIVE_COMPARE.match(instruction):
         return f"cmn{found[1]} {found[2]}, #{found[3]}"
     if found := _NEGATIVE_MOVE.match(instruction):
         return f"mvn{found[1]} {found[2]}, #{int(found[3]) - 1}"
+    if found := _NEGATIVE_OFFSET.match(instruction):
+        return f"{found[1]} {found[2]}"
     return instruction
 
 
