@@ -109,8 +109,25 @@ def memory_plan(
         NetworkError: The network has not one or two inputs and one output.
     """
     steps = portable_steps(network) if steps is None else steps
+    # An output over a larger input keeps the whole of its memory: that may pay or not.
+    plans = (
+        _plan(network, steps, kept, guard_bytes, search_nodes, shrinks=shrinks)
+        for shrinks in (True, False)
+    )
+    return min(plans, key=lambda plan: plan.arena_bytes)
+
+
+def _plan(
+    network: IntegerNetwork,
+    steps: Sequence[Step],
+    kept: frozenset[str],
+    guard_bytes: int,
+    search_nodes: int,
+    *,
+    shrinks: bool,
+) -> MemoryPlan:
     regions = _caller_regions(network, kept)
-    aliases = _Aliases(network, steps, regions, kept)
+    aliases = _Aliases(network, steps, regions, kept, shrinks=shrinks)
     buffers = aliases.buffers() + _scratch_buffers(steps)
     buffers = [replace(buffer, size=buffer.size + guard_bytes) for buffer in buffers]
     allocation = allocate(buffers, search_nodes)
@@ -201,7 +218,10 @@ class _Aliases:
         steps: Sequence[Step],
         regions: dict[str, str],
         kept: frozenset[str],
+        *,
+        shrinks: bool = True,
     ) -> None:
+        self._shrinks = shrinks
         self.in_place: set[tuple[str, int]] = set()
         self._network = network
         self._parents: dict[str, tuple[str, int]] = {}
@@ -288,6 +308,8 @@ class _Aliases:
             if self._size(source) <= self._size(step.output):
                 self._parents[root] = (step.output, 0)
                 return
+            if not self._shrinks:
+                continue
             if target == step.output and step.output not in self._network.outputs:
                 self._parents[step.output] = (root, 0)
                 return

@@ -251,5 +251,5 @@ def _cost(steps: Sequence[Step], plan: MemoryPlan | None) -> _Cost:
     return _Cost(
         sum(code.instructions for code in codes),
         sum(code.flash_bytes for code in codes),
-        plan.arena_bytes if plan else 0,
+        (plan.arena_bytes if plan else 0) + max((code.stack_bytes for code in codes), default=0),
     )
