@@ -224,6 +224,9 @@ class Networks:
         for name, network in (("r1", r1()), ("eeg", eeg()), ("mit-bih", self.mit_bih())):
             section, reference = "beside tflite-micro", references[name]
             ours = measure(network, "cortex-m7")
+            yield Figure(section, f"{name}, instructions", ours.instructions)
+            yield Figure(section, f"{name}, flash bytes", ours.image.flash_bytes)
+            yield Figure(section, f"{name}, RAM bytes", ours.image.ram_bytes)
             ratio = reference["instructions"] / ours.instructions
             note = f"{ours.instructions:,} and {reference['instructions']:,}"
             yield Figure(section, f"{name}, fewer instructions", ratio, 3, note=note)
