@@ -28,7 +28,7 @@ def weighted_requests(draw: st.DrawFn) -> KernelRequest:
             output = kind(draw, sketch, source)
         except NetworkError:
             continue
-    pool = draw(st.sampled_from([None, 2, 4, "all"])) if output.is_map else None
+    pool = draw(st.sampled_from([None, 2, 3, 4, 6, "all"])) if output.is_map else None
     if pool is not None:
         _pool(draw, sketch, output, pool)
     return KernelRequest("kernel", tuple(sketch.operations), sketch.tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeprune.firmware.kernels.code import KernelRequest
@@ -51,8 +52,13 @@ class Chain:
         return self.low, self.high
 
     @staticmethod
-    def of(request: KernelRequest) -> Chain | None:
-        """Return the chain, or None where the operations are not one that is fused here."""
+    def of(request: KernelRequest, pools: Sequence[int] = FUSED_POOLS) -> Chain | None:
+        """Return the chain, or None where the operations are not one that is fused here.
+
+        Args:
+            request: The operations.
+            pools: Sizes of pools that the kernel can fuse.
+        """
         weighted, *rest = request.operations
         if not isinstance(weighted, WeightedOperation):
             return None
@@ -84,7 +90,7 @@ class Chain:
                 average_low, average_high = operation.clamp_low, operation.clamp_high
             else:
                 return None
-        if pool not in FUSED_POOLS or (pool > 1 and averaged):
+        if pool not in pools or (pool > 1 and averaged):
             return None
         return Chain(
             request,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from edgeprune.firmware.kernels.code import KernelRequest
-from edgeprune.firmware.kernels.dsp.chain import Chain
+from edgeprune.firmware.kernels.dsp.chain import FUSED_POOLS, Chain
 from edgeprune.network import Conv1d, Dense, DepthwiseConv1d
 from edgeprune.network.tensor import Int64Array
 
@@ -43,9 +44,14 @@ class Layer:
     length: int
 
     @staticmethod
-    def of(request: KernelRequest) -> Layer | None:
-        """Return the layer, or None where the operations are no such thing."""
-        chain = Chain.of(request)
+    def of(request: KernelRequest, pools: Sequence[int] = FUSED_POOLS) -> Layer | None:
+        """Return the layer, or None where the operations are no such thing.
+
+        Args:
+            request: The operations.
+            pools: Sizes of pools that the kernel can fuse.
+        """
+        chain = Chain.of(request, pools)
         if chain is None or chain.addition is not None or chain.means:
             return None
         operation, tensors = chain.weighted, request.tensors

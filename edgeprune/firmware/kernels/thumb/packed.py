@@ -11,7 +11,7 @@ from right to left, because the fourth position waits for the low lane of the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edgeprune.firmware.kernels.code import KernelCode, KernelRequest
@@ -22,7 +22,6 @@ from edgeprune.firmware.kernels.thumb.packed_frame import (
     CARRY,
     CHUNK,
     END,
-    FRAME,
     INPUT,
     LAST,
     LEFT,
@@ -32,8 +31,8 @@ from edgeprune.firmware.kernels.thumb.packed_frame import (
     POSITION,
     RECORD,
     ROW,
+    SAVED,
     SOURCE,
-    STACK,
     SUMS,
     WEIGHTS,
 )
@@ -47,6 +46,9 @@ from edgeprune.firmware.kernels.thumb.wide_numbers import (
 
 _CHUNKS = (8, 16, 24, 32, 48, 64, 96, 128, 256, 512)
 _MOST_EXPANDED = 16
+_TALL = 3
+_POOLS = (1, 2, 3, 4, 6)
+_MOST_TALL_OUTPUTS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +98,11 @@ class _Packed(PackedInputs):
             code.put(f"ldr r4,[sp,#{CHUNK}]", f"ldr r5,[sp,#{ROW}]")
             load_constant(code, "r6", self.rows_out * layer.outputs)
             code.put("mla r5,r4,r6,r5", f"str r5,[sp,#{ROW}]", f"ldr r5,[sp,#{POSITION}]")
-            code.put(
-                f"add r5,r5,r4,lsl #{self.positions // 2}" if not self.single else "add r5,r5,r4",
-                f"str r5,[sp,#{POSITION}]",
-            )
+            load_constant(code, "r6", self.positions)
+            code.put("mla r5,r4,r6,r5", f"str r5,[sp,#{POSITION}]")
             code.put(f"ldr r5,[sp,#{LEFT}]", "subs r5,r5,r4", f"str r5,[sp,#{LEFT}]")
         self.next_chunk(code, chunk)
-        code.put(f"add sp,sp,#{FRAME}", "pop {r4-r11,pc}")
+        code.put(f"add sp,sp,#{self.frame}", "pop {r4-r11,pc}")
         how = "weights expanded" if self.expands else "weights as words"
         words_ = f"{len(self.chunks)} chunks of {self.chunk_blocks * self.positions}"
         return KernelCode(
@@ -110,7 +110,7 @@ class _Packed(PackedInputs):
             code.text,
             self.constants(),
             self.scratch_bytes,
-            STACK,
+            self.frame + SAVED,
             code.instructions,
             code.code_bytes,
             f"packed products, {self.width} channels x {self.positions} positions, {words_}, {how}",
@@ -121,9 +121,9 @@ class _Packed(PackedInputs):
 
     def _enter(self, code: ThumbAssembler) -> None:
         layer = self.layer
-        pool = layer.chain.pool
-        code.put("push {r4-r11,lr}", f"sub sp,sp,#{FRAME}", f"str r0,[sp,#{INPUT}]")
-        code.put(f"str r3,[sp,#{PLANES}]", f"ldr r4,[sp,#{STACK}]", f"ldr r5,[sp,#{STACK + 4}]")
+        pool, stack = layer.chain.pool, self.frame + SAVED
+        code.put("push {r4-r11,lr}", f"sub sp,sp,#{self.frame}", f"str r0,[sp,#{INPUT}]")
+        code.put(f"str r3,[sp,#{PLANES}]", f"ldr r4,[sp,#{stack}]", f"ldr r5,[sp,#{stack + 4}]")
         load_constant(code, "r6", layer.outputs)
         code.put("mla r7,r4,r6,r2", f"str r7,[sp,#{ROW}]")
         load_constant(code, "r7", layer.output_rows * layer.outputs)
@@ -135,7 +135,11 @@ class _Packed(PackedInputs):
             if pool > 1:
                 load_constant(code, "r6", pool)
                 code.put("mul r4,r4,r6", "mul r5,r5,r6")
-            code.put("add r5,r5,#3", "lsr r5,r5,#2")
+            code.put(f"add r5,r5,#{self.positions - 1}")
+            if self.tall:
+                code.put(f"mov r6,#{self.positions}", "udiv r5,r5,r6")
+            else:
+                code.put("lsr r5,r5,#2")
         code.put(f"str r4,[sp,#{POSITION}]", f"str r5,[sp,#{LEFT}]")
         self.enter_inputs(code)
         load_constant(code, "r4", (1 << (self.lane - 1)) & 0xFFFFFFFF)
@@ -161,7 +165,7 @@ class _Packed(PackedInputs):
             self._expand_weights(code, each)
         with code.times(each):
             code.put(f"str r0,[sp,#{SOURCE}]")
-            if self._rounds > 1:
+            if self.rounds > 1:
                 code.put(f"ldr r1,[sp,#{WEIGHTS}]")
                 size = 4 * self.width * len(self.steps) * layer.depth
                 add_constant(code, "r1", "r1", size)
@@ -172,7 +176,10 @@ class _Packed(PackedInputs):
             code.put(f"ldr r2,[sp,#{PLANES}]", "add r1,r1,r2")
             # Blocks come from the right; a pointer waits one channel before its plane.
             add_constant(code, "r1", "r1", -self.plane_bytes + self._origin)
-            code.put(f"add r1,r1,r4,lsl #{1 + self.spans}", f"str r1,[sp,#{PLANE}]")
+            code.put(f"add r1,r1,r4,lsl #{1 + min(self.spans, 2)}")
+            if self.tall:
+                code.put("add r1,r1,r4,lsl #2")
+            code.put(f"str r1,[sp,#{PLANE}]")
             code.put(f"ldr r2,[sp,#{ROW}]", "add r2,r2,r0")
             load_constant(code, "r3", self.rows_out * layer.outputs)
             code.put("mla r2,r4,r3,r2", f"str r2,[sp,#{OUT}]")
@@ -218,17 +225,26 @@ class _Packed(PackedInputs):
     def _at(self, phase: int, place: int) -> int:
         return phase * self.pitch + 4 * place
 
-    @property
-    def _rounds(self) -> int:
-        return self.layer.depth // self.unroll
+    def _loop(
+        self, code: ThumbAssembler, runs: int, start: Callable[[], None], finish: Callable[[], None]
+    ) -> Iterator[int]:
+        """Yield the channels of one round of a loop over all input channels.
 
-    def _loop(self, code: ThumbAssembler, runs: int) -> Iterator[int]:
-        """Yield the channels of one round of a loop over all input channels."""
-        rounds = self._rounds
+        Around each round with sums of its own, or else around all, comes `start`; `finish` only
+        follows the former.
+        """
+        rounds = self.rounds
         loop = code.label("depth")
+        if not self.splits:
+            with code.times(runs):
+                start()
         code.place(loop)
         with code.times(runs * rounds):
+            if self.splits:
+                start()
             yield from range(self.unroll)
+            if self.splits:
+                finish()
             if rounds > 1:
                 code.put(f"ldr r0,[sp,#{END}]", "cmp lr,r0", f"bne {loop}")
 
@@ -245,9 +261,9 @@ class _Packed(PackedInputs):
         size = 4 * self.width
         with code.times(each):
             code.put(f"ldr r12,[sp,#{PLANE}]", f"ldr lr,[sp,#{WEIGHTS}]")
-            load_constant(code, "r4", 1 << (self.lane - 1))
-            code.put("mov r5,r4")
-        for _ in self._loop(code, each):
+            if self.splits:
+                code.put("mov r6,#0", "mov r7,#0")
+        for _ in self._loop(code, each, self._begin_edge(code), self._end_edge(code)):
             first = True
             for index, step in enumerate(self.steps):
                 if step.odd is None and index:
@@ -267,8 +283,23 @@ class _Packed(PackedInputs):
                     code.put(f"ldr r2,[lr,#{index * size}]", "mla r4,r0,r2,r4")
             code.put(f"add lr,lr,#{size * len(self.steps)}")
         with code.times(each):
-            code.put(f"ubfx r4,r4,#0,#{self.lane}", f"ubfx r5,r5,#0,#{self.lane}")
-            code.put(f"strd r4,r5,[sp,#{CARRY}]")
+            if not self.splits:
+                code.put(f"ubfx r4,r4,#0,#{self.lane}", f"ubfx r5,r5,#0,#{self.lane}")
+            code.put(f"strd {'r6,r7' if self.splits else 'r4,r5'},[sp,#{CARRY}]")
+
+    def _begin_edge(self, code: ThumbAssembler) -> Callable[[], None]:
+        def start() -> None:
+            load_constant(code, "r4", 1 << (self.lane - 1))
+            code.put("mov r5,r4")
+
+        return start
+
+    def _end_edge(self, code: ThumbAssembler) -> Callable[[], None]:
+        def finish() -> None:
+            for low, total in (("r4", "r6"), ("r5", "r7")):
+                code.put(f"ubfx {low},{low},#0,#{self.lane}", f"add {total},{total},{low}")
+
+        return finish
 
     def _block_loop(self, code: ThumbAssembler) -> None:
         runs = self.blocks * len(self.channel_blocks)
@@ -278,7 +309,8 @@ class _Packed(PackedInputs):
         with code.times(runs):
             code.put(f"ldr r12,[sp,#{PLANE}]", f"sub r12,r12,#{4 * self.spans}")
             code.put(f"str r12,[sp,#{PLANE}]", f"ldr lr,[sp,#{WEIGHTS}]")
-            code.put(f"ldmia sp,{{{registers[0]}-{registers[-1]}}}")
+            if self.splits:
+                self.begin_parts(code)
         accumulators = [
             [
                 (
@@ -289,7 +321,12 @@ class _Packed(PackedInputs):
             ]
             for channel in range(self.width)
         ]
-        for _ in self._loop(code, runs):
+        for _ in self._loop(
+            code,
+            runs,
+            lambda: code.put(f"ldmia sp,{{{registers[0]}-{registers[-1]}}}"),
+            lambda: self.add_parts(code, accumulators),
+        ):
             self._products(code, accumulators)
         with code.times(runs):
             code.put(f"ldr r12,[sp,#{RECORD}]")
@@ -304,40 +341,54 @@ class _Packed(PackedInputs):
     def _products(self, code: ThumbAssembler, accumulators: list[list[tuple[str, str]]]) -> None:
         held: list[str] = []
         before: Step | None = None
-        for step in self.steps:
+        ready = ""
+        for number, step in enumerate(self.steps):
             place = self._at(step.phase, step.place) - self._origin
             slides = (
                 before is not None
                 and before.phase == step.phase
                 and before.place + 1 == step.place
-                and self.spans == 2
+                and self.spans > 1
             )
             if slides:
-                held = [held[1], held[0]]
-                code.put(f"ldr {held[1]},[r12,#{place + 4}]")
+                held = [*held[1:], held[0]]
+                code.put(f"ldr {held[-1]},[r12,#{place + 4 * (self.spans - 1)}]")
             else:
-                held = ["r0", "r1"][: self.spans]
-                opcode = "ldrd" if self.spans == 2 else "ldr"
-                names = ",".join(held)
-                if before is None:
-                    self._first(code, opcode, names)
-                else:
-                    code.put(f"{opcode} {names},[r12,#{place}]")
+                held = ["r0", "r1", "r3"][: self.spans]
+                self._load_inputs(code, held, None if before is None else place)
+            weights = ["r2", "r3"][: self.width]
             if self.width == 2:
                 code.put("ldrd r2,r3,[lr],#8")
+            elif ready:
+                weights, ready = [ready], ""
+            elif number + 1 < len(self.steps) and self.spans == _TALL:
+                ready = "r10"
+                code.put(f"ldrd r2,{ready},[lr],#8")
             else:
                 code.put("ldr r2,[lr],#4")
-            for channel in range(self.width):
-                for (low, high), data in zip(accumulators[channel], held, strict=True):
-                    code.put(f"smlal {low},{high},{data},r{2 + channel}")
+            for weight, pairs in zip(weights, accumulators, strict=True):
+                for (low, high), data in zip(pairs, held, strict=True):
+                    code.put(f"smlal {low},{high},{data},{weight}")
             before = step
+
+    def _load_inputs(self, code: ThumbAssembler, held: list[str], place: int | None) -> None:
+        """Load a word for each span; the first of a channel move the pointer on to it."""
+        if place is None:
+            together = min(len(held), 2) if len(held) < _TALL else 1
+            self._first(code, "ldrd" if together == 2 else "ldr", ",".join(held[:together]))
+            if together < len(held):
+                code.put(f"ldrd {','.join(held[1:])},[r12,#4]")
+            return
+        code.put(f"{'ldrd' if len(held) > 1 else 'ldr'} {','.join(held[:2])},[r12,#{place}]")
+        if len(held) == _TALL:
+            code.put(f"ldr {held[2]},[r12,#{place + 8}]")
 
 
 def packed_convolution(request: KernelRequest) -> tuple[KernelCode, ...]:
     """Answer convolutions and dense layers, with a maximum pool or a global average."""
-    found: dict[tuple[int, bool, int], KernelCode] = {}
+    found: dict[tuple[int, bool, int, bool], KernelCode] = {}
     for plan in _plans(request):
-        key = (plan.chunk_blocks, plan.expands, plan.unroll)
+        key = (plan.chunk_blocks, plan.expands, plan.unroll, plan.tall)
         if key not in found:
             found[key] = plan.build()
     return tuple(found.values())
@@ -349,13 +400,17 @@ def packs(request: KernelRequest) -> bool:
 
 
 def _plans(request: KernelRequest) -> Iterator[_Packed]:
-    layer = Layer.of(request)
+    layer = Layer.of(request, _POOLS)
     if layer is None:
         return
     unrolls = {1, max(size for size in range(1, 9) if layer.depth % size == 0)}
+    # Channels two by two leave one over: little of many, much of few.
+    odd = layer.group_outputs % 2 == 1 and layer.group_outputs <= _MOST_TALL_OUTPUTS
+    tall = layer.needed > 1 and (odd or layer.chain.pool % _TALL == 0)
     for chunk in _CHUNKS:
         for expands in (True, False):
             for unroll in sorted(unrolls):
-                plan = _Packed(layer, chunk, expands, unroll)
-                if plan.fits:
-                    yield plan
+                for shape in (False, True) if tall else (False,):
+                    plan = _Packed(layer, chunk, expands, unroll, shape)
+                    if plan.fits:
+                        yield plan

@@ -116,8 +116,9 @@ class PackedInputs(PackedOutputs):
                 )
                 load_constant(code, "r10", self.plane_bytes)
                 code.put(f"ldr r11,[sp,#{CHUNK}]")
-                if self.spans == 2:
-                    code.put("lsl r11,r11,#1")
+                if self.spans > 1:
+                    # Two and three words a block are a shift and an addition.
+                    code.put("lsl r11,r11,#1" if self.spans == 2 else "add r11,r11,r11,lsl #1")
                 add_constant(code, "r11", "r11", self._shared)
                 if self._keeps:
                     code.put("sub r11,r11,r7")

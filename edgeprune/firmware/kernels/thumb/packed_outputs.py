@@ -9,10 +9,14 @@ from edgeprune.firmware.kernels.thumb.packed_frame import (
     BLOCKS,
     CARRY,
     CHUNK,
+    FRAME,
     LAST,
+    NEXT,
     OUT,
+    PARTS,
     RECORD,
     ROW,
+    SPLIT,
     SUMS,
 )
 from edgeprune.firmware.kernels.thumb.packed_plan import PackedPlan
@@ -23,29 +27,69 @@ from edgeprune.firmware.kernels.thumb.wide_numbers import add_constant, load_con
 class PackedOutputs(PackedPlan):
     """A plan that knows how to write the last steps of a block."""
 
+    @property
+    def frame(self) -> int:
+        """Bytes of the frame."""
+        return FRAME + (SPLIT if self.splits else 0)
+
+    def _middle(self, code: ThumbAssembler, low: str, high: str) -> None:
+        """Bring the middle lane to the register of the low word."""
+        code.put(f"lsr {low},{low},#{self.lane}")
+        code.put(f"bfi {low},{high},#{32 - self.lane},#{2 * self.lane - 32}")
+
+    def begin_parts(self, code: ThumbAssembler) -> None:
+        """Clear the sums of the rounds."""
+        code.put("mov r0,#0", "mov r1,#0")
+        for at in range(0, SPLIT, 8):
+            code.put(f"strd r0,r1,[sp,#{PARTS + at}]")
+
+    def add_parts(self, code: ThumbAssembler, pairs: list[list[tuple[str, str]]]) -> None:
+        """Take the lanes of a round apart and add them to the sums."""
+        lane, upper = self.lane, 2 * self.lane - 32
+        for channel, words in enumerate(pairs):
+            at = PARTS + 16 * channel
+            if not self.single:
+                code.put(f"ldr r0,[sp,#{NEXT + 4 * channel}]", f"ubfx r1,{words[0][0]},#0,#{lane}")
+                code.put("add r0,r0,r1", f"str r0,[sp,#{NEXT + 4 * channel}]")
+            for index, (low, high) in enumerate(words):
+                after = words[index + 1][0] if index + 1 < len(words) else ""
+                if after:
+                    code.put(f"ubfx r2,{after},#0,#{lane}")
+                self._middle(code, low, high)
+                code.put(f"add {high},r2,{high},asr #{upper}" if after else f"asr {high},#{upper}")
+                code.put(f"ldrd r0,r1,[sp,#{at + 8 * index}]", f"add {low},{low},r0")
+                code.put(f"add {high},{high},r1", f"strd {low},{high},[sp,#{at + 8 * index}]")
+
+    def _whole(self, code: ThumbAssembler, channel: int, pairs: list[tuple[str, str]]) -> list[str]:
+        """Bring the sums of all rounds back; the last add left them in their registers."""
+        if self.single:
+            return [pairs[0][0]]
+        carry, last = CARRY + 4 * channel, pairs[-1][1]
+        code.put(f"ldr r0,[sp,#{carry}]", f"add {last},{last},r0")
+        code.put(f"ldr r0,[sp,#{NEXT + 4 * channel}]", f"str r0,[sp,#{carry}]")
+        return [register for pair in pairs for register in pair]
+
     def outputs(
         self, code: ThumbAssembler, channel: int, pairs: list[tuple[str, str]]
     ) -> list[str]:
         """Take the lanes apart, keep the maximum of a pool, rescale; return the registers."""
         lane, upper = self.lane, 2 * self.lane - 32
         carry = CARRY + 4 * channel
-
-        def middle(low: str, high: str) -> None:
-            code.put(f"lsr {low},{low},#{lane}")
-            code.put(f"bfi {low},{high},#{32 - lane},#{upper}")
-
-        if self.single:
-            middle(*pairs[0])
+        if self.splits:
+            values = self._whole(code, channel, pairs)
+        elif self.single:
+            self._middle(code, *pairs[0])
             values = [pairs[0][0]]
         else:
-            (low0, high0), (low1, high1) = pairs
-            code.put(f"ldr r0,[sp,#{carry}]", f"ubfx r1,{low0},#0,#{lane}")
+            code.put(f"ldr r0,[sp,#{carry}]", f"ubfx r1,{pairs[0][0]},#0,#{lane}")
             code.put(f"str r1,[sp,#{carry}]")
-            middle(low0, high0)
-            code.put(f"ubfx r2,{low1},#0,#{lane}", f"add {high0},r2,{high0},asr #{upper}")
-            middle(low1, high1)
-            code.put(f"add {high1},r0,{high1},asr #{upper}")
-            values = [low0, high0, low1, high1]
+            following = [pair[0] for pair in pairs[1:]]
+            for (low, high), after in zip(pairs, [*following, ""], strict=True):
+                self._middle(code, low, high)
+                if after:
+                    code.put(f"ubfx r2,{after},#0,#{lane}")
+                code.put(f"add {high},{'r2' if after else 'r0'},{high},asr #{upper}")
+            values = [register for pair in pairs for register in pair]
         size = self.layer.chain.pool
         kept = []
         for at in range(0, len(values), size):

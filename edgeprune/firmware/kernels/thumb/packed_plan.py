@@ -41,12 +41,14 @@ class PackedPlan:
         chunk: Positions of a chunk.
         expands: Whether weights are bytes in flash, packed for each block of channels.
         unroll: Input channels of a round of the inner loop.
+        tall: Whether a block is one channel and six positions, not two and four.
     """
 
     layer: Layer
     chunk: int
     expands: bool
     unroll: int
+    tall: bool = False
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -66,17 +68,17 @@ class PackedPlan:
     @property
     def width(self) -> int:
         """Output channels of a block."""
-        return 1 if self.layer.group_outputs == 1 else 2
+        return 1 if self.tall or self.layer.group_outputs == 1 else 2
 
     @property
     def spans(self) -> int:
         """Accumulators of a channel in a block."""
-        return 1 if self.single else 2
+        return 1 if self.single else 3 if self.tall else 2
 
     @property
     def positions(self) -> int:
         """Positions of the convolution in a block."""
-        return 1 if self.single else 4
+        return 1 if self.single else 2 * self.spans
 
     @property
     def rows_out(self) -> int:
@@ -102,7 +104,7 @@ class PackedPlan:
     @property
     def has_edge(self) -> bool:
         """Whether a block waits for the one to its right."""
-        return self.layer.needed >= 4
+        return not self.single and self.layer.needed >= self.positions
 
     def words_of(self, blocks: int) -> int:
         """Words of a plane that a chunk of so many blocks reads."""
@@ -133,16 +135,32 @@ class PackedPlan:
         """Bytes of the scratch memory."""
         return self.planes_bytes + (self.weight_words * 4 if self.expands else 0)
 
+    @property
+    def rounds(self) -> int:
+        """Rounds of the loop over the input channels."""
+        return self.layer.depth // self.unroll
+
+    @cached_property
+    def splits(self) -> bool:
+        """Whether the lanes of all channels would meet: each round then has sums of its own."""
+        return self.rounds > 1 and not self._lane_of(self.layer.depth)
+
     @cached_property
     def lane(self) -> int:
         """Bits of the lower lanes; 0 where no division fits."""
-        per_step = np.zeros((3, self.layer.outputs), np.int64)
-        magnitudes = np.abs(self.layer.weights).sum(axis=2)
+        return self._lane_of(self.unroll if self.splits else self.layer.depth)
+
+    def _lane_of(self, channels: int) -> int:
+        """Return the bits for sums over that many input channels at a time."""
+        layer = self.layer
+        shape = (layer.outputs, -1, layer.depth // channels, channels)
+        magnitudes = np.abs(layer.weights).reshape(shape).sum(axis=3)
+        sums = np.zeros((3, layer.outputs, layer.depth // channels), np.int64)
         for step in self.steps:
             for tap, lanes in ((step.odd, (0, 1)), (step.even, (1, 2))):
                 for each in lanes if tap is not None else ():
-                    per_step[each] += magnitudes[:, tap] * 128
-        low, middle, high = (int(value) for value in per_step.max(axis=1))
+                    sums[each] += magnitudes[:, tap] * 128
+        low, middle, high = (int(value) for value in sums.max(axis=(1, 2)))
         for bits in (21, 20, 22, 19, 18):
             half = 1 << (bits - 1)
             if max(low, middle) < half and high + 1 < 1 << (63 - 2 * bits):
@@ -152,13 +170,13 @@ class PackedPlan:
     @cached_property
     def rescaling(self) -> WideRescaling:
         """What follows the accumulators."""
-        return WideRescaling(self.layer, 1 << (self.lane - 1))
+        return WideRescaling(self.layer, (self.rounds if self.splits else 1) << (self.lane - 1))
 
     @property
     def fits(self) -> bool:
         """Whether every offset fits its instruction."""
         layer = self.layer
-        furthest = 4 * max(step.place for step in self.steps) + 8
+        furthest = 4 * max(step.place for step in self.steps) + 4 * self.spans
         furthest += (len(layer.phases) - 1) * self.pitch
         return (
             self.lane > 0
