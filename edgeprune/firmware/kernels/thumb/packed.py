@@ -45,7 +45,6 @@ from edgeprune.firmware.kernels.thumb.wide_numbers import (
 )
 
 _CHUNKS = (8, 16, 24, 32, 48, 64, 96, 128, 256, 512)
-_MOST_EXPANDED = 16
 _TALL = 3
 _POOLS = (1, 2, 3, 4, 6)
 _MOST_TALL_OUTPUTS = 7
@@ -162,7 +161,7 @@ class _Packed(PackedInputs):
                 code.put(f"str r0,[sp,#{WEIGHTS}]")
                 add_constant(code, "r0", "r0", self.weight_words * 4)
         if self.expands:
-            self._expand_weights(code, each)
+            self.expand_weights(code, each)
         with code.times(each):
             code.put(f"str r0,[sp,#{SOURCE}]")
             if self.rounds > 1:
@@ -183,40 +182,6 @@ class _Packed(PackedInputs):
             code.put(f"ldr r2,[sp,#{ROW}]", "add r2,r2,r0")
             load_constant(code, "r3", self.rows_out * layer.outputs)
             code.put("mla r2,r4,r3,r2", f"str r2,[sp,#{OUT}]")
-
-    def _expand_weights(self, code: ThumbAssembler, each: int) -> None:
-        """Pack the bytes at r0 into the words from r1 up to r8; r0 ends behind the bytes."""
-        depth = self.layer.depth
-        most = max(_MOST_EXPANDED // (len(self.steps) * self.width), 1)
-        unroll = max(size for size in range(1, most + 1) if depth % size == 0)
-        loop = code.label("weights")
-        code.place(loop)
-        with code.times(each * depth // unroll):
-            place = 0
-            held: list[str] = []
-            for step in self.steps * unroll:
-                for _ in range(self.width):
-                    target = f"r{4 + len(held)}"
-                    if step.odd is not None:
-                        odd = "r2" if step.even is not None else target
-                        code.put(f"ldrsb {odd},[r0,#{place}]")
-                        place += 1
-                    if step.even is not None:
-                        code.put(f"ldrsb r3,[r0,#{place}]")
-                        code.put(
-                            f"add {target},r2,r3,lsl #{self.lane}"
-                            if step.odd is not None
-                            else f"lsl {target},r3,#{self.lane}"
-                        )
-                        place += 1
-                    held.append(target)
-                    if len(held) == 4:
-                        code.put("stmia r1!,{r4-r7}")
-                        held.clear()
-            if held:
-                code.put(f"stmia r1!,{{{','.join(held)}}}" if len(held) > 1 else "str r4,[r1],#4")
-            add_constant(code, "r0", "r0", place)
-            code.put("cmp r1,r8", f"bne {loop}")
 
     @property
     def _origin(self) -> int:

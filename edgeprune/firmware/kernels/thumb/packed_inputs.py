@@ -1,6 +1,7 @@
-"""The packed inputs of a chunk: expanded, and kept where the next chunk reads them again.
+"""The packed inputs of a chunk and the packed weights of a block of channels.
 
-What is kept is not read from the input a second time, which the output may then overwrite.
+Inputs that the next chunk reads again are kept: no row is read a second time,
+and the output may overwrite it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from edgeprune.firmware.kernels.thumb.wide_numbers import (
 )
 
 _MOST_KEPT = 12
+_MOST_EXPANDED = 16
 
 
 @dataclass(frozen=True, eq=False)
 class PackedInputs(PackedOutputs):
-    """A plan that knows how to expand the inputs of a chunk."""
+    """A plan that knows how to expand inputs and weights."""
 
     @property
     def _shared(self) -> int:
@@ -143,3 +145,37 @@ class PackedInputs(PackedOutputs):
                     code.put("subs r5,r5,#1", f"bne {inner}")
             with code.times(pairs):
                 code.put("add r2,r2,#4", "subs r11,r11,#1", f"bne {loop}")
+
+    def expand_weights(self, code: ThumbAssembler, each: int) -> None:
+        """Pack the bytes at r0 into the words from r1 up to r8; r0 ends behind the bytes."""
+        depth = self.layer.depth
+        most = max(_MOST_EXPANDED // (len(self.steps) * self.width), 1)
+        unroll = max(size for size in range(1, most + 1) if depth % size == 0)
+        loop = code.label("weights")
+        code.place(loop)
+        with code.times(each * depth // unroll):
+            place = 0
+            held: list[str] = []
+            for step in self.steps * unroll:
+                for _ in range(self.width):
+                    target = f"r{4 + len(held)}"
+                    if step.odd is not None:
+                        odd = "r2" if step.even is not None else target
+                        code.put(f"ldrsb {odd},[r0,#{place}]")
+                        place += 1
+                    if step.even is not None:
+                        code.put(f"ldrsb r3,[r0,#{place}]")
+                        code.put(
+                            f"add {target},r2,r3,lsl #{self.lane}"
+                            if step.odd is not None
+                            else f"lsl {target},r3,#{self.lane}"
+                        )
+                        place += 1
+                    held.append(target)
+                    if len(held) == 4:
+                        code.put("stmia r1!,{r4-r7}")
+                        held.clear()
+            if held:
+                code.put(f"stmia r1!,{{{','.join(held)}}}" if len(held) > 1 else "str r4,[r1],#4")
+            add_constant(code, "r0", "r0", place)
+            code.put("cmp r1,r8", f"bne {loop}")
