@@ -138,7 +138,7 @@ def _modelled(cycles: CycleEvidence, console: Console) -> None:
         rows.append(("microjoules", cycles.microjoules))
     console.table(
         ("a window, by the cycle model", "minimum", "expected", "maximum"),
-        [(name, row.minimum, row.expected, row.maximum) for name, row in rows],
+        [(name, *map(round, (row.minimum, row.expected, row.maximum))) for name, row in rows],
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import TargetTooSmallError
+from edgeprune.firmware.front_end_files import front_end_ring
 from edgeprune.firmware.lowering import Layer, Program
-from edgeprune.firmware.sources import front_end_ring
 from edgeprune.targets import Target
 
 # Code bytes of each kernel, the larger of both compilers, by what the core can do. A test holds

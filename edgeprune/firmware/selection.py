@@ -48,6 +48,8 @@ def _balanced(cost: _Cost) -> tuple[float, ...]:
     return (2 * math.log(cost.instructions + 1) + math.log(flash) + math.log(ram),)
 
 
+# The objective that takes portable C where that is smaller still.
+SMALLEST = "size"
 OBJECTIVES: Registry[Callable[[_Cost], tuple[float, ...]]] = Registry(
     "objective", balanced=_balanced, speed=_speed, size=_size, ram=_ram
 )

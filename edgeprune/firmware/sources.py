@@ -11,11 +11,14 @@ from edgeprune import __version__
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.files import write_text
+from edgeprune.firmware.footprint import predict_footprint
+from edgeprune.firmware.front_end_files import front_end_header
 from edgeprune.firmware.interface_text import documented
 from edgeprune.firmware.kernels import instruction_set
 from edgeprune.firmware.lowering import Program, lower
 from edgeprune.firmware.network_writer import values_text, write_network
 from edgeprune.firmware.selection import (
+    SMALLEST,
     Implementation,
     implement,
     implement_portably,
@@ -121,7 +124,8 @@ def generate(
 ) -> FirmwareSources:
     """Write the library of a network: model, kernels, CMakeLists.txt, host test, README.
 
-    It holds the network twice: in assembly for the target's core, and in C99 for every other.
+    It holds the network twice: in assembly for the target's core, and in C99 for every other. Where
+    the smallest is asked for and the C, whose layers share their kernels, is smaller, in C alone.
 
     The bytes depend on the arguments only.
 
@@ -154,6 +158,8 @@ def generate(
     if instructions is not None:
         implementation = implement(network, target, optimize, stream, small_steps=small_steps)
         assembly = lower(network, protect(network, implementation))
+        if optimize == SMALLEST and _is_smaller(portable, assembly, target, front_end):
+            instructions = assembly = None
     texts = write_model(network, portable, assembly, labels, front_end)
     texts |= write_network(network, portable, assembly, instructions)
     kernels = sorted({call.kernel for layer in portable.layers for call in layer.calls})
@@ -179,7 +185,7 @@ def generate(
         source = resource_folder("firmware_export") / "runtime" / name
         texts[f"runtime/{name}"] = source.read_text(encoding="utf-8")
     if front_end is not None:
-        texts["runtime/edgeprune_front_end.h"] = _front_end_header(front_end)
+        texts["runtime/edgeprune_front_end.h"] = front_end_header(front_end)
     for name, text in texts.items():
         write_text(folder / name, text)
     return FirmwareSources(
@@ -269,18 +275,14 @@ def _companions(
     }
 
 
-def front_end_ring(front_end: FrontEnd) -> int:
-    """Return how many raw samples the device's front end keeps: a power of two."""
-    return int(1 << (sum(front_end.reach) + front_end.factor).bit_length())
-
-
-def _front_end_header(front_end: FrontEnd) -> str:
-    """Return the header of the front end, its ring as short as this converter allows."""
-    path = resource_folder("firmware_export") / "runtime" / "edgeprune_front_end.h"
-    text = path.read_text(encoding="utf-8")
-    mark = "#ifndef EDGEPRUNE_FRONT_END_RING\n"
-    ring = f"#define EDGEPRUNE_FRONT_END_RING {front_end_ring(front_end)}\n"
-    return text.replace(mark, ring + mark, 1)
+def _is_smaller(
+    portable: Program, assembly: Program, target: Target, front_end: FrontEnd | None
+) -> bool:
+    """Whether portable C, whose layers share their kernels, takes less flash."""
+    sizes = [
+        predict_footprint(each, target, front_end).flash_bytes for each in (portable, assembly)
+    ]
+    return sizes[0] < sizes[1]
 
 
 def _require_front_end(network: IntegerNetwork, front_end: FrontEnd) -> None:

@@ -17,7 +17,7 @@ from edgeprune.firmware import (
     generate,
     predict_footprint,
 )
-from edgeprune.firmware.sources import front_end_ring
+from edgeprune.firmware.front_end_files import front_end_ring
 from edgeprune.network.tensor import Int8Array
 from edgeprune.targets import Adc, load_target
 from tests.firmware.conftest import Make, labels

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeprune.devices import count_instructions, run_image
 from edgeprune.errors import ConfigurationError, TargetTooSmallError
-from edgeprune.firmware import Image, compile_image, generate, predict_footprint
+from edgeprune.firmware import OBJECTIVES, Image, compile_image, generate, predict_footprint
 from edgeprune.firmware.image import INTERRUPT_FRAME_BYTES
 from edgeprune.targets import Memory, Target, list_targets, load_target
 from tests.firmware.conftest import Make, labels
@@ -129,3 +129,17 @@ def test_a_target_too_small_is_refused_before_compiling(make_sources: Make, tmp_
 def test_the_host_has_no_image(make_sources: Make, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no image"):
         compile_image(make_sources(r1()), load_target("host"), tmp_path / "image.elf")
+
+
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m7"])
+def test_the_smallest_is_no_larger_than_any_other(tmp_path: Path, name: str) -> None:
+    target, network = load_target(name), residual()
+    sizes = {}
+    for optimize in OBJECTIVES:
+        place = tmp_path / optimize
+        sources = generate(network, None, target, labels(network), place, optimize=optimize)
+        sizes[optimize] = compile_image(sources, target, place / "image.elf").flash_bytes
+    sources = generate(network, None, load_target("host"), labels(network), tmp_path / "c")
+    sizes["portable"] = compile_image(sources, target, tmp_path / "image.elf").flash_bytes
+    # The choice rests on a prediction of the code's size.
+    assert sizes["size"] <= min(sizes.values()) + 1024, sizes
