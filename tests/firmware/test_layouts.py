@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -378,8 +379,11 @@ def test_the_pack_description_is_whole(place: Place) -> None:
 @needs("xmllint")
 def test_the_pack_description_is_valid(place: Place) -> None:
     """Against Open-CMSIS-Pack's schema, https://github.com/Open-CMSIS-Pack/Open-CMSIS-Pack-Spec."""
+    schema = os.environ.get("EDGEPRUNE_PACK_SCHEMA", "")
+    if not schema:
+        pytest.skip("EDGEPRUNE_PACK_SCHEMA does not name Open-CMSIS-Pack's PACK.xsd")
     description = place("cmsis-pack") / "edgeprune.model.pdsc"
-    run("xmllint", "--noout", "--schema", DATA / "PACK.xsd", description)
+    run("xmllint", "--noout", "--schema", schema, description)
 
 
 @needs("arm-none-eabi-gcc")
