@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edgeprune.firmware.kernels import (
@@ -152,7 +152,9 @@ def choices(
         if index in taken:
             continue
         choice = None
-        chain = _chain(network, readers, index) if operation.kind in _WEIGHTED else (index,)
+        chain: tuple[int, ...] = (index,)
+        if operation.kind in _WEIGHTED:
+            chain = _chain(network, readers, index, taken)
         if stream is not None:
             chain = _kept_chain(network, chain, stream)
         if divisible:
@@ -190,8 +192,13 @@ def _readers(network: IntegerNetwork) -> dict[str, list[int]]:
     return readers
 
 
-def _chain(network: IntegerNetwork, readers: dict[str, list[int]], first: int) -> tuple[int, ...]:
-    """Return the operations from `first` on that could be computed without memory between."""
+def _chain(
+    network: IntegerNetwork, readers: dict[str, list[int]], first: int, taken: Collection[int]
+) -> tuple[int, ...]:
+    """Return the operations from `first` on that could be computed without memory between.
+
+    What is taken belongs to another chain: of two convolutions that are added, one takes the sum.
+    """
     chain = [first]
     while len(chain) < _LONGEST_CHAIN:
         output = network.operations[chain[-1]].output
@@ -199,7 +206,8 @@ def _chain(network: IntegerNetwork, readers: dict[str, list[int]], first: int) -
             break
         following = readers[output][0]
         operation = network.operations[following]
-        if operation.kind not in _FUSED or operation.inputs.count(output) != 1:
+        fits = operation.kind in _FUSED and operation.inputs.count(output) == 1
+        if not fits or following in taken:
             break
         chain.append(following)
     return tuple(chain)
