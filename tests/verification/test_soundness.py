@@ -1,0 +1,101 @@
+"""No claim of a prover is contradicted by brute force, and the harness notices where one is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeprune.network import OPERATORS
+from tests.verification import provers
+from tests.verification.soundness import Claims, contradictions, search
+from tests.verification.tiny_networks import TinyCase, tiny_case
+
+PROVERS = {"interval": provers.interval}
+
+
+@pytest.mark.parametrize("name", PROVERS)
+def test_brute_force_contradicts_nothing(name: str) -> None:
+    result = search(PROVERS[name], range(150), draw=tiny_case)
+    assert result.contradictions == ()
+    assert result.proved > 30
+
+
+def test_tiny_networks_have_every_operator_and_decisions_of_both_kinds() -> None:
+    cases = [tiny_case(seed) for seed in range(120)]
+    kinds = {operation.kind for case in cases for operation in case.network.operations}
+    assert kinds == set(OPERATORS)
+    held = np.concatenate([case.holds for case in cases])
+    assert 0.3 < held.mean() < 0.8
+    assert {case.shared is None for case in cases} == {True, False}
+    assert {len(case.low) for case in cases} == {1, 2}
+
+
+def test_the_members_are_the_whole_set() -> None:
+    for seed in range(30):
+        case = tiny_case(seed, shared=False)
+        for window in range(case.windows):
+            mine = case.owner == window
+            rows = np.concatenate([m[mine].reshape(mine.sum(), -1) for m in case.members], axis=1)
+            widths = [
+                high[window].astype(int) - low[window] + 1
+                for low, high in zip(case.low, case.high, strict=True)
+            ]
+            size = np.prod([np.prod(each) for each in widths])
+            assert len(np.unique(rows, axis=0)) == len(rows) == size
+
+
+def test_a_shared_change_supports_its_members() -> None:
+    random = np.random.default_rng(3)
+    for seed in range(20):
+        shared = tiny_case(seed, shared=True).shared
+        assert shared is not None
+        directions = random.normal(size=(5, shared.reach.shape[1]))
+        most = shared.support(directions)
+        for window in range(len(most)):
+            changes = shared.members(window)[0] * shared.gain[window]
+            np.testing.assert_allclose(most[window], (directions @ changes.T).max(axis=1))
+
+
+def _case_with(holds: bool) -> tuple[TinyCase, int]:
+    for seed in range(100):
+        case = tiny_case(seed)
+        if (case.holds == holds).any():
+            return case, int((case.holds == holds).argmax())
+    raise AssertionError
+
+
+def _complaints(case: TinyCase, claims: Claims) -> str:
+    return "; ".join(each.what for each in contradictions(case, claims))
+
+
+def test_a_wrong_proof_is_noticed() -> None:
+    case, _ = _case_with(holds=False)
+    every = np.ones(case.windows, np.bool_)
+    assert "decided otherwise" in _complaints(case, Claims(proved=every))
+    assert _complaints(case, Claims(proved=~every)) == ""
+
+
+def test_a_wrong_counterexample_is_noticed() -> None:
+    case, window = _case_with(holds=True)
+    inside = tuple(values[window] for values in case.centre)
+    assert "decided alike" in _complaints(case, Claims(falsified={window: inside}))
+    outside = tuple(np.where(low[window] > -128, -128, 127) for low in case.low)
+    found = _complaints(case, Claims(falsified={window: tuple(o.astype(np.int8) for o in outside)}))
+    assert "no member" in found
+
+
+def test_bounds_that_are_too_tight_by_one_are_noticed() -> None:
+    for seed in range(10):
+        case = tiny_case(seed)
+        exact = provers.interval(case)
+        name = case.network.inputs[0]
+        high = {name: exact.high[name] - 1}
+        assert "above" in _complaints(case, Claims(high=high))
+        low = {name: exact.low[name] + 1}
+        assert "below" in _complaints(case, Claims(low=low))
+        classes = case.logits.shape[1]
+        margins = np.array(
+            [[case.least_margin(w, other) for other in range(classes)] for w in range(case.windows)]
+        )
+        assert _complaints(case, Claims(margins=margins.astype(np.float64))) == ""
+        assert "margin" in _complaints(case, Claims(margins=margins + 1e-6))
