@@ -23,12 +23,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.data.integer_arithmetic import (
+    Int8Array,
+    Int16Array,
+    Int64Array,
+    boxcar_sums,
+    clip8,
+    clip16,
+    energy,
+    integer_log,
+    log_energy,
+    running_quantile,
+    running_sum,
+)
 from edgeprune.errors import ConfigurationError
 from edgeprune.targets import Adc
-
-Int8Array = npt.NDArray[np.int8]
-Int16Array = npt.NDArray[np.int16]
-Int64Array = npt.NDArray[np.int64]
 
 _RATE_HZ = 120.0
 # Beyond these the device's 32-bit sums would overflow.
@@ -64,6 +73,21 @@ class FrontEndOutput:
     rhythm: Int8Array
     gain: Int64Array
     valid: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BeatMemory:
+    """What the device remembers at each of n beats and what the RR intervals say there.
+
+    Attributes:
+        template: The running mean of earlier steady beats, int64 [n, length].
+        gain: What a conditioned count is multiplied by, times 2^14, int64 [n].
+        intervals: The rhythm features of the RR intervals alone, int64 [n, interval_features].
+    """
+
+    template: Int64Array
+    gain: Int64Array
+    intervals: Int64Array
 
 
 @dataclass(frozen=True)
@@ -200,19 +224,54 @@ class FrontEnd:
                 np.ones(count, np.int64),
                 np.zeros(count, np.bool_),
             )
+        conditioned, memory = self.memory(samples, beats)
+        signal, rhythm = self.present(conditioned, memory)
+        return FrontEndOutput(signal, rhythm, memory.gain, self._valid(len(samples), beats))
+
+    def memory(self, samples: Int16Array, beats: Int64Array) -> tuple[Int64Array, BeatMemory]:
+        """Return every beat's conditioned window [k, length], and what it is presented against."""
         conditioned = self.condition(samples, beats)
         before, after = self.intervals(beats)
         intervals, median = self.interval_rows(before, after)
         steady = (8 * before >= 7 * median) & (8 * after >= 7 * median) & (4 * before <= 5 * median)
         template = self._templates(conditioned, steady)
-        difference = _clip16(conditioned - template)
-        gain = self._gain(template)
-        channels = np.stack([conditioned, difference], axis=2)
-        signal = _clip8((channels * gain[:, None, None] + (1 << 13)) >> 14)
-        form = self._form(conditioned, difference, template)
-        rhythm = np.concatenate([intervals, form], axis=1)
-        valid = self._valid(len(samples), beats)
-        return FrontEndOutput(signal, _clip8(rhythm), gain, valid)
+        return conditioned, BeatMemory(template, self._gain(template), intervals)
+
+    def present(self, conditioned: Int64Array, memory: BeatMemory) -> tuple[Int8Array, Int8Array]:
+        """Return the network's inputs for conditioned windows.
+
+        Args:
+            conditioned: int16 values [n, length].
+            memory: What the device remembers at each of these beats.
+
+        Returns:
+            Signal int8 [n, length, channels], rhythm int8 [n, features].
+        """
+        difference = clip16(conditioned - memory.template)
+        signal = self.scale(np.stack([conditioned, difference], axis=2), memory.gain)
+        qrs, p_wave = slice(*self.qrs), slice(*self.p_wave)
+        energies = (
+            energy(difference[:, qrs]),
+            energy(difference[:, p_wave]),
+            energy(conditioned[:, qrs]),
+        )
+        form = self.form(np.stack(energies, axis=1), memory.template)
+        return signal, np.concatenate([clip8(memory.intervals), form], axis=1)
+
+    def scale(self, channels: Int64Array, gain: Int64Array) -> Int8Array:
+        """Return conditioned channels [n, length, channels] times each beat's gain [n]."""
+        return clip8((channels * gain[:, None, None] + (1 << 13)) >> 14)
+
+    def form(self, energies: Int64Array, template: Int64Array) -> Int8Array:
+        """Return the last three rhythm features; each rises with its energy.
+
+        Args:
+            energies: Sums of squares of the QRS difference, P difference and QRS, int64 [n, 3].
+            template: What the beats meet, int64 [n, length].
+        """
+        expected = log_energy(energy(template[:, slice(*self.qrs)]))
+        over = log_energy(energies) - expected[:, None]
+        return clip8(np.stack([over[:, 0] >> 1, (over[:, 1] >> 1) + 64, over[:, 2]], axis=1))
 
     def microvolt_per_lsb(self, gain: Int64Array, adc: Adc) -> npt.NDArray[np.float64]:
         """Return what one step of the signal input is at the electrodes, for each beat's gain."""
@@ -236,10 +295,25 @@ class FrontEnd:
         steps = np.arange(-self.before - edge, self.length - self.before + edge)
         positions = beats[:, None] + self.factor * steps
         sums = up_to(positions + self.factor) - up_to(positions - self.factor)
-        baseline = _boxcar(_boxcar(sums, self.boxcar), self.boxcar)
+        return self.round_conditioned(self.centre(sums))
+
+    def centre(self, sums: Int64Array) -> Int64Array:
+        """Return sums minus their baseline, times `boxcar`^2: linear and without a rounding.
+
+        Args:
+            sums: Sums of 2 * factor samples [n, length + 2 * (boxcar - 1)].
+
+        Returns:
+            int64 [n, length].
+        """
+        edge = self.boxcar - 1
+        baseline = boxcar_sums(boxcar_sums(sums, self.boxcar), self.boxcar)
+        return self.boxcar * self.boxcar * sums[:, edge : edge + self.length] - baseline
+
+    def round_conditioned(self, centred: Int64Array) -> Int64Array:
+        """Return what `centre` gave as conditioned counts: its one rounding, within int16."""
         square = self.boxcar * self.boxcar
-        centred = square * sums[:, edge : edge + self.length] - baseline
-        return _clip16((centred + square // 2) >> (square.bit_length() - 1))
+        return clip16((centred + square // 2) >> (square.bit_length() - 1))
 
     def intervals(self, beats: Int64Array) -> tuple[Int64Array, Int64Array]:
         """Return the RR intervals before and after each beat.
@@ -261,8 +335,8 @@ class FrontEnd:
         Returns:
             Features int8 values [k, interval_features], medians [k].
         """
-        upper = _running_quantile(before, self.history, 7)
-        median = _running_quantile(before, 32, 4)
+        upper = running_quantile(before, self.history, 7)
+        median = running_quantile(before, 32, 4)
         log_before, log_after = integer_log(before), integer_log(after)
         log_upper, log_median = integer_log(upper), integer_log(median)
         beat = np.arange(len(before))
@@ -271,13 +345,13 @@ class FrontEnd:
         columns = [row - log_upper for row in lagged]
         columns += [log_after - log_upper, log_before - log_median, log_after - log_median]
         for window, eighths in _CHANGE_QUANTILES:
-            change = _running_quantile(changes, window, eighths)
+            change = running_quantile(changes, window, eighths)
             columns.append(integer_log(16 * change + 16) - log_upper)
         for window in _CHANGE_MEANS:
-            total, number = _running_sum(changes, window)
+            total, number = running_sum(changes, window)
             columns.append(integer_log(16 * total // number + 16) - log_upper)
         columns.append(log_upper - integer_log(np.array([self.rr_reference])))
-        return _clip8(np.stack(columns, axis=1)).astype(np.int64), median
+        return clip8(np.stack(columns, axis=1)).astype(np.int64), median
 
     def _templates(self, conditioned: Int64Array, steady: npt.NDArray[np.bool_]) -> Int64Array:
         """Return the template that each beat meets: a running mean of earlier steady beats."""
@@ -288,7 +362,7 @@ class FrontEnd:
             templates[index] = template
             if steady[index]:
                 weight = min(weight + 1, self.settling)
-                difference = _clip16(beat - template)
+                difference = clip16(beat - template)
                 template = template + ((difference + (1 << (weight - 1))) >> weight)
         return templates
 
@@ -296,70 +370,9 @@ class FrontEnd:
         amplitude = np.abs(template[:, slice(*self.qrs)]).max(axis=1)
         return np.asarray((self.peak << 14) // np.maximum(amplitude, self.amplitude_least))
 
-    def _form(
-        self, conditioned: Int64Array, difference: Int64Array, template: Int64Array
-    ) -> Int64Array:
-        qrs, p_wave = slice(*self.qrs), slice(*self.p_wave)
-        expected = _log_energy(template[:, qrs])
-        return np.stack(
-            [
-                (_log_energy(difference[:, qrs]) - expected) >> 1,
-                ((_log_energy(difference[:, p_wave]) - expected) >> 1) + 64,
-                _log_energy(conditioned[:, qrs]) - expected,
-            ],
-            axis=1,
-        )
-
     def _valid(self, samples: int, beats: Int64Array) -> npt.NDArray[np.bool_]:
         _, reach = self.reach
         complete = beats + reach < samples
         # The device allows its beat detector as much delay as a window takes to complete.
         complete[-1] &= beats[-1] + self.rr_most + reach + 1 < samples
         return np.asarray(complete)
-
-
-def integer_log(values: Int64Array) -> Int64Array:
-    """Return log2 of integers >= 1 in 1/32 octave, linear within the octave, floored.
-
-    On a device: count leading zeros, one shift, two additions.
-    """
-    exponent = np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1
-    return np.asarray(32 * exponent + ((values << 5) >> exponent) - 32)
-
-
-def _clip8(values: Int64Array) -> Int8Array:
-    return np.clip(values, -127, 127).astype(np.int8)
-
-
-def _clip16(values: Int64Array) -> Int64Array:
-    return np.clip(values, -32768, 32767)
-
-
-def _boxcar(rows: Int64Array, length: int) -> Int64Array:
-    total = np.cumsum(np.pad(rows, ((0, 0), (1, 0))), axis=1)
-    return np.asarray(total[:, length:] - total[:, :-length])
-
-
-def _log_energy(rows: Int64Array) -> Int64Array:
-    return integer_log(((rows * rows).sum(axis=1) >> 8) + 1)
-
-
-def _running_sum(values: Int64Array, window: int) -> tuple[Int64Array, Int64Array]:
-    """Return the sum over the last `window` values up to each, and how many those are."""
-    total = np.concatenate([[0], np.cumsum(values)])
-    last = np.arange(1, len(values) + 1)
-    first = np.maximum(last - window, 0)
-    return np.asarray(total[last] - total[first]), last - first
-
-
-def _running_quantile(values: Int64Array, window: int, eighths: int) -> Int64Array:
-    """Return the lower `eighths`/8 quantile of the last `window` values up to each."""
-    result = np.empty_like(values)
-    for index in range(min(window - 1, len(values))):
-        ordered = np.sort(values[: index + 1])
-        result[index] = ordered[(index * eighths) >> 3]
-    if len(values) >= window:
-        rows = np.lib.stride_tricks.sliding_window_view(values, window)
-        rank = ((window - 1) * eighths) >> 3
-        result[window - 1 :] = np.partition(rows, rank, axis=1)[:, rank]
-    return result

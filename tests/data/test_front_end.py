@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeprune.data.front_end import FrontEnd, integer_log
+from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.integer_arithmetic import integer_log
 from edgeprune.data.synthetic import generate_record
 from edgeprune.errors import ConfigurationError
 from edgeprune.targets import Adc

@@ -1,0 +1,164 @@
+"""Single beats at the converter: what the device remembers is held, the raw samples may move.
+
+A perturbation is a change of the raw counts that one beat's window reads. What earlier beats left
+behind (template, gain, RR history) is held as it was: that is the threat model of every statement
+made with these. `HeldBeats.inputs` is the front end's own arithmetic from the raw window on; for
+unchanged samples it gives what `FrontEnd.run` gives, to the bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprune.data.front_end import BeatMemory, FrontEnd
+from edgeprune.data.integer_arithmetic import Int8Array, Int16Array, Int64Array
+from edgeprune.files import write_bytes
+from edgeprune.targets import Adc
+
+_ARRAYS = ("raw", "template", "gain", "intervals", "rr")
+
+
+@dataclass(frozen=True, eq=False)
+class HeldBeats:
+    """Beats whose raw samples may move while the device's memory is held.
+
+    Attributes:
+        front_end: What conditions the samples.
+        adc: The converter; its bits bound what a raw sample can be.
+        raw: What each beat's window reads, int16 counts [n, reach]; the beat is at `beat_at`.
+            Before a recording's start its first sample is repeated.
+        template: What each beat is compared with, int64 conditioned counts [n, length].
+        gain: The front end's gain times 2^14, int64 [n].
+        intervals: The rhythm features of the RR intervals alone, int8 values [n, 17].
+        rr: The RR intervals before the last `history` beats, this one's last, and the one after
+            it: int64 raw samples [n, history + 1]; 0 where there was none yet.
+    """
+
+    front_end: FrontEnd
+    adc: Adc
+    raw: Int16Array
+    template: Int64Array
+    gain: Int64Array
+    intervals: Int8Array
+    rr: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    @property
+    def beat_at(self) -> int:
+        """Index of the beat's own sample in `raw`."""
+        return self.front_end.reach[0]
+
+    @property
+    def count_range(self) -> tuple[int, int]:
+        """Least and greatest count that the converter delivers."""
+        half = 1 << (self.adc.bits - 1)
+        return -half, half - 1
+
+    def inputs(self, raw: Int16Array | None = None) -> tuple[Int8Array, Int8Array]:
+        """Return the network's inputs, for other raw samples where these are given.
+
+        Args:
+            raw: int16 [n, reach].
+
+        Returns:
+            Signal int8 [n, length, channels], rhythm int8 [n, features].
+        """
+        counts = (self.raw if raw is None else raw).astype(np.int64)
+        conditioned = self.front_end.round_conditioned(centred(self.front_end, counts))
+        memory = BeatMemory(self.template, self.gain, self.intervals.astype(np.int64))
+        return self.front_end.present(conditioned, memory)
+
+    def microvolt_per_lsb(self) -> npt.NDArray[np.float64]:
+        """Return what one step of the signal input is at the electrodes [n]."""
+        return self.front_end.microvolt_per_lsb(self.gain, self.adc)
+
+    def select(self, mask: npt.NDArray[np.bool_] | Int64Array | slice) -> HeldBeats:
+        """Return the beats of a mask [n], of indices or of a slice."""
+        return replace(self, **{name: getattr(self, name)[mask] for name in _ARRAYS})
+
+    def save(self, path: Path) -> None:
+        """Write to one `.npz` without pickled objects."""
+        constants = json.dumps({"front_end": asdict(self.front_end), "adc": asdict(self.adc)})
+        buffer = BytesIO()
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        np.savez(buffer, constants=np.array(constants, dtype=np.str_), **arrays)
+        write_bytes(path, buffer.getvalue())
+
+    @staticmethod
+    def load(path: Path) -> HeldBeats:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as content:
+            constants = json.loads(str(content["constants"]))
+            front_end: dict[str, Any] = constants["front_end"]
+            for zone in ("qrs", "p_wave"):
+                front_end[zone] = tuple(front_end[zone])
+            arrays = {name: content[name] for name in _ARRAYS}
+            return HeldBeats(FrontEnd(**front_end), Adc(**constants["adc"]), **arrays)
+
+
+def centred(front_end: FrontEnd, counts: Int64Array) -> Int64Array:
+    """Return raw windows [n, reach] conditioned, times `boxcar`^2 and not yet rounded.
+
+    Linear in the counts: `counts @ conditioning_matrix(front_end)`.
+    """
+    total = np.cumsum(np.pad(counts, ((0, 0), (1, 0))), axis=1)[:, :: front_end.factor]
+    return front_end.centre(total[:, 2:] - total[:, :-2])
+
+
+def conditioning_matrix(front_end: FrontEnd) -> Int64Array:
+    """Return the conditioning as integers A [reach, length]; its `factor` rows a block are equal.
+
+    conditioned = (raw @ A + boxcar^2 / 2) >> log2(boxcar^2). The columns sum to 0.
+    """
+    before, after = front_end.reach
+    return centred(front_end, np.eye(before + after + 1, dtype=np.int64))
+
+
+def hold(
+    front_end: FrontEnd,
+    adc: Adc,
+    samples: Int16Array,
+    beats: Int64Array,
+    chosen: Int64Array | npt.NDArray[np.bool_],
+) -> HeldBeats:
+    """Return some beats of a recording with what the device remembered at each.
+
+    Args:
+        front_end: What conditions the samples.
+        adc: The converter that the samples came from.
+        samples: The whole recording, int16 [m].
+        beats: All its beats, int64 [k], ascending sample numbers.
+        chosen: Indices or a mask of the beats to return; their windows lie within the recording
+            but for its start (`FrontEndOutput.valid`).
+    """
+    _, memory = front_end.memory(samples, beats)
+    before, after = front_end.intervals(beats)
+    earlier = np.concatenate([np.zeros(front_end.history - 1, np.int64), before])
+    history = np.lib.stride_tricks.sliding_window_view(earlier, front_end.history)
+    first, last = front_end.reach
+    places = beats[chosen][:, None] + np.arange(-first, last + 1)
+    return HeldBeats(
+        front_end,
+        adc,
+        samples[np.clip(places, 0, len(samples) - 1)],
+        memory.template[chosen],
+        memory.gain[chosen],
+        memory.intervals[chosen].astype(np.int8),
+        np.concatenate([history, after[:, None]], axis=1)[chosen],
+    )
+
+
+def join(parts: Sequence[HeldBeats]) -> HeldBeats:
+    """Return the beats of all parts, which share converter and front end, one after another."""
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
+    return replace(parts[0], **arrays)
