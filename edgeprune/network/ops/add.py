@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from edgeprune.network.tflite_graph import TfliteGraph
 
 # Bits by which TFLite shifts both inputs left before it scales them.
-_LEFT_SHIFT = 20
+LEFT_SHIFT = 20
 
 
 @dataclass(frozen=True, eq=False)
-class _Scaling:
+class Scaling:
+    """What a sum multiplies its inputs with after the left shift, and with what the sum."""
+
     first: Multiplier
     second: Multiplier
     output: Multiplier
@@ -41,14 +43,14 @@ class Add(ClampedOperation):
         """See `Operation.check`."""
         super().check(tensors)
         self.require(
-            self._common_scale(tensors) < 2**_LEFT_SHIFT * tensors[self.output].scale,
+            self._common_scale(tensors) < 2**LEFT_SHIFT * tensors[self.output].scale,
             "the output's scale is 2^19 times finer than an input's",
             hint="recalibrate the range of this sum",
         )
 
     def run(self, tensors: Tensors, *values: Int8Array) -> Int8Array:
         """See `Operation.run`."""
-        scaling = self._scaling(tensors)
+        scaling = self.scaling(tensors)
         sums = look_up(self._scaled(tensors, 0, scaling.first), values[0])
         sums = sums + look_up(self._scaled(tensors, 1, scaling.second), values[1])
         return saturate(
@@ -60,7 +62,7 @@ class Add(ClampedOperation):
 
     def c_calls(self, tensors: Tensors) -> tuple[CCall, ...]:
         """See `Operation.c_calls`."""
-        scaling = self._scaling(tensors)
+        scaling = self.scaling(tensors)
         first, second, output = (tensors[name] for name in (*self.inputs, self.output))
         scalars = {
             "elements": output.size,
@@ -95,16 +97,17 @@ class Add(ClampedOperation):
     def _common_scale(self, tensors: Tensors) -> float:
         return 2.0 * max(tensors[name].scale for name in self.inputs)
 
-    def _scaling(self, tensors: Tensors) -> _Scaling:
+    def scaling(self, tensors: Tensors) -> Scaling:
+        """Return the three multipliers of TFLite's sum."""
         common = self._common_scale(tensors)
         first, second = (tensors[name].scale for name in self.inputs)
-        return _Scaling(
+        return Scaling(
             Multiplier.of(first / common),
             Multiplier.of(second / common),
-            Multiplier.of(common / (2**_LEFT_SHIFT * tensors[self.output].scale)),
+            Multiplier.of(common / (2**LEFT_SHIFT * tensors[self.output].scale)),
         )
 
     def _scaled(self, tensors: Tensors, which: int, multiplier: Multiplier) -> Int64Array:
         """Return the scaled value of every int8 that the input can hold."""
         centred = every_int8() - tensors[self.inputs[which]].zero_point
-        return multiplier.apply(centred << _LEFT_SHIFT)
+        return multiplier.apply(centred << LEFT_SHIFT)

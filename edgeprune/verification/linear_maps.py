@@ -1,0 +1,230 @@
+"""Linear maps between flat values, forward and transposed, over the columns that matter.
+
+A value of a bound graph is a flat row: a feature map [length, channels] in C order, so that the
+positions that a neuron can see at all (its cone) are one range of columns. Every map takes and
+returns such ranges; a backward pass of a neuron never touches the columns outside of its cone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+Span = tuple[int, int]
+
+# Columns of one product that keep a matrix multiplication busy, yet waste little of a narrow band.
+_BLOCK_COLUMNS = 64
+
+
+def widen(rows: FloatArray, span: Span, wanted: Span) -> FloatArray:
+    """Return `rows`, whose columns stand for `span`, with zeros for the rest of `wanted`."""
+    if span == wanted:
+        return rows
+    result = np.zeros((len(rows), wanted[1] - wanted[0]))
+    result[:, span[0] - wanted[0] : span[1] - wanted[0]] = rows
+    return result
+
+
+class LinearMap(ABC):
+    """A matrix [outputs, inputs] that knows its own shape of zeros.
+
+    Every entry is a float64 that is exact (an integer weight or a dyadic multiplier).
+    """
+
+    inputs: int
+    outputs: int
+
+    @abstractmethod
+    def forward(self, values: FloatArray) -> FloatArray:
+        """Return `values` [n, inputs] times the transposed matrix: [n, outputs]."""
+
+    @abstractmethod
+    def transpose(self, rows: FloatArray, span: Span) -> tuple[FloatArray, Span]:
+        """Return rows times the matrix, and which inputs the result covers.
+
+        Args:
+            rows: float64 [r, width]: coefficients of the outputs in `span`; the others are 0.
+            span: First and last (excluded) output that the columns of `rows` stand for.
+
+        Returns:
+            Coefficients [r, width] of a range of inputs (the others are 0) and that range.
+        """
+
+    @abstractmethod
+    def absolute(self) -> LinearMap:
+        """Return the map whose entries are the magnitudes of this map's."""
+
+    @cached_property
+    def magnitudes(self) -> FloatArray:
+        """The sum of the magnitudes of each output's coefficients [outputs]."""
+        sums: FloatArray = self.absolute().forward(np.ones((1, self.inputs)))[0]
+        return sums
+
+    @cached_property
+    def terms(self) -> int:
+        """The most products that one entry of a result adds up, forward or transposed."""
+        return max(self.inputs, self.outputs)
+
+    def matrix(self) -> FloatArray:
+        """Return the whole matrix [outputs, inputs]; for tests and small networks."""
+        return self.forward(np.eye(self.inputs)).T
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling(LinearMap):
+    """Each element times its own factor.
+
+    Args:
+        factors: float64 [elements].
+    """
+
+    factors: FloatArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", len(self.factors))
+        object.__setattr__(self, "outputs", len(self.factors))
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """See `LinearMap.forward`."""
+        return values * self.factors
+
+    def transpose(self, rows: FloatArray, span: Span) -> tuple[FloatArray, Span]:
+        """See `LinearMap.transpose`."""
+        return rows * self.factors[slice(*span)], span
+
+    def absolute(self) -> Scaling:
+        """See `LinearMap.absolute`."""
+        return Scaling(np.abs(self.factors))
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix(LinearMap):
+    """A dense matrix.
+
+    Args:
+        entries: float64 [outputs, inputs].
+    """
+
+    entries: FloatArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", self.entries.shape[0])
+        object.__setattr__(self, "inputs", self.entries.shape[1])
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """See `LinearMap.forward`."""
+        return values @ self.entries.T
+
+    def transpose(self, rows: FloatArray, span: Span) -> tuple[FloatArray, Span]:
+        """See `LinearMap.transpose`."""
+        return rows @ self.entries[slice(*span)], (0, self.inputs)
+
+    def absolute(self) -> Matrix:
+        """See `LinearMap.absolute`."""
+        return Matrix(np.abs(self.entries))
+
+
+@dataclass(frozen=True, eq=False)
+class SlidingMap(LinearMap):
+    """A convolution as a banded matrix; the same block serves every position.
+
+    Output position p reads the input positions `p * stride + t * dilation - padding`, where they
+    lie inside. A product takes as many positions as make it large; the zeros that it then
+    multiplies cost less than many small products.
+
+    Args:
+        taps: float64 [kernel, output channels, input channels].
+        lengths: Input and output positions.
+        stride: Input positions between two outputs.
+        dilation: Input positions between two taps.
+        padding: Positions that the first window lies before the input's first.
+    """
+
+    taps: FloatArray
+    lengths: tuple[int, int]
+    stride: int = 1
+    dilation: int = 1
+    padding: int = 0
+    _blocks: dict[tuple[int, int, int], FloatArray] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", self.lengths[0] * self.taps.shape[2])
+        object.__setattr__(self, "outputs", self.lengths[1] * self.taps.shape[1])
+
+    @property
+    def terms(self) -> int:
+        """See `LinearMap.terms`; zeros that a product multiplies add no error."""
+        return len(self.taps) * max(self.taps.shape[1:])
+
+    def absolute(self) -> SlidingMap:
+        """See `LinearMap.absolute`."""
+        return SlidingMap(np.abs(self.taps), self.lengths, self.stride, self.dilation, self.padding)
+
+    def forward(self, values: FloatArray) -> FloatArray:
+        """See `LinearMap.forward`."""
+        _, outs, ins = self.taps.shape
+        result = np.zeros((len(values), self.outputs))
+        step = max(1, _BLOCK_COLUMNS // outs)
+        for first in range(0, self.lengths[1], step):
+            last = min(first + step, self.lengths[1])
+            start, stop = self._read(first, last)
+            if start < stop:
+                block = self._block(first, last, start, stop)
+                part = values[:, start * ins : stop * ins]
+                np.matmul(part, block.T, out=result[:, first * outs : last * outs])
+        return result
+
+    def transpose(self, rows: FloatArray, span: Span) -> tuple[FloatArray, Span]:
+        """See `LinearMap.transpose`."""
+        _, outs, ins = self.taps.shape
+        first, last = span[0] // outs, -(-span[1] // outs)
+        rows = widen(rows, span, (first * outs, last * outs))
+        start, stop = self._read(first, last)
+        result = np.zeros((len(rows), max(stop - start, 0) * ins))
+        step = max(1, _BLOCK_COLUMNS // ins)
+        for left in range(start, stop, step):
+            right = min(left + step, stop)
+            low, high = self._readers(left, right)
+            low, high = max(low, first), min(high, last)
+            if low < high:
+                block = self._block(low, high, left, right)
+                part = rows[:, (low - first) * outs : (high - first) * outs]
+                np.matmul(part, block, out=result[:, (left - start) * ins : (right - start) * ins])
+        return result, (start * ins, max(stop, start) * ins)
+
+    def _read(self, first: int, last: int) -> Span:
+        """Return the range of input positions that output positions `first..last` read."""
+        reach = (len(self.taps) - 1) * self.dilation
+        start = first * self.stride - self.padding
+        stop = (last - 1) * self.stride - self.padding + reach + 1
+        length = self.lengths[0]
+        return min(max(start, 0), length), min(max(stop, 0), length)
+
+    def _readers(self, left: int, right: int) -> Span:
+        """Return a range of output positions that holds all that read `left..right`."""
+        reach = (len(self.taps) - 1) * self.dilation
+        low = -((reach - left - self.padding) // self.stride)
+        high = (right - 1 + self.padding) // self.stride + 1
+        return max(low, 0), min(high, self.lengths[1])
+
+    def _block(self, low: int, high: int, left: int, right: int) -> FloatArray:
+        """Return the sub-matrix of output positions `low..high`, input positions `left..right`."""
+        shift = low * self.stride - self.padding - left
+        key = (shift, high - low, right - left)
+        if key not in self._blocks:
+            kernel, outs, ins = self.taps.shape
+            block = np.zeros((high - low, outs, right - left, ins))
+            for position in range(high - low):
+                for tap in range(kernel):
+                    column = shift + position * self.stride + tap * self.dilation
+                    if 0 <= column < right - left:
+                        block[position, :, column] = self.taps[tap]
+            self._blocks[key] = block.reshape((high - low) * outs, (right - left) * ins)
+        return self._blocks[key]
