@@ -37,7 +37,7 @@ class HeldBeats:
             Before a recording's start its first sample is repeated.
         template: What each beat is compared with, int64 conditioned counts [n, length].
         gain: The front end's gain times 2^14, int64 [n].
-        intervals: The rhythm features of the RR intervals alone, int8 values [n, 17].
+        intervals: The rhythm features of the RR intervals alone, int8 [n, interval features].
         rr: The RR intervals before the last `history` beats, this one's last, and the one after
             it: int64 raw samples [n, history + 1]; 0 where there was none yet.
     """

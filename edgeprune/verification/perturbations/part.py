@@ -1,0 +1,168 @@
+"""One family of changes: what `Perturbation` adds up, rounds and clips."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.errors import ConfigurationError
+from edgeprune.verification.held_inputs import Held, HeldInputs
+from edgeprune.verification.input_sets import BoolArray, FloatArray, Int64Array, Selection, Shape
+from edgeprune.verification.perturbations.quantity import VOLTAGES, Amount
+
+Int16Array = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Parts of the parameter sets of low-dimensional perturbations.
+
+    Attributes:
+        row: The window that each piece is of, int64 [p].
+        low: Least parameters, float64 [p, dimensions].
+        high: Greatest parameters.
+    """
+
+    row: Int64Array
+    low: FloatArray
+    high: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def select(self, rows: Selection) -> Pieces:
+        """Return some pieces."""
+        return Pieces(self.row[rows], self.low[rows], self.high[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What a part can change.
+
+    Attributes:
+        shape: The set of changes of the blocks; None where the box below is all there is to say.
+        low: Least change of every single raw value, float64 [n, size].
+        high: Greatest change.
+    """
+
+    shape: Shape | None
+    low: FloatArray
+    high: FloatArray
+
+
+class Part(ABC):
+    """A family of changes with its size; a frozen dataclass for each family.
+
+    Attributes:
+        name: What the family is called in texts.
+        in_counts: The changes are whole counts, added after the converter; others are voltages,
+            added before it.
+        dimensions: Parameters that the set can be split by, 0 for none.
+    """
+
+    name: ClassVar[str]
+    in_counts: ClassVar[bool] = False
+    dimensions: ClassVar[int] = 0
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The part as it is written, "linf:20uV"."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return what may happen, in plain words with units."""
+
+    @property
+    def of_inputs(self) -> bool:
+        """The part moves the network's inputs themselves."""
+        return False
+
+    def whole(self, held: Held) -> list[tuple[FloatArray, FloatArray]]:
+        """Return the parameter sets, as alternatives: least and greatest [n, dimensions] each."""
+        none = np.zeros((len(held), self.dimensions))
+        return [(none, none)]
+
+    def effects(self, held: Held, low: FloatArray, high: FloatArray) -> FloatArray:
+        """Return about how many counts each parameter's range makes [n, dimensions]."""
+        del held
+        return high - low
+
+    @abstractmethod
+    def changes(self, held: Held, low: FloatArray, high: FloatArray) -> Changes:
+        """Return what the parameters between `low` and `high` [n, dimensions] can change."""
+
+    @abstractmethod
+    def random(self, held: Held, generator: np.random.Generator) -> FloatArray:
+        """Return one change drawn for each window [n, size]."""
+
+    @abstractmethod
+    def best(self, held: Held, weights: FloatArray) -> FloatArray:
+        """Return changes that make <weights, change> (nearly) greatest; both [n, size]."""
+
+    @abstractmethod
+    def contains(self, held: Held, low: FloatArray, high: FloatArray) -> BoolArray:
+        """Return for which windows some change lies between `low` and `high` [n, size]."""
+
+    def widen(self, held: Held, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the limits that remain for the other parts, this one being free [n, size].
+
+        Raises:
+            ConfigurationError: This part cannot be the rest of a sum.
+        """
+        del held, low, high
+        raise ConfigurationError(
+            f"'{self.text}' cannot be added to another perturbation",
+            where="verification.perturbations",
+            hint="what is added last can be linf",
+        )
+
+    def project(self, held: Held, change: FloatArray) -> FloatArray | None:
+        """Return changes of the set near `change` [n, size]; None where that makes no sense."""
+        del held, change
+        return None
+
+
+def counts(size: Amount, held: Held) -> float:
+    """Return a voltage, or LSB, in units of what moves.
+
+    Raises:
+        ConfigurationError: A voltage, and there is no converter to tell what it is in counts.
+    """
+    if size.unit not in VOLTAGES:
+        return size.value
+    return size.microvolt / converter(held).adc.microvolt_per_count
+
+
+def converter(held: Held) -> HeldBeats:
+    """Return the beats at a converter.
+
+    Raises:
+        ConfigurationError: Only a network's inputs are known.
+    """
+    if isinstance(held, HeldBeats):
+        return held
+    raise ConfigurationError(
+        "a set in physical units needs the raw samples and the front end",
+        where="verification.perturbations",
+        hint="networks without edgeprune's front end take sets in LSB, such as linf:2lsb",
+    )
+
+
+def movable(held: Held) -> int:
+    """Return how many leading values of `raw` a set of the signal may move."""
+    return held.sizes[0] if isinstance(held, HeldInputs) else held.raw.shape[1]
+
+
+def blocks_of(held: Held, values: FloatArray) -> FloatArray:
+    """Return raw values [..., size] summed to the blocks that the network's input depends on."""
+    used = values[..., : movable(held)]
+    if isinstance(held, HeldBeats):
+        factor = held.front_end.factor
+        used = used.reshape(*used.shape[:-1], -1, factor).sum(axis=-1)
+    return np.asarray(used)

@@ -1,0 +1,222 @@
+"""A perturbation set: the sum of its parts, through the converter.
+
+The model of the converter: with x the counts that were recorded, h the voltages that the parts add
+(in counts) and u the whole counts that others add,
+
+    x' = clip(round(x + h) + u),
+
+clipped to the converter's range. A member is any x' of that form, ties rounded either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprune.data.held_front_end import HeldBeats, conditioning_matrix
+from edgeprune.verification.held_inputs import Held, HeldInputs
+from edgeprune.verification.input_sets import (
+    BoolArray,
+    FloatArray,
+    InputSets,
+    Shape,
+)
+from edgeprune.verification.perturbations.front_end_sets import front_end_sets, plain_sets
+from edgeprune.verification.perturbations.part import Changes, Part, Pieces, blocks_of, movable
+from edgeprune.verification.perturbations.shapes import BoxShape, CommonShape, SumShape, UnionShape
+
+Int16Array = npt.NDArray[np.int16]
+# Parameters are compared with a tolerance far below what rounding to counts lets one see.
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """What may happen to a beat's raw samples, or to a network's inputs.
+
+    Attributes:
+        parts: What is added up.
+    """
+
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The perturbation as it is written; `parse_perturbation` reads it again."""
+        return "+".join(part.text for part in self.parts)
+
+    def describe(self) -> str:
+        """Return what may happen, in plain words with units."""
+        return "; and ".join(part.describe() for part in self.parts)
+
+    @property
+    def of_inputs(self) -> bool:
+        """The set is one of the network's inputs (LSB) and not of raw samples."""
+        return self.parts[0].of_inputs
+
+    @property
+    def dimensions(self) -> int:
+        """Parameters that the set can be split by; 0 where it cannot."""
+        return sum(part.dimensions for part in self.parts)
+
+    def place(self, held: HeldBeats | HeldInputs) -> HeldBeats | HeldInputs:
+        """Return the space that `raw` of all methods is of: raw samples, or flattened inputs."""
+        if self.of_inputs and isinstance(held, HeldBeats):
+            return HeldInputs.of(held)
+        return held
+
+    def whole(self, held: HeldBeats | HeldInputs) -> Pieces:
+        """Return the parameter sets of all windows: one piece each, or one for each alternative."""
+        place = self.place(held)
+        rows = np.arange(len(held))
+        parts = []
+        for chosen in product(*(part.whole(place) for part in self.parts)):
+            low = np.concatenate([low for low, _ in chosen], axis=1)
+            high = np.concatenate([high for _, high in chosen], axis=1)
+            parts.append(Pieces(rows, low, high))
+        return Pieces(
+            np.concatenate([part.row for part in parts]),
+            np.concatenate([part.low for part in parts]),
+            np.concatenate([part.high for part in parts]),
+        )
+
+    def split(self, held: HeldBeats | HeldInputs, pieces: Pieces) -> Pieces:
+        """Return both halves of each piece [2 p], cut where it changes the samples most.
+
+        The halves of piece i are 2 i and 2 i + 1.
+        """
+        place = self.place(held).select(pieces.row)
+        effects, start = [], 0
+        for part in self.parts:
+            end = start + part.dimensions
+            effects.append(part.effects(place, pieces.low[:, start:end], pieces.high[:, start:end]))
+            start = end
+        along = np.concatenate(effects, axis=1).argmax(axis=1)
+        rows = np.arange(len(pieces))
+        middle = (pieces.low[rows, along] + pieces.high[rows, along]) / 2
+        low, high = np.repeat(pieces.low, 2, axis=0), np.repeat(pieces.high, 2, axis=0)
+        high[2 * rows, along] = middle
+        low[2 * rows + 1, along] = middle
+        return Pieces(np.repeat(pieces.row, 2), low, high)
+
+    def input_sets(self, held: HeldBeats | HeldInputs, pieces: Pieces | None = None) -> InputSets:
+        """Return what the network's inputs can be.
+
+        Args:
+            held: The windows [n].
+            pieces: Parts of the sets; their union over all pieces of a window covers its members.
+
+        Returns:
+            One set for each window, or for each piece.
+        """
+        place = self.place(held)
+        if pieces is not None:
+            place = place.select(pieces.row)
+            shape = self._shape(place, pieces.low, pieces.high)
+        else:
+            whole = self.whole(held)
+            count = len(whole) // max(1, len(held))
+            cuts = [slice(k * len(held), (k + 1) * len(held)) for k in range(count)]
+            shapes = [self._shape(place, whole.low[cut], whole.high[cut]) for cut in cuts]
+            shape = shapes[0] if count == 1 else UnionShape(tuple(shapes))
+        if isinstance(place, HeldBeats):
+            return front_end_sets(place, shape)
+        return plain_sets(place, shape)
+
+    def contains(self, held: HeldBeats | HeldInputs, raw: Int16Array) -> BoolArray:
+        """Return which windows' `raw` [n, size] is a member of their sets."""
+        place = self.place(held)
+        least, greatest = place.count_range
+        within = ((raw >= least) & (raw <= greatest)).all(axis=1)
+        change = raw.astype(np.float64) - place.raw
+        low, high = change.copy(), change.copy()
+        if not self._in_counts:
+            low, high = low - 0.5 - _TOLERANCE, high + 0.5 + _TOLERANCE
+        # What the converter cut may have been more.
+        low[raw == least] = -np.inf
+        high[raw == greatest] = np.inf
+        main = self.parts[0]
+        for rest in self.parts[1:]:
+            low, high = rest.widen(place, low, high)
+        return np.asarray(within & main.contains(place, low, high))
+
+    def random(self, held: HeldBeats | HeldInputs, generator: np.random.Generator) -> Int16Array:
+        """Return one member drawn for each window, int16 [n, size]."""
+        place = self.place(held)
+        return self._through(place, [part.random(place, generator) for part in self.parts])
+
+    def vertex(self, held: HeldBeats | HeldInputs, directions: FloatArray) -> Int16Array:
+        """Return the members that (nearly) make <direction, change of the signal> greatest.
+
+        Args:
+            held: The windows [n].
+            directions: float64 [n, length], in the space of `CorrelatedInput`'s change.
+
+        Returns:
+            int16 [n, size].
+        """
+        place = self.place(held)
+        weights = np.zeros(place.raw.shape)
+        if isinstance(place, HeldBeats):
+            matrix = conditioning_matrix(place.front_end).astype(np.float64)
+            weights[:] = directions @ matrix.T
+        else:
+            weights[:, : movable(place)] = directions
+        return self._through(place, [part.best(place, weights) for part in self.parts])
+
+    def project(self, held: HeldBeats | HeldInputs, raw: Int16Array) -> Int16Array | None:
+        """Return the member near `raw` [n, size]; None where only whole moves make sense."""
+        place = self.place(held)
+        if len(self.parts) > 1:
+            return None
+        change = self.parts[0].project(place, raw.astype(np.float64) - place.raw)
+        return None if change is None else self._through(place, [change])
+
+    @property
+    def _in_counts(self) -> bool:
+        return all(part.in_counts for part in self.parts)
+
+    def _through(self, place: Held, changes: list[FloatArray]) -> Int16Array:
+        """Return what the converter makes of the parts' changes."""
+        voltage, whole = place.raw.astype(np.float64), np.zeros(place.raw.shape)
+        for part, change in zip(self.parts, changes, strict=True):
+            if part.in_counts:
+                whole += change
+            else:
+                voltage += change
+        return np.clip(np.rint(voltage) + whole, *place.count_range).astype(np.int16)
+
+    def _shape(self, place: Held, low: FloatArray, high: FloatArray) -> Shape:
+        """Return the changes of the blocks for the parameters between `low` and `high`."""
+        raw = place.raw.astype(np.float64)
+        parts: list[Changes] = []
+        start = 0
+        for part in self.parts:
+            end = start + part.dimensions
+            parts.append(part.changes(place, low[:, start:end], high[:, start:end]))
+            start = end
+        least = np.asarray(sum(each.low for each in parts))
+        greatest = np.asarray(sum(each.high for each in parts))
+        rounding = 0.0 if self._in_counts else 0.5 + _TOLERANCE
+        free = [each.shape for each in parts if each.shape is not None]
+        cut_low = np.maximum(place.count_range[0] - (raw + least), 0)
+        cut_high = np.maximum(raw + greatest - place.count_range[1], 0)
+        box = BoxShape(
+            blocks_of(
+                place, np.maximum(np.ceil(raw + least - rounding), place.count_range[0]) - raw
+            ),
+            blocks_of(
+                place, np.minimum(np.floor(raw + greatest + rounding), place.count_range[1]) - raw
+            ),
+        )
+        if not free:
+            return box
+        boxed = [each for each in parts if each.shape is None]
+        rest = BoxShape(
+            blocks_of(place, sum((each.low for each in boxed), -cut_high - rounding)),
+            blocks_of(place, sum((each.high for each in boxed), cut_low + rounding)),
+        )
+        return CommonShape((SumShape((*free, rest)), box))

@@ -1,0 +1,111 @@
+"""Sets of changes, by their support functions; each holds one set for each window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeprune.verification.input_sets import FloatArray, Selection, Shape
+
+
+def dot(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return <values[n], weights> for shared weights [m, b] or a window's own [n, m, b]: [n, m]."""
+    if weights.ndim == 2:
+        return np.asarray(values @ weights.T)
+    return np.asarray(np.matmul(weights, values[:, :, None])[:, :, 0])
+
+
+@dataclass(frozen=True, eq=False)
+class BoxShape:
+    """Every block anywhere between its least and its greatest change.
+
+    Attributes:
+        low: Least change of each block, float64 [n, blocks].
+        high: Greatest change.
+    """
+
+    low: FloatArray
+    high: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    def support(self, weights: FloatArray) -> FloatArray:
+        """Return the greatest <weights, change> [n, m]."""
+        middle, radius = (self.low + self.high) / 2, (self.high - self.low) / 2
+        return dot(radius, np.abs(weights)) + dot(middle, weights)
+
+    def magnitude(self) -> FloatArray:
+        """Return what no change of a block exceeds [n, blocks]."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    def select(self, rows: Selection) -> BoxShape:
+        """Return the sets of some windows."""
+        return BoxShape(self.low[rows], self.high[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class SumShape:
+    """All sums of one change from each part (Minkowski)."""
+
+    parts: tuple[Shape, ...]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def support(self, weights: FloatArray) -> FloatArray:
+        """Return the greatest <weights, change> [n, m]."""
+        return np.asarray(sum(part.support(weights) for part in self.parts))
+
+    def magnitude(self) -> FloatArray:
+        """Return what no change of a block exceeds [n, blocks]."""
+        return np.asarray(sum(part.magnitude() for part in self.parts))
+
+    def select(self, rows: Selection) -> SumShape:
+        """Return the sets of some windows."""
+        return SumShape(tuple(part.select(rows) for part in self.parts))
+
+
+@dataclass(frozen=True, eq=False)
+class CommonShape:
+    """A set inside each of several: their supports' minimum bounds its own."""
+
+    parts: tuple[Shape, ...]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def support(self, weights: FloatArray) -> FloatArray:
+        """Return at least the greatest <weights, change> [n, m]."""
+        return np.asarray(np.minimum.reduce([part.support(weights) for part in self.parts]))
+
+    def magnitude(self) -> FloatArray:
+        """Return what no change of a block exceeds in any of the supports' sums [n, blocks]."""
+        return np.asarray(np.maximum.reduce([part.magnitude() for part in self.parts]))
+
+    def select(self, rows: Selection) -> CommonShape:
+        """Return the sets of some windows."""
+        return CommonShape(tuple(part.select(rows) for part in self.parts))
+
+
+@dataclass(frozen=True, eq=False)
+class UnionShape:
+    """A change of any one of several sets."""
+
+    parts: tuple[Shape, ...]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def support(self, weights: FloatArray) -> FloatArray:
+        """Return the greatest <weights, change> [n, m]."""
+        return np.asarray(np.maximum.reduce([part.support(weights) for part in self.parts]))
+
+    def magnitude(self) -> FloatArray:
+        """Return what no change of a block exceeds [n, blocks]."""
+        return np.asarray(np.maximum.reduce([part.magnitude() for part in self.parts]))
+
+    def select(self, rows: Selection) -> UnionShape:
+        """Return the sets of some windows."""
+        return UnionShape(tuple(part.select(rows) for part in self.parts))
