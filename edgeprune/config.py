@@ -74,6 +74,40 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class RobustnessSettings:
+    """Training that makes decisions provable.
+
+    Attributes:
+        perturbation: What a decision must withstand at the converter ("linf:50uV",
+            "gain:10%+linf:5uV"); empty trains for the unchanged signal alone.
+        share: Least share of the test windows proved and right under it; gates the exit code.
+        loss: Bounds that the worst-case loss is of: "interval" or "crown-interval".
+        overshoot: Factor on the perturbation in training, so that decisions are proved with room.
+        weight: Share of the worst-case loss once it has risen.
+        natural: Share of the steps before it begins to rise, together with the perturbation.
+        warm_up: Share of the steps over which they rise.
+        neuron_stability: Weight of a penalty on units whose ReLU can switch, in units of their
+            normalization's scale.
+        relu_stability: Weight of the same in plain units.
+        quantized_epochs: Epochs of the last training, through the very roundings of the integer
+            network; 0 goes without.
+        quantized_rate: Peak learning rate of that training, as a share of the training's.
+    """
+
+    perturbation: str = ""
+    share: float = 0.0
+    loss: str = "interval"
+    overshoot: float = 1.6
+    weight: float = 0.5
+    natural: float = 0.05
+    warm_up: float = 0.5
+    neuron_stability: float = 0.0
+    relu_stability: float = 0.0
+    quantized_epochs: int = 3
+    quantized_rate: float = 0.1
+
+
+@dataclass(frozen=True)
 class PruningSettings:
     """How a classifier is pruned.
 
@@ -215,6 +249,7 @@ class BuildConfig:
         weights: File of trained weights to start from; empty to train.
         seed: Seed of everything that is drawn.
         training: How the classifier is trained.
+        robustness: Perturbation for which it is trained to be provable.
         pruning: How it is pruned.
         quantization: How it becomes an integer network.
         firmware: How the firmware is made.
@@ -229,6 +264,7 @@ class BuildConfig:
     weights: str = ""
     seed: int = 1
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    robustness: RobustnessSettings = RobustnessSettings()
     pruning: PruningSettings = PruningSettings()
     quantization: QuantizationSettings = QuantizationSettings()
     firmware: FirmwareSettings = FirmwareSettings()
@@ -273,6 +309,15 @@ def check_config(config: BuildConfig) -> None:
         ("training.epochs", config.training.epochs, 0, 10_000),
         ("training.batch_size", config.training.batch_size, 1, 1 << 20),
         ("training.learning_rate", config.training.learning_rate, 1e-9, 10.0),
+        ("robustness.share", config.robustness.share, 0.0, 1.0),
+        ("robustness.overshoot", config.robustness.overshoot, 1e-3, 100.0),
+        ("robustness.weight", config.robustness.weight, 0.0, 1.0),
+        ("robustness.natural", config.robustness.natural, 0.0, 1.0),
+        ("robustness.warm_up", config.robustness.warm_up, 0.0, 1.0),
+        ("robustness.neuron_stability", config.robustness.neuron_stability, 0.0, 100.0),
+        ("robustness.relu_stability", config.robustness.relu_stability, 0.0, 100.0),
+        ("robustness.quantized_epochs", config.robustness.quantized_epochs, 0, 10_000),
+        ("robustness.quantized_rate", config.robustness.quantized_rate, 1e-6, 10.0),
         ("pruning.ratio", config.pruning.ratio, 0.0, 0.95),
         ("pruning.steps", config.pruning.steps, 1, 100),
         ("pruning.channel_multiple", config.pruning.channel_multiple, 1, 64),

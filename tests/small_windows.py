@@ -32,6 +32,10 @@ class FakeWindows:
     record: NDArray[np.int64]
     class_names: tuple[str, ...] = ("A", "B", "C")
 
+    @property
+    def gain(self) -> NDArray[np.int64]:
+        return np.full(len(self.label), 1 << 14)
+
     def select(self, mask: NDArray[np.bool_]) -> FakeWindows:
         return replace(
             self,

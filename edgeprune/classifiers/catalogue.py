@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from edgeprune.classifiers.certifiable_ecg import CertifiableEcg
 from edgeprune.classifiers.r1 import R1
 from edgeprune.classifiers.residual_ecg import ResidualEcg
 from edgeprune.classifiers.user import load_user_classifier
@@ -46,6 +47,10 @@ CLASSIFIERS.add(
     lambda spec: ResidualEcg(
         spec.signal_shape, spec.rhythm_features, spec.classes, widths=(12, 16, 24), kernel=3
     ),
+)
+CLASSIFIERS.add(
+    "certifiable-ecg",
+    lambda spec: CertifiableEcg(spec.signal_shape, spec.rhythm_features, spec.classes),
 )
 CLASSIFIERS.add("r1", lambda spec: R1(spec.signal_shape[1], spec.classes))
 

@@ -32,7 +32,7 @@ from edgeprune.pipeline.products import (
 from edgeprune.pipeline.store import Stage
 from edgeprune.pruning import Cost, PruningStep, prune
 from edgeprune.quantization import QuantizationResult, quantize, to_float_onnx
-from edgeprune.training import train
+from edgeprune.training import CertifiedTraining, train
 
 PARTS = ("train", "validation", "test")
 CLASSIFIER = "classifier.safetensors"
@@ -125,6 +125,7 @@ def train_stage(context: Context, data: Stage) -> Stage:
                 context.seed,
                 context.progress,
                 checkpoints,
+                certified=certified_training(context),
             )
             model = result.model
             _remove_folder(checkpoints)
@@ -136,12 +137,32 @@ def train_stage(context: Context, data: Stage) -> Stage:
         "model": config.model,
         "weights": sha256_file(Path(config.weights)) if config.weights else "",
         "training": asdict(config.training),
+        **_robustness(context),
         "seed": context.seed,
         "user_code": _user_code_hash(config.model),
     }
     return context.store.run(
         "train", produce, reads=[data], settings=settings, rooms=_TRAINING_ROOMS
     )
+
+
+def certified_training(context: Context, *, warm: bool = False) -> CertifiedTraining | None:
+    """Return how decisions are made provable; None where `[robustness]` is off.
+
+    Args:
+        context: The build.
+        warm: The classifier has been trained for it already.
+    """
+    settings = context.config.robustness
+    if not settings.perturbation:
+        return None
+    # The share gates the exit code and decides nothing here.
+    return CertifiedTraining(replace(settings, share=0.0), context.adc, warm)
+
+
+def _robustness(context: Context) -> dict[str, Any]:
+    certified = certified_training(context)
+    return {"robustness": asdict(certified)} if certified else {}
 
 
 def _remove_folder(folder: Path) -> None:
@@ -194,6 +215,7 @@ def prune_stage(
                 context.progress,
                 place,
                 teachers=(model,),
+                certified=certified_training(context, warm=True),
             )
             scores.append(result.history[result.best_epoch - 1].validation_macro_f1)
             return result.model
@@ -221,6 +243,7 @@ def prune_stage(
         settings={
             "pruning": asdict(config.pruning),
             "training": asdict(config.training),
+            **_robustness(context),
             "seed": context.seed,
         },
         rooms=(*_TRAINING_ROOMS, "pruning"),

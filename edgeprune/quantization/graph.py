@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from edgeprune.errors import ModelError
 
 LEAST_OPSET = 13  # per-channel DequantizeLinear
+_ONE = np.ones(1, np.int64)
 
 
 def clean_float_onnx(model: onnx.ModelProto, *, where: str) -> onnx.ModelProto:
@@ -40,6 +41,7 @@ def clean_float_onnx(model: onnx.ModelProto, *, where: str) -> onnx.ModelProto:
     _name_nodes(graph)
     _join_biases(graph)
     _fold_normalizations(graph, where)
+    _fold_selections(graph)
     _unshare_biases(graph)
     _drop_unused(graph)
     del graph.value_info[:]
@@ -233,6 +235,42 @@ def _replace_alone(
             kernel_shape=[1] * (rank - 2),
         )
     node.CopyFrom(made)
+
+
+def _fold_selections(graph: onnx.GraphProto) -> None:
+    """Let a dense layer that reads some features read all of them, the others with weight zero."""
+    values = initializers_of(graph)
+    sizes = {
+        value.name: [entry.dim_value for entry in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(helper.make_model(graph)).graph.input
+    }
+    for node in [node for node in graph.node if node.op_type == "Slice"]:
+        layers = [other for other in graph.node if node.output[0] in other.input]
+        bounds = [values.get(name) for name in node.input[1:]]
+        size = sizes.get(node.input[0], [])
+        known = len(size) == 2 and len(bounds) > 2
+        known = known and all(bound is not None and bound.size == 1 for bound in bounds)
+        if not known or any(layer.op_type != "Gemm" for layer in layers):
+            continue
+        first, end, axis, step = (int(bound.item()) for bound in (*bounds, _ONE)[:4])  # type: ignore[union-attr]
+        if axis != 1 or any(layer.input[1] not in values for layer in layers):
+            continue
+        read = np.arange(size[1])[slice(first, end, step)]
+        for layer in layers:
+            attributes = {
+                entry.name: helper.get_attribute_value(entry) for entry in layer.attribute
+            }
+            weight = values[layer.input[1]]
+            along = 1 if attributes.get("transB", 0) == 1 else 0
+            whole = np.zeros_like(weight, shape=_resized(weight.shape, along, size[1]))
+            np.moveaxis(whole, along, 0)[read] = np.moveaxis(weight, along, 0)
+            set_initializer(graph, f"{layer.name}.whole_weight", whole)
+            layer.input[0], layer.input[1] = node.input[0], f"{layer.name}.whole_weight"
+        graph.node.remove(node)
+
+
+def _resized(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _unshare_biases(graph: onnx.GraphProto) -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from edgeprune.late import late_names
 
 if TYPE_CHECKING:
+    from edgeprune.training.certified import CertifiedTraining
     from edgeprune.training.loop import EpochRecord, TrainingResult, train
     from edgeprune.training.metrics import macro_f1, predict
 
 _HOMES = {
+    "CertifiedTraining": "certified",
     "EpochRecord": "loop",
     "TrainingResult": "loop",
     "macro_f1": "metrics",
@@ -18,6 +20,6 @@ _HOMES = {
     "train": "loop",
 }
 
-__all__ = ["EpochRecord", "TrainingResult", "macro_f1", "predict", "train"]
+__all__ = ["CertifiedTraining", "EpochRecord", "TrainingResult", "macro_f1", "predict", "train"]
 
 __getattr__ = late_names(__name__, _HOMES)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from edgeprune.data.front_end import FrontEnd
     from edgeprune.data.windows import Windows
 
+_RARE = 0.02  # share of the gains beyond either end
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -28,11 +31,14 @@ class Batch:
         signal: Float [n, channels, length].
         rhythm: Float [n, features].
         label: Int64 [n].
+        gain: The front end's gain times 2^14 that each window is given, float [n]: log-uniform
+            over what the training windows have, whatever patient the shape is of.
     """
 
     signal: Tensor
     rhythm: Tensor
     label: Tensor
+    gain: Tensor
 
 
 class BatchSource:
@@ -59,6 +65,7 @@ class BatchSource:
         self._settings = settings
         self._seed = seed
         self._augmentation = Augmentation(center=front_end.before)
+        self._gains = _usual_gains(windows)
         self._weights = window_weights(
             windows.label,
             windows.record,
@@ -77,11 +84,20 @@ class BatchSource:
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of one epoch; the same number yields the same batches."""
         generator = generator_of(self._seed, "batches", number)
+        # Of its own, so that natural and robust trainings see the same windows.
+        gains = generator_of(self._seed, "gains", number)
         for beats in self._drawn(generator):
             signal, rhythm = self._augmentation(
                 beats.signal, beats.rhythm, self._settings.augmentation, generator
             )
-            yield Batch(signal * self._scales[0], rhythm * self._scales[1], beats.label)
+            share = torch.rand(len(beats.label), generator=gains)
+            low, high = self._gains
+            yield Batch(
+                signal * self._scales[0],
+                rhythm * self._scales[1],
+                beats.label,
+                low * (high / low) ** share,
+            )
 
     def _drawn(self, generator: torch.Generator) -> Iterator[Beats]:
         if self._mixer is not None:
@@ -96,6 +112,17 @@ class BatchSource:
                 self._beats.rhythm[windows].float(),
                 self._beats.label[windows],
             )
+
+
+def _usual_gains(windows: Windows) -> tuple[float, float]:
+    """Return the gains between which nearly all windows lie, every record counting alike."""
+    if not len(windows.gain):
+        return 1.0, 1.0
+    sizes = np.bincount(windows.record)
+    order = np.argsort(windows.gain, kind="stable")
+    share = np.cumsum(1 / sizes[windows.record[order]])
+    low, high = np.searchsorted(share / share[-1], (_RARE, 1 - _RARE))
+    return float(windows.gain[order[low]]), float(windows.gain[order[high]])
 
 
 def by_class(given: Mapping[str, float], names: tuple[str, ...]) -> tuple[float, ...]:

@@ -21,6 +21,13 @@ from edgeprune.errors import ConfigurationError, DataError, ModelError
 from edgeprune.progress import Advance, Progress
 from edgeprune.training.average import WeightAverage
 from edgeprune.training.batches import Batch, BatchSource, by_class
+from edgeprune.training.certified import (
+    LARGEST_GRADIENT,
+    CertifiedObjective,
+    CertifiedTraining,
+    certified_settings,
+    certified_share,
+)
 from edgeprune.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from edgeprune.training.determinism import derive_seed, deterministic
 from edgeprune.training.metrics import macro_f1, predict
@@ -44,12 +51,15 @@ class EpochRecord:
         loss: Mean loss over its steps.
         learning_rate: Of its last step.
         validation_macro_f1: Of the weights that would be kept; None without validation windows.
+        validation_certified: Share of the validation windows that the training's own bounds prove
+            and that are decided rightly; None where nothing is certified.
     """
 
     epoch: int
     loss: float
     learning_rate: float
     validation_macro_f1: float | None
+    validation_certified: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,7 @@ def train(
     progress: Progress,
     checkpoints: Path | None = None,
     teachers: Sequence[nn.Module] | None = None,
+    certified: CertifiedTraining | None = None,
 ) -> TrainingResult:
     """Train a classifier; the same arguments give the same bytes, interrupted or not.
 
@@ -91,6 +102,7 @@ def train(
         checkpoints: Folder to continue from and to leave a checkpoint in after each epoch.
         teachers: Classifiers to learn from besides the labels; None trains `settings.teachers`
             of them first, an empty sequence goes without.
+        certified: How decisions are made provable; teachers are not trained that way.
 
     Raises:
         DataError: There are no training windows.
@@ -109,8 +121,10 @@ def train(
         teachers = _train_teachers(
             windows, validation, front_end, settings, seed, progress, checkpoints
         )
+    if certified is not None:
+        settings = certified_settings(settings, certified.settings)
     with deterministic(settings.threads):
-        run = _Run(model, windows, validation, front_end, settings, seed, teachers)
+        run = _Run(model, windows, validation, front_end, settings, seed, teachers, certified)
         path = None if checkpoints is None else checkpoints / _FILE
         if path is not None:
             run.resume(path)
@@ -166,8 +180,9 @@ class _Run:
         settings: TrainingSettings,
         seed: int,
         teachers: Sequence[nn.Module],
+        certified: CertifiedTraining | None,
     ) -> None:
-        self.model = copy.deepcopy(model)
+        self.model = copy.deepcopy(model).train()
         self.teachers = [copy.deepcopy(teacher).eval() for teacher in teachers]
         self.validation = validation
         self.front_end = front_end
@@ -177,6 +192,10 @@ class _Run:
         self.epochs = settings.epochs
         offsets = by_class(settings.logit_offsets, windows.class_names)
         self.offsets = torch.tensor(offsets) if offsets else torch.zeros(())
+        self.certified = certified
+        self.objective = None
+        if certified is not None:
+            self.objective = CertifiedObjective(self.model, front_end, certified, self.offsets)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=settings.learning_rate,
@@ -188,7 +207,8 @@ class _Run:
         self.history: list[EpochRecord] = []
         example = example_inputs(model, front_end.signal_shape, front_end.rhythm_features)
         self.groups = ChannelGroups(self.model, example)
-        self.fingerprint = _fingerprint((model, *teachers), windows, validation, settings, seed)
+        facts = [asdict(settings), certified.facts() if certified else None, seed]
+        self.fingerprint = _fingerprint((model, *teachers), windows, validation, facts)
 
     @property
     def done(self) -> int:
@@ -208,16 +228,22 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = pace.learning_rate
                 group["betas"] = (pace.momentum, 0.999)
-            losses.append(self._step(batch, pace.learning_rate))
+            losses.append(self._step(batch, pace.learning_rate, step / steps))
             if step >= steps * self.settings.average_from:
                 self.average.update(self.model)
             advance(1)
         self._close(sum(losses) / len(losses), pace.learning_rate)
 
-    def _step(self, batch: Batch, learning_rate: float) -> float:
+    def _step(self, batch: Batch, learning_rate: float, done: float) -> float:
         self.optimizer.zero_grad()
+        risen = self.objective.progress(done) if self.objective else 0.0
+        worst, weight = torch.zeros(()), 0.0
+        if self.objective is not None and risen > 0:
+            logits, worst, weight = self.objective(batch, risen)
+        else:
+            logits = logits_of(self.model, batch.signal, batch.rhythm)
         # The offsets are taken off here, so that the network's own logits carry them ever after.
-        logits = logits_of(self.model, batch.signal, batch.rhythm) - self.offsets
+        logits = logits - self.offsets
         loss = functional.cross_entropy(
             logits, batch.label, label_smoothing=self.settings.label_smoothing
         )
@@ -225,7 +251,11 @@ class _Run:
             share = self.settings.distillation
             taught = functional.cross_entropy(logits, self._opinion(batch))
             loss = (1 - share) * loss + share * taught
+        if weight:
+            loss = (1 - weight) * loss + weight * worst
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.objective is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
         if self.settings.l1:
             soft_threshold(self.model, learning_rate * self.settings.l1)
@@ -254,13 +284,15 @@ class _Run:
         kept = {name: tensor.clone() for name, tensor in state.items()}
         if self.settings.l1 or self.settings.group_lasso:
             self._take_zeros(kept)
-        score = None
+        score = share = None
         if len(self.validation.label):
             judge = copy.deepcopy(self.model)
             judge.load_state_dict(kept)
             decision = predict(judge, self.validation, self.front_end).argmax(1)
             score = macro_f1(self.validation.label, decision)
-        self.history.append(EpochRecord(self.done + 1, loss, learning_rate, score))
+            if self.certified is not None:
+                share = certified_share(judge, self.validation, self.front_end, self.certified)
+        self.history.append(EpochRecord(self.done + 1, loss, learning_rate, score, share))
         earlier = [record.validation_macro_f1 or 0.0 for record in self.history[:-1]]
         if not self.settings.keep_best or score is None or score > max(earlier, default=-1.0):
             self.best, self.best_epoch = kept, self.done
@@ -321,11 +353,10 @@ def _fingerprint(
     models: tuple[nn.Module, ...],
     windows: Windows,
     validation: Windows,
-    settings: TrainingSettings,
-    seed: int,
+    facts: Sequence[object],
 ) -> str:
     digest = hashlib.sha256()
-    digest.update(json.dumps([asdict(settings), seed, torch.__version__]).encode())
+    digest.update(json.dumps([*facts, torch.__version__]).encode())
     for model in models:
         for name, tensor in sorted(model.state_dict().items()):
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())

@@ -1,0 +1,260 @@
+"""What a perturbation at the converter does to the signal of a batch, differentiably.
+
+All of a perturbation that training needs is its support function: the most that a change weighs
+along a direction. The front end is linear up to its roundings, so that a change of the raw samples
+is brought to the window by its conditioning matrix and by the gain of each beat, and the extremes
+over each set are known in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from edgeprune.data.held_front_end import conditioning_matrix
+from edgeprune.errors import ConfigurationError
+from edgeprune.registry import Registry
+from edgeprune.training.bounded import Interval, Related, related_signal
+
+if TYPE_CHECKING:
+    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.targets import Adc
+
+_CONDITIONED = 4096  # the conditioning matrix is in units of 1 / this
+_GAIN = 1 << 14  # and the gain
+_FREQUENCIES = 33
+_HIGHEST = 127  # of the network's input, LSB
+_ENERGY = 256  # the front end's energies are in units of this
+
+
+class Part(Protocol):
+    """One of the perturbations that a sum is made of."""
+
+    def weigh(self, directions: Tensor) -> Tensor:
+        """Return the largest response of directions [..., raw samples], microvolts: [...]."""
+        ...
+
+
+@dataclass(frozen=True)
+class LargestChange:
+    """Every raw sample changes by at most so many microvolts (L-infinity)."""
+
+    microvolt: float
+
+    def weigh(self, directions: Tensor) -> Tensor:
+        """Return the L1 norm."""
+        return self.microvolt * directions.abs().sum(-1)
+
+
+@dataclass(frozen=True)
+class Energy:
+    """The changes of all raw samples have at most this Euclidean norm (L2)."""
+
+    microvolt: float
+
+    def weigh(self, directions: Tensor) -> Tensor:
+        """Return the L2 norm."""
+        norm: Tensor = torch.linalg.vector_norm(directions, dim=-1)
+        return self.microvolt * norm
+
+
+@dataclass(frozen=True)
+class Sine:
+    """A sine of any phase, of at most this amplitude, and of a frequency between two."""
+
+    microvolt: float
+    low_hz: float
+    high_hz: float
+    rate_hz: float
+
+    def weigh(self, directions: Tensor) -> Tensor:
+        """Return the largest amplitude of the spectrum between the two frequencies."""
+        samples = directions.shape[-1]
+        count = _FREQUENCIES if self.high_hz > self.low_hz else 1
+        frequency = torch.linspace(self.low_hz, self.high_hz, count)
+        turns = torch.arange(samples)[:, None] * frequency / self.rate_hz * (2 * math.pi)
+        parts = torch.stack((directions @ turns.cos(), directions @ turns.sin()))
+        amplitude: Tensor = torch.linalg.vector_norm(parts, dim=0)
+        return self.microvolt * amplitude.amax(-1)
+
+
+@dataclass(frozen=True)
+class PerturbationSpec:
+    """A perturbation as training sees it.
+
+    Attributes:
+        parts: Perturbations of the raw samples whose changes add up.
+        gain: Share by which the amplifier's gain moves.
+        rhythm_lsb: Steps by which the features of the intervals move.
+    """
+
+    parts: tuple[Part, ...]
+    gain: float = 0.0
+    rhythm_lsb: float = 0.0
+
+
+_Maker = Callable[[Sequence[float], float, float], PerturbationSpec]
+FAMILIES: Registry[_Maker] = Registry("perturbation to train for")
+
+
+def _add(name: str, make: _Maker) -> None:
+    FAMILIES.add(name, make)
+
+
+_add("linf", lambda v, rate, count: PerturbationSpec((LargestChange(v[0]),)))
+_add("l2", lambda v, rate, count: PerturbationSpec((Energy(v[0]),)))
+_add("offset", lambda v, rate, count: PerturbationSpec((Sine(v[0], 0.0, 0.0, rate),)))
+_add("wander", lambda v, rate, count: PerturbationSpec((Sine(v[0], 0.0, v[1], rate),)))
+_add("hum", lambda v, rate, count: PerturbationSpec((Sine(v[0], v[1], v[1], rate),)))
+_add("gain", lambda v, rate, count: PerturbationSpec((), gain=v[0] / 100))
+_add("rr", lambda v, rate, count: PerturbationSpec((), rhythm_lsb=v[0]))
+
+
+def training_spec(text: str, adc: Adc) -> PerturbationSpec:
+    """Read a perturbation that training knows: "linf:50uV", "gain:10%+linf:5uV".
+
+    Args:
+        text: Perturbations with a plus between them.
+        adc: The converter; a "lsb" of a raw sample is one of its counts.
+
+    Raises:
+        UnknownNameError: Training knows no such family.
+        ConfigurationError: A number or a unit is missing.
+    """
+    parts: list[Part] = []
+    gain = rhythm = 0.0
+    for term in text.split("+"):
+        name, _, amounts = term.strip().partition(":")
+        make = FAMILIES.get(name, where="robustness.perturbation")
+        found = re.findall(r"([\d.]+)\s*(uV|mV|lsb|%|Hz)", amounts)
+        scales = {"mV": 1000.0, "lsb": adc.microvolt_per_count if name != "rr" else 1.0}
+        values = [float(number) * scales.get(unit, 1.0) for number, unit in found]
+        if not values or (name in ("wander", "hum") and len(values) < 2):
+            raise ConfigurationError(
+                f"'{term}' does not say how much",
+                where="robustness.perturbation",
+                hint="write linf:50uV, gain:10%, wander:500uV@0.5Hz or hum:100uV@50Hz",
+            )
+        spec = make(values, adc.rate_hz, adc.microvolt_per_count)
+        parts.extend(spec.parts)
+        gain, rhythm = gain + spec.gain, rhythm + spec.rhythm_lsb
+    return PerturbationSpec(tuple(parts), gain, rhythm)
+
+
+class Perturbed:
+    """Turns batches into the bounded inputs of a classifier.
+
+    Args:
+        spec: What moves.
+        front_end: What conditions the raw samples.
+        adc: The converter.
+    """
+
+    def __init__(self, spec: PerturbationSpec, front_end: FrontEnd, adc: Adc) -> None:
+        self.spec = spec
+        self._front_end = front_end
+        matrix = torch.from_numpy(conditioning_matrix(front_end)).double()
+        self._per_microvolt = (matrix / _CONDITIONED / adc.microvolt_per_count).float()
+
+    def inputs(
+        self, signal: Tensor, rhythm: Tensor, gain: Tensor, factor: float
+    ) -> tuple[Related, Interval]:
+        """Return signal and rhythm with what they can be.
+
+        Args:
+            signal: Float [n, channels, length], real.
+            rhythm: Float [n, features], real.
+            gain: The front end's gain of each window times 2^14, float [n].
+            factor: Share of the perturbation, for warming up.
+        """
+        front_end = self._front_end
+        per_count = gain / _GAIN
+        step = front_end.signal_scale
+        beat = signal[:, 0]
+        changes = BatchChanges(self.spec, self._per_microvolt, per_count * step, beat, factor)
+        # The conditioned sample is rounded, and so is its product with the gain.
+        rounding = step * (0.5 + 0.5 * per_count) * min(1.0, 4 * factor)
+        bounded = related_signal(signal, changes, rounding[:, None, None], _HIGHEST * step)
+        most = changes.support(torch.eye(signal.shape[2]))
+        return bounded, self._rhythm(rhythm, signal, per_count * step, most, factor)
+
+    def _rhythm(
+        self, rhythm: Tensor, signal: Tensor, per_count: Tensor, most: Tensor, factor: float
+    ) -> Interval:
+        """Return the box of the rhythm features: the form's log energies move with the signal."""
+        front_end = self._front_end
+        step = front_end.rhythm_scale
+        intervals = front_end.interval_features
+        beat, difference = signal[:, 0], signal[:, 1]
+        qrs, p_wave = slice(*front_end.qrs), slice(*front_end.p_wave)
+        low, high = rhythm.clone(), rhythm.clone()
+        moved = self.spec.rhythm_lsb * factor * step
+        low[:, :intervals] -= moved
+        high[:, :intervals] += moved
+        unit = 1 / (per_count.square() * _ENERGY)
+        for place, (wave, zone, share) in enumerate(
+            ((difference, qrs, 0.5), (difference, p_wave, 0.5), (beat, qrs, 1.0)), intervals
+        ):
+            size, change = wave[:, zone].abs(), most[:, zone]
+            energies = (
+                (size - change).clamp(min=0).square().sum(1),
+                size.square().sum(1),
+                (size + change).square().sum(1),
+            )
+            least, now, greatest = (torch.log2(unit * energy + 1) for energy in energies)
+            low[:, place] += share * (least - now) - step * min(1.0, 4 * factor)
+            high[:, place] += share * (greatest - now) + step * min(1.0, 4 * factor)
+        limit = _HIGHEST * step
+        low = torch.minimum(low.clamp(-limit, limit), rhythm)
+        high = torch.maximum(high.clamp(-limit, limit), rhythm)
+        return Interval.between(rhythm, low, high)
+
+
+class BatchChanges:
+    """What the change of the signal can be for each window of a batch; see `SignalChanges`.
+
+    Args:
+        spec: What moves.
+        per_microvolt: Conditioned counts per microvolt, [raw samples, length].
+        per_count: Signal per conditioned count, [n].
+        beat: First channel of the signal, [n, length]: what a gain multiplies.
+        factor: Share of the perturbation.
+    """
+
+    def __init__(
+        self,
+        spec: PerturbationSpec,
+        per_microvolt: Tensor,
+        per_count: Tensor,
+        beat: Tensor,
+        factor: float,
+    ) -> None:
+        self._spec = spec
+        self._per_microvolt = per_microvolt
+        self._per_count = per_count * factor
+        self._beat = beat * (spec.gain * factor)
+
+    def support(self, directions: Tensor) -> Tensor:
+        """Return the most that the change weighs along shared directions [length, m]: [n, m]."""
+        most = self._per_count[:, None] * self._weigh(directions.T)[None]
+        return most + (self._beat @ directions).abs() if self._spec.gain else most
+
+    def own_support(self, directions: Tensor) -> Tensor:
+        """Return the same along directions of each window [n, k, length]: [n, k]."""
+        most = self._per_count[:, None] * self._weigh(directions)
+        if not self._spec.gain:
+            return most
+        return most + torch.einsum("nl,nkl->nk", self._beat, directions).abs()
+
+    def _weigh(self, directions: Tensor) -> Tensor:
+        raw = directions @ self._per_microvolt.T
+        total = raw.new_zeros(raw.shape[:-1])
+        for part in self._spec.parts:
+            total = total + part.weigh(raw)
+        return total
