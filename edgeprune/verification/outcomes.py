@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,31 +63,75 @@ class Counterexample:
     decision: int
 
 
+class Split(NamedTuple):
+    """One side of a threshold: `value >= threshold`, or `value <= threshold`.
+
+    Siblings in a tree are `value <= t - 1` and `value >= t`: what is split is an integer.
+
+    Attributes:
+        node: Number of the node in the bound graph: a Step, whose accumulator is meant, or a
+            Source, whose value is meant.
+        neuron: The element.
+        threshold: The end of this side, included.
+        above: Whether it is the upper side.
+    """
+
+    node: int
+    neuron: int
+    threshold: float
+    above: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The choices that make a linear bound; whoever has them can compute it again.
+
+    Args:
+        lower: By the number of the Step node, slopes of the lines below, one row for all
+            objectives or one for each, float64 [1 or k, size].
+        upper: The same above.
+        multipliers: Lagrange multipliers >= 0 of the leaf's splits, float64 [splits, k].
+        refined: By the number of the Step node, which accumulators were bounded by backward passes
+            of their own, without the leaf's splits, bool [size].
+    """
+
+    lower: dict[int, npt.NDArray[np.float64]]
+    upper: dict[int, npt.NDArray[np.float64]]
+    multipliers: npt.NDArray[np.float64]
+    refined: dict[int, BoolArray]
+
+
 @dataclass(frozen=True, eq=False)
 class Leaf:
     """A part of the set, and why the decision holds on it.
 
     Args:
         method: INTERVAL or LINEAR.
-        piece: Low and high ends of the set's parameters, float64 [2, parameters]; None for the
-            whole set.
-        splits: Neurons that are held on one side of a kink, from the root of the tree downwards.
-        lines: Relaxation lines and multipliers of this leaf, as the linear bounds left them; None
-            for interval bounds.
-        lower: Proved lower bounds of `logit[decision] - logit[other]` by class; NaN at the decision
-            itself, float64 [classes].
+        piece: Least and greatest parameters of the part of the perturbation that the leaf is about,
+            float64 [2, dimensions]; None for the whole set.
+        splits: From the root of the tree downwards, within the piece.
+        lines: Of the linear bounds; None for interval bounds.
+        lower: Proved lower bounds of `logit[decision] - logit[other]` for all other classes, in
+            order, float64 [classes - 1].
     """
 
     method: Method
     piece: npt.NDArray[np.float64] | None
-    splits: tuple[Any, ...]
-    lines: Any
+    splits: tuple[Split, ...]
+    lines: Lines | None
     lower: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Proof:
-    """The leaves whose union is the whole set."""
+    """The leaves whose union is the whole set.
+
+    Pieces are halved and splits are made one at a time, so that the leaves are those of a binary
+    tree for each piece.
+
+    Args:
+        leaves: In any order.
+    """
 
     leaves: tuple[Leaf, ...]
 
@@ -220,33 +263,3 @@ class VerificationRun:
             int((right & self.mask(Outcome.PROVED)).sum()),
             int((right & ~self.mask(Outcome.FALSIFIED)).sum()),
         )
-
-
-def margins(logits: npt.NDArray[Any], decision: int) -> npt.NDArray[np.float64]:
-    """Return `logit[decision] - logit[other]` [..., classes], NaN at the decision itself."""
-    wide = np.asarray(logits, np.float64)
-    result: npt.NDArray[np.float64] = wide[..., decision : decision + 1] - wide
-    result[..., decision] = np.nan
-    return result
-
-
-def holds(lower: npt.NDArray[np.float64], decisions: Int64Array) -> BoolArray:
-    """Return which lower bounds on margins show that the decision holds [n].
-
-    Logits are integers, and the first of equal ones wins: the margin over a class before the
-    decision must be at least 1, so a bound above 0 is enough; over a class after it at least 0, so
-    a bound above -1 is enough.
-
-    Args:
-        lower: Lower bounds on the margins [n, classes]; NaN at the decision itself.
-        decisions: [n].
-    """
-    classes = np.arange(lower.shape[1])
-    needed = np.where(classes < np.asarray(decisions)[:, np.newaxis], 0.0, -1.0)
-    own = classes == np.asarray(decisions)[:, np.newaxis]
-    return np.asarray((own | (lower > needed)).all(axis=1))
-
-
-def merge(runs: Sequence[VerificationRun]) -> tuple[WindowResult, ...]:
-    """Return the results of several runs in order."""
-    return tuple(result for run in runs for result in run.results)
