@@ -4,7 +4,7 @@ Every result is on disk as soon as it is there, so that neither a killed worker 
 loses what is finished.
 """
 
-from edgeprune.executor.run import run_tasks
+from edgeprune.executor.run import Executor, run_tasks
 from edgeprune.executor.task import Codec, Task, TaskError
 
-__all__ = ["Codec", "Task", "TaskError", "run_tasks"]
+__all__ = ["Codec", "Executor", "Task", "TaskError", "run_tasks"]

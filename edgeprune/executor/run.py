@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeprune.errors import ConfigurationError
@@ -85,6 +86,48 @@ def run_tasks(
                 for task in pending:
                     finish(task, attempt(task.payload))
     return [codec.decode(found[task.key] or b"") for task in tasks]
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Where long work is done and kept; see `run_tasks`.
+
+    Attributes:
+        workers: Local processes; 1 works in this process, 0 takes one for each processor.
+        scheduler: Address of a Dask scheduler; None for local processes.
+        store: Folder that keeps results; None to keep none.
+    """
+
+    workers: int = 1
+    scheduler: str | None = None
+    store: Path | None = None
+
+    def below(self, name: str) -> Executor:
+        """Return the executor that keeps its results in a folder of that name within its own."""
+        return replace(self, store=None if self.store is None else self.store / name)
+
+    def run(
+        self,
+        function: Callable[[Payload], Result],
+        tasks: Sequence[Task[Payload]],
+        codec: Codec[Result],
+        *,
+        progress: Progress | None = None,
+        description: str = "working",
+        unit: str = "task",
+    ) -> list[Result]:
+        """Run independent tasks; see `run_tasks`."""
+        return run_tasks(
+            function,
+            tasks,
+            codec,
+            store=self.store,
+            workers=self.workers,
+            scheduler=self.scheduler,
+            progress=progress,
+            description=description,
+            unit=unit,
+        )
 
 
 def available_processors() -> int:

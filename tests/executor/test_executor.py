@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgeprune.errors import ConfigurationError, MissingToolError
-from edgeprune.executor import Task, TaskError, run_tasks
+from edgeprune.executor import Executor, Task, TaskError, run_tasks
 from tests.executor import work
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -137,6 +137,15 @@ def test_a_bug_says_its_line() -> None:
     assert "ZeroDivisionError" in caught.value.what
     assert "work.py, line" in caught.value.where
     assert caught.value.exit_code == 4
+
+
+def test_an_executor_keeps_what_belongs_together_apart(tmp_path: Path) -> None:
+    executor = Executor(workers=2, store=tmp_path)
+    first = executor.below("first").run(work.square, _tasks(3), work.CODEC)
+    second = executor.below("second").run(work.fail_at_two, _tasks(2), work.CODEC)
+    assert (first, second) == ([0, 1, 4], [0, 1])
+    assert len(list((tmp_path / "first").iterdir())) == 3
+    assert Executor().below("anything").store is None
 
 
 def test_keys_are_unique() -> None:
