@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,11 @@ from edgeprune.errors import ConfigurationError
 from edgeprune.network import IntegerNetwork
 from edgeprune.network.tensor import Int8Array, Int64Array
 from edgeprune.network.weighted import WeightedOperation
+from edgeprune.verification.held_inputs import HeldInputs
 from edgeprune.verification.outcomes import BoolArray, Counterexample, Int16Array
+from edgeprune.verification.perturbations import Perturbation
 
+Windows = HeldBeats | HeldInputs
 Float64Array = npt.NDArray[np.float64]
 Gradient = Callable[[tuple[Int8Array, ...], Float64Array], tuple[Float64Array, ...]]
 
@@ -31,36 +33,6 @@ Gradient = Callable[[tuple[Int8Array, ...], Float64Array], tuple[Float64Array, .
 _CHUNK = 1024
 # Raw samples in a block that the search over blocks moves.
 _BLOCKS = (1, 2, 3, 6, 12, 24, 48, 96)
-
-
-class Held(Protocol):
-    """Windows whose raw counts may change while the device's memory of earlier beats is held."""
-
-    @property
-    def raw(self) -> Int16Array:
-        """Raw counts [n, reach]."""
-
-    def inputs(self, raw: Int16Array | None = None) -> tuple[Int8Array, ...]:
-        """Return what the network reads for these raw counts, exactly."""
-
-    def select(self, mask: BoolArray | Int64Array) -> Any:
-        """Return some of the windows."""
-
-
-class Members(Protocol):
-    """A set of raw counts around each window's own."""
-
-    def contains(self, held: Any, raw: Int16Array) -> BoolArray:
-        """Return which raw counts are members [n]."""
-
-    def random(self, held: Any, rng: np.random.Generator) -> Int16Array:
-        """Return a member for each window."""
-
-    def vertex(self, held: Any, direction: Float64Array) -> Int16Array:
-        """Return the member that goes furthest in a direction [n, length] of the signal."""
-
-    def project(self, held: Any, raw: Int16Array) -> Int16Array:
-        """Return a member near the raw counts."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +82,7 @@ class Target:
 
     Args:
         network: The network.
-        held: The windows.
+        held: The windows, in the space of the perturbation (see `Perturbation.place`).
         members: The set around each.
         decisions: What the network decides without any change [n].
         gradient: Maps inputs and objectives [n, classes] to the derivative of their product with
@@ -118,8 +90,8 @@ class Target:
     """
 
     network: IntegerNetwork
-    held: Held
-    members: Members
+    held: Windows
+    members: Perturbation
     decisions: Int64Array
     gradient: Gradient
 
@@ -298,35 +270,45 @@ def _walk(
     state.take(rows, raw)
 
 
-def _member(target: Target, held: Any, position: Float64Array, fallback: Int16Array) -> Int16Array:
+def _member(
+    target: Target, held: Windows, position: Float64Array, fallback: Int16Array
+) -> Int16Array:
     """Round positions to members; where that fails, project them; else take the fallback."""
     raw = np.rint(position).astype(np.int16)
     outside = np.flatnonzero(~target.members.contains(held, raw))
     if len(outside):
         part = held.select(outside)
         near = target.members.project(part, raw[outside])
-        kept = target.members.contains(part, near)
-        raw[outside] = np.where(kept[:, np.newaxis], near, fallback[outside])
+        if near is None:
+            raw[outside] = fallback[outside]
+        else:
+            kept = target.members.contains(part, near)
+            raw[outside] = np.where(kept[:, np.newaxis], near, fallback[outside])
     return raw
 
 
 def _direction(
     target: Target,
-    held: Any,
+    held: Windows,
     rows: Int64Array,
     others: Int64Array,
     inputs: tuple[Int8Array, ...],
     raw: Int16Array,
 ) -> Float64Array:
-    """Return how the other class gains on the decision with each sample's change [n, length]."""
+    """Return how the other class gains on the decision with a change of each sample.
+
+    Returns:
+        float64 [n, length], or [n, size] for sets of the network's inputs themselves.
+    """
     count = np.arange(len(rows))
     objectives = np.zeros((len(rows), target.network.output_tensor.shape[0]))
     objectives[count, others] += 1
     objectives[count, target.decisions[rows]] -= 1
     slopes = target.gradient(inputs, objectives)
-    length = target.network.input_tensors[0].shape[0]
-    direction = np.asarray(slopes[0].reshape(len(rows), length, -1).sum(axis=2))
-    if isinstance(held, HeldBeats) and len(slopes) > 1:
+    if isinstance(held, HeldInputs):
+        return slopes[0].reshape(len(rows), -1)
+    direction: Float64Array = slopes[0].sum(axis=2)
+    if len(slopes) > 1:
         direction += _through_form(held, raw, slopes[1][:, -3:])
     return direction
 
