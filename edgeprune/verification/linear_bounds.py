@@ -1,7 +1,4 @@
-"""Backward linear bounds (CROWN) of the exact integer network, with optimised slopes.
-
-Signatures first; the body follows.
-"""
+"""Backward linear bounds (CROWN) of the exact integer network, with optimised slopes."""
 
 from __future__ import annotations
 
@@ -10,9 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.verification.activations import (
+    Activations,
+    bound_activations,
+    contradictory,
+)
+from edgeprune.verification.backward import Owners, backward
 from edgeprune.verification.bound_nodes import BoundGraph
+from edgeprune.verification.input_forms import InputForms
 from edgeprune.verification.input_sets import InputSets
-from edgeprune.verification.linear_maps import FloatArray
+from edgeprune.verification.line_tables import straight_tables
+from edgeprune.verification.linear_maps import FloatArray, widen
+from edgeprune.verification.slopes import (
+    Ascent,
+    Objectives,
+    Slopes,
+    first_slopes,
+    optimised,
+    scores,
+)
 from edgeprune.verification.splits import Splits
 
 BoolArray = npt.NDArray[np.bool_]
@@ -29,6 +42,7 @@ class BoundSettings:
         rate: First step of a slope, as a share of its range.
         decay: Factor on the step after each iteration.
         batch: Windows bounded at a time.
+        scores: Whether to tell what each neuron's relaxation loses.
     """
 
     refines: bool = True
@@ -36,37 +50,7 @@ class BoundSettings:
     rate: float = 0.4
     decay: float = 0.92
     batch: int = 32
-
-
-@dataclass(frozen=True, eq=False)
-class Activations:
-    """Bounds of the values of every node, for each of n problems.
-
-    Args:
-        low: For each node of the graph, float64 [n, size].
-        high: The same.
-        refined: For each Step node's number, bool [n, size]: which accumulators were bounded by a
-            backward pass of their own. A node without any is absent.
-    """
-
-    low: tuple[FloatArray, ...]
-    high: tuple[FloatArray, ...]
-    refined: dict[int, BoolArray]
-
-
-@dataclass(frozen=True, eq=False)
-class Slopes:
-    """What a linear bound is made of, beside the bounds of the accumulators.
-
-    Args:
-        lower: For each Step node's number, float64 [n, k or 1, size]: slope of the line below.
-        upper: The same of the line above.
-        multipliers: float64 [q, k]: Lagrange multipliers >= 0 of the splits, for each objective.
-    """
-
-    lower: dict[int, FloatArray]
-    upper: dict[int, FloatArray]
-    multipliers: FloatArray
+    scores: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +63,7 @@ class LinearBounds:
         activations: The bounds of all nodes, for later calls on parts of the same sets.
         scores: For each Step node's number, float64 [n, size]: what the relaxation of this neuron
             loses at the worst input of the objective that is the lowest; the best one to split.
+            Empty unless asked for.
         worst: For each input, float64 [n, k, size]: where each linear bound is attained over the
             box; a start for attacks.
     """
@@ -87,6 +72,7 @@ class LinearBounds:
     slopes: Slopes
     activations: Activations
     scores: dict[int, FloatArray]
+    worst: tuple[FloatArray, ...]
 
 
 def linear_bounds(
@@ -111,7 +97,21 @@ def linear_bounds(
         splits: Constraints; each objective then is bounded over the inputs that fulfil them all.
         start: Slopes and multipliers to start from, such as the parent's.
     """
-    raise NotImplementedError
+    settings = settings or BoundSettings()
+    splits = splits or Splits.none()
+    if activations is None or len(splits):
+        activations = bound_activations(
+            graph, sets, refines=settings.refines, known=activations, splits=splits
+        )
+    forms = InputForms.of(graph, sets)
+    bounded = Objectives(graph, forms, activations, objectives, splits)
+    first = start or first_slopes(bounded, splits)
+    ascent = Ascent(settings.iterations, settings.rate, settings.decay)
+    slopes, attained = optimised(bounded, first, ascent)
+    lower = np.where(contradictory(activations)[:, np.newaxis], np.inf, attained.lower)
+    lost = scores(bounded, slopes, attained) if settings.scores else {}
+    worst = tuple(values.reshape(*lower.shape, -1) for values in bounded.worst(attained).values())
+    return LinearBounds(lower, slopes, activations, lost, worst)
 
 
 def gradient(
@@ -127,7 +127,18 @@ def gradient(
     Returns:
         d <objective, output> / d input, float64 of the inputs' shapes.
     """
-    raise NotImplementedError
+    values = graph.run(inputs)
+    tables = straight_tables(graph, values)
+    owners = Owners(np.arange(len(objectives)), 1)
+    passed = backward(
+        graph, graph.output, objectives.copy(), (0, objectives.shape[1]), owners, tables
+    )
+    found = []
+    for number, given in zip(graph.sources, inputs, strict=True):
+        size = graph.nodes[number].size
+        rows, span = passed.sources.get(number, (np.zeros((len(given), 0)), (0, 0)))
+        found.append(widen(rows, span, (0, size)).reshape(given.shape))
+    return tuple(found)
 
 
 def margins(decisions: npt.NDArray[np.int64], classes: int) -> FloatArray:
@@ -143,7 +154,7 @@ def margins(decisions: npt.NDArray[np.int64], classes: int) -> FloatArray:
     identity = np.eye(classes)
     others = [np.delete(np.arange(classes), decision) for decision in range(classes)]
     rows = np.stack([identity[own] - identity[rest] for own, rest in enumerate(others)])
-    return rows[decisions]
+    return np.asarray(rows[decisions])
 
 
 def proves(lower: FloatArray, decisions: npt.NDArray[np.int64]) -> BoolArray:

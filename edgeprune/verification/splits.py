@@ -46,7 +46,7 @@ class Splits:
 
     @staticmethod
     def of(cases: list[list[tuple[int, int, float, bool]]]) -> Splits:
-        """Return the constraints of one list of (node, neuron, threshold, above) for each problem."""
+        """Return the constraints of each problem's list of (node, neuron, threshold, above)."""
         flat = [(row, *split) for row, splits in enumerate(cases) for split in splits]
         if not flat:
             return Splits.none()

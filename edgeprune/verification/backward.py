@@ -1,0 +1,263 @@
+"""Backward passes: coefficients of a node's values, carried to the inputs.
+
+Rows are coefficients of many linear forms of many problems at once, each over the range of columns
+that it can see. The products with the weights are shared by all problems; lines are each one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edgeprune.network.tensor import Int64Array
+from edgeprune.verification.bound_nodes import Affine, BoundGraph, Join, Maximum, Source, Step
+from edgeprune.verification.line_tables import (
+    MaximumTable,
+    StepTable,
+    Tables,
+    affine_error,
+    gamma,
+)
+from edgeprune.verification.linear_maps import FloatArray, Span, widen
+
+# Rows of one problem from which on a loop over problems beats a copy of the lines for every row.
+_LONG_RUN = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Owners:
+    """Whose rows they are.
+
+    Args:
+        problem: int64 [r], ascending: the problem of each row.
+        objectives: The rows of every problem, where they are equally many, and each has lines of
+            its own or shares its problem's; else 0.
+    """
+
+    problem: Int64Array
+    objectives: int = 0
+    runs: tuple[tuple[int, int, int], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        numbers, starts = np.unique(self.problem, return_index=True)
+        stops = np.append(starts[1:], len(self.problem))
+        runs = tuple(zip(numbers.tolist(), starts.tolist(), stops.tolist(), strict=True))
+        object.__setattr__(self, "runs", runs)
+
+    @property
+    def are_long(self) -> bool:
+        """Whether a loop over problems is worth its calls."""
+        return len(self.problem) >= _LONG_RUN * len(self.runs)
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """Multipliers of splits at one Step: what they add to a pass.
+
+    Args:
+        rows: int64 [q]: the row that the constraint is about.
+        neuron: int64 [q].
+        slope: float64 [q]: what is added to the coefficient of the step's operand.
+        intercept: float64 [q]: what is added to the bound.
+        reach: What no value of the operand exceeds.
+    """
+
+    rows: Int64Array
+    neuron: Int64Array
+    slope: FloatArray
+    intercept: FloatArray
+    reach: float
+
+
+@dataclass(eq=False)
+class Passed:
+    """Where a backward pass arrived.
+
+    Args:
+        constant: float64 [r]: the part of the bound that does not depend on inputs; float errors
+            of the pass are subtracted.
+        sources: For each source's number, coefficients and the columns that they stand for.
+        kept: For each Step passed, the coefficients of its outputs; kept only if asked for.
+    """
+
+    constant: FloatArray
+    sources: dict[int, tuple[FloatArray, Span]]
+    kept: dict[int, tuple[FloatArray, Span]]
+
+
+def backward(
+    graph: BoundGraph,
+    start: int,
+    rows: FloatArray,
+    span: Span,
+    owners: Owners,
+    tables: Tables,
+    *,
+    constraints: Mapping[int, Constraint] | None = None,
+    keeps: bool = False,
+) -> Passed:
+    """Carry lower-bound coefficients of a node's values to the inputs.
+
+    Args:
+        graph: The graph.
+        start: The node.
+        rows: float64 [r, width], overwritten.
+        span: The columns of the node that they stand for.
+        owners: Whose rows they are.
+        tables: The lines.
+        constraints: By Step node's number.
+        keeps: Whether to keep the coefficients of every Step's outputs.
+    """
+    passed = Passed(np.zeros(len(rows)), {}, {})
+    pending = {start: (rows, span)}
+    # Accumulators reached through a Step have their float error in its table.
+    accounted: set[int] = {start} if _is_selection(rows) else set()
+    while pending:
+        number = max(pending)
+        rows, span = pending.pop(number)
+        node = graph.nodes[number]
+        if span[0] >= span[1]:
+            continue
+        if not isinstance(node, Step):
+            accounted.difference_update(node.operands)
+        match node:
+            case Source():
+                passed.sources[number] = rows, span
+            case Affine():
+                passed.constant += rows @ node.constant[slice(*span)]
+                if number not in accounted:
+                    error = affine_error(node, max(tables.reach[o] for o in node.operands))
+                    passed.constant -= np.abs(rows) @ error[slice(*span)]
+                for operand, linear in zip(node.operands, node.maps, strict=True):
+                    _add(graph, pending, passed, tables, operand, *linear.transpose(rows, span))
+            case Step():
+                if keeps:
+                    passed.kept[number] = rows.copy(), span
+                _through_step(rows, span, owners, tables.steps[number], passed.constant)
+                if constraints and number in constraints:
+                    rows, span = _constrain(rows, span, constraints[number], passed)
+                    accounted.discard(node.operand)
+                elif node.operand not in pending:
+                    accounted.add(node.operand)
+                _add(graph, pending, passed, tables, node.operand, rows, span)
+            case Maximum():
+                found = _through_maximum(node, rows, span, owners, tables.maxima[number], passed)
+                _add(graph, pending, passed, tables, node.operand, *found)
+            case Join():
+                for operand, places in zip(node.operands, node.places, strict=True):
+                    first, last = np.searchsorted(places, span)
+                    part = rows[:, places[first:last] - span[0]]
+                    _add(graph, pending, passed, tables, operand, part, (int(first), int(last)))
+    return passed
+
+
+def _is_selection(rows: FloatArray) -> bool:
+    """Return whether products with these rows are exact: each row picks one element."""
+    return bool((np.count_nonzero(rows, axis=1) <= 1).all() and (np.abs(rows) <= 1).all()) and bool(
+        np.isin(rows, (-1.0, 0.0, 1.0)).all()
+    )
+
+
+def _add(
+    graph: BoundGraph,
+    pending: dict[int, tuple[FloatArray, Span]],
+    passed: Passed,
+    tables: Tables,
+    number: int,
+    rows: FloatArray,
+    span: Span,
+) -> None:
+    if number not in pending:
+        pending[number] = rows, span
+        return
+    other, other_span = pending[number]
+    union = min(span[0], other_span[0]), max(span[1], other_span[1])
+    total = widen(rows, span, union)
+    if total is rows:
+        total = rows.copy()
+    total[:, other_span[0] - union[0] : other_span[1] - union[0]] += other
+    if not isinstance(graph.nodes[number], Step):
+        # Of a Step the rounded sum is accounted for in its table.
+        passed.constant -= gamma(1) * tables.reach[number] * np.abs(total).sum(axis=1)
+    pending[number] = total, union
+
+
+def _through_step(
+    rows: FloatArray, span: Span, owners: Owners, table: StepTable, constant: FloatArray
+) -> None:
+    cut = (slice(None), slice(None), slice(*span))
+    slope, half = table.slope[cut], table.slope_half[cut]
+    intercept, width = table.intercept[cut], table.intercept_half[cut]
+    if owners.objectives:
+        shaped = rows.reshape(-1, owners.objectives, rows.shape[1])
+        sizes = np.abs(shaped)
+        if slope.shape[1] == 1:
+            found = np.matmul(shaped, intercept.transpose(0, 2, 1))
+            found -= np.matmul(sizes, width.transpose(0, 2, 1))
+            constant += found.reshape(-1)
+        else:
+            found = np.einsum("nkc,nkc->nk", shaped, intercept)
+            found -= np.einsum("nkc,nkc->nk", sizes, width)
+            constant += found.reshape(-1)
+        shaped *= slope
+        sizes *= half
+        shaped -= sizes
+    elif owners.are_long:
+        for problem, first, last in owners.runs:
+            part = rows[first:last]
+            sizes = np.abs(part)
+            constant[first:last] += part @ intercept[problem, 0]
+            constant[first:last] -= sizes @ width[problem, 0]
+            part *= slope[problem, 0]
+            sizes *= half[problem, 0]
+            part -= sizes
+    else:
+        own = owners.problem
+        sizes = np.abs(rows)
+        constant += np.einsum("rc,rc->r", rows, intercept[own, 0])
+        constant -= np.einsum("rc,rc->r", sizes, width[own, 0])
+        rows *= slope[own, 0]
+        sizes *= half[own, 0]
+        rows -= sizes
+
+
+def _through_maximum(
+    node: Maximum, rows: FloatArray, span: Span, owners: Owners, table: MaximumTable, passed: Passed
+) -> tuple[FloatArray, Span]:
+    columns = slice(*span)
+    cells = node.cells[columns]
+    first, last = int(cells.min()), int(cells.max()) + 1
+    positive = np.maximum(rows, 0.0)
+    negative = rows - positive
+    own = owners.problem
+    passed.constant += np.einsum("rc,rc->r", negative, table.intercept[own][:, columns])
+    passed.constant -= np.einsum("rc,rc->r", np.abs(rows), table.error[own][:, columns])
+    result = np.zeros((len(rows), last - first))
+    for tap in range(cells.shape[1]):
+        part = positive * table.lower[tap][own][:, columns]
+        part += negative * table.upper[tap][own][:, columns]
+        into = cells[:, tap] - first
+        if len(np.unique(into)) == len(into):
+            result[:, into] += part
+        else:
+            np.add.at(result.T, into, part.T)
+    return result, (first, last)
+
+
+def _constrain(
+    rows: FloatArray, span: Span, constraint: Constraint, passed: Passed
+) -> tuple[FloatArray, Span]:
+    union = (
+        min(span[0], int(constraint.neuron.min())),
+        max(span[1], int(constraint.neuron.max()) + 1),
+    )
+    rows = widen(rows, span, union)
+    place = constraint.rows, constraint.neuron - union[0]
+    np.add.at(rows, place, constraint.slope)
+    # The sum of a coefficient and its multipliers is rounded; so is that of the bound.
+    error = gamma(8) * (np.abs(rows[place]) + np.abs(constraint.slope)) * constraint.reach
+    error += gamma(len(constraint.rows)) * np.abs(constraint.intercept)
+    np.add.at(passed.constant, constraint.rows, constraint.intercept - error)
+    return rows, union

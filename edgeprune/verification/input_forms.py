@@ -1,0 +1,117 @@
+"""Linear forms of the inputs, bounded over the input sets: the end of every backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeprune.verification.backward import Owners
+from edgeprune.verification.bound_nodes import BoundGraph
+from edgeprune.verification.input_sets import CorrelatedInput, InputSets
+from edgeprune.verification.line_tables import gamma
+from edgeprune.verification.linear_maps import FloatArray, Span, widen
+
+
+@dataclass(frozen=True, eq=False)
+class InputForms:
+    """The input sets of n problems, flat and in float64.
+
+    Args:
+        centre: For each source's number, the middle of its box [n, size]; exact.
+        radius: Half its width; exact.
+        sets: The sets themselves.
+        signal: The number of the source that `sets.correlated` is about.
+    """
+
+    centre: dict[int, FloatArray]
+    radius: dict[int, FloatArray]
+    sets: InputSets
+    signal: int
+
+    @staticmethod
+    def of(graph: BoundGraph, sets: InputSets) -> InputForms:
+        """Prepare the sets of a graph's inputs."""
+        centre, radius = {}, {}
+        for number, lows, highs in zip(graph.sources, sets.low, sets.high, strict=True):
+            low = lows.reshape(len(lows), -1).astype(np.float64)
+            high = highs.reshape(len(highs), -1).astype(np.float64)
+            centre[number], radius[number] = 0.5 * (low + high), 0.5 * (high - low)
+        return InputForms(centre, radius, sets, graph.sources[0])
+
+    def least(self, sources: Mapping[int, tuple[FloatArray, Span]], owners: Owners) -> FloatArray:
+        """Return at most the least value of each linear form, float errors included.
+
+        Args:
+            sources: For each source's number, coefficients [r, width] and their columns.
+            owners: Whose rows they are.
+
+        Returns:
+            float64 [r].
+        """
+        total = np.zeros(len(owners.problem))
+        correlated = self.sets.correlated
+        for number, (rows, span) in sources.items():
+            cut = slice(*span)
+            centre, radius = self.centre[number][:, cut], self.radius[number][:, cut]
+            error = gamma(rows.shape[1] + 8) * (np.abs(centre) + radius)
+            least = _weighted(rows, centre, owners)
+            least -= _weighted(np.abs(rows), radius + error, owners)
+            if correlated is not None and number == self.signal:
+                together = self._least_correlated(correlated, rows, span, owners)
+                least = np.maximum(least, together)
+            total += least
+        return total
+
+    def attained(self, number: int, rows: FloatArray, owners: Owners) -> FloatArray:
+        """Return where each linear form of one source is least over its box [r, size]."""
+        own = owners.problem
+        return np.asarray(self.centre[number][own] - np.sign(rows) * self.radius[number][own])
+
+    def _least_correlated(
+        self, correlated: CorrelatedInput, rows: FloatArray, span: Span, owners: Owners
+    ) -> FloatArray:
+        length, channels = correlated.centre.shape[1:]
+        rows = widen(rows, span, (0, length * channels))
+        flat = len(correlated), length * channels
+        own = owners.problem
+        usable = correlated.usable.reshape(flat)
+        together = correlated.centre.reshape(flat) * usable
+        centre = together + self.centre[self.signal] * ~usable
+        slack = np.where(usable, correlated.slack.reshape(flat), self.radius[self.signal])
+        moving = rows if usable.all() else rows * usable[own]
+        directions = -moving.reshape(len(rows), length, channels).sum(axis=2)
+        reach = np.repeat(correlated.reach(), channels, axis=1)
+        error = gamma(flat[1] + 8) * (np.abs(centre) + slack + reach)
+        least = _weighted(rows, centre, owners) - _weighted(np.abs(rows), slack + error, owners)
+        return least - _support(correlated, directions, owners)
+
+
+def _support(correlated: CorrelatedInput, directions: FloatArray, owners: Owners) -> FloatArray:
+    if owners.objectives:
+        shaped = directions.reshape(len(correlated), owners.objectives, -1)
+        return correlated.support(shaped).reshape(-1)
+    # As many rows for each problem as the one with most has: a support takes equal shares.
+    most = max(last - first for _, first, last in owners.runs)
+    padded = np.zeros((len(owners.runs), most, directions.shape[1]))
+    for place, (_, first, last) in enumerate(owners.runs):
+        padded[place, : last - first] = directions[first:last]
+    numbers = np.array([problem for problem, _, _ in owners.runs], np.int64)
+    found = correlated.select(numbers).support(padded)
+    return np.concatenate(
+        [found[place, : last - first] for place, (_, first, last) in enumerate(owners.runs)]
+    )
+
+
+def _weighted(rows: FloatArray, values: FloatArray, owners: Owners) -> FloatArray:
+    """Return <row, its problem's values> for each row [r]."""
+    if owners.objectives:
+        shaped = rows.reshape(len(values), owners.objectives, -1)
+        return np.asarray(np.matmul(shaped, values[:, :, np.newaxis])).reshape(-1)
+    if owners.are_long:
+        result = np.empty(len(rows))
+        for problem, first, last in owners.runs:
+            result[first:last] = rows[first:last] @ values[problem]
+        return result
+    return np.asarray(np.einsum("rc,rc->r", rows, values[owners.problem]))
