@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from edgeprune.network.tensor import INT8_HIGH, INT8_LOW
 Int8Array = npt.NDArray[np.int8]
 Int16Array = npt.NDArray[np.int16]
 Selection = npt.NDArray[np.bool_] | npt.NDArray[np.int64] | slice
-Self = TypeVar("Self")
 
 
 class Held(Protocol):
@@ -35,6 +34,10 @@ class Held(Protocol):
 
     def inputs(self, raw: Int16Array | None = None) -> tuple[Int8Array, ...]:
         """Return the network's inputs, for other raw values where these are given."""
+        ...
+
+    def select(self, mask: Selection, /) -> Held:
+        """Return some windows."""
         ...
 
 

@@ -15,12 +15,14 @@ from collections.abc import Callable
 
 from edgeprune.errors import ConfigurationError
 from edgeprune.registry import Registry
+from edgeprune.verification.perturbations.gain import Gain, Offset
 from edgeprune.verification.perturbations.linf import LInfinity
 from edgeprune.verification.perturbations.part import Part, Pieces
 from edgeprune.verification.perturbations.perturbation import Perturbation
+from edgeprune.verification.perturbations.sinusoid import Hum, Wander
 
 PERTURBATIONS: Registry[Callable[[str, str], Part]] = Registry("perturbation")
-for _family in (LInfinity,):
+for _family in (LInfinity, Gain, Offset, Wander, Hum):
     PERTURBATIONS.add(_family.name, _family.parse)
 
 __all__ = ["PERTURBATIONS", "Part", "Perturbation", "Pieces", "parse_perturbation"]

@@ -23,6 +23,7 @@ class LInfinity(Part):
     radius: Amount
     name: ClassVar[str] = "linf"
     in_counts: ClassVar[bool] = True
+    rounds: ClassVar[bool] = False
 
     @staticmethod
     def parse(text: str, where: str) -> LInfinity:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held_front_end import HeldBeats, conditioning_matrix
 from edgeprune.errors import ConfigurationError
 from edgeprune.verification.held_inputs import Held, HeldInputs
 from edgeprune.verification.input_sets import BoolArray, FloatArray, Int64Array, Selection, Shape
@@ -55,6 +55,25 @@ class Changes:
     high: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Changes that are linear in some parameters: constant + columns @ parameters.
+
+    Attributes:
+        constant: float64 [n, size].
+        columns: float64 [n, size, k].
+        low: Least parameters [k].
+        high: Greatest parameters [k].
+        radius: The parameters lie in a disc of this radius; None where they do not.
+    """
+
+    constant: FloatArray
+    columns: FloatArray
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    radius: float | None = None
+
+
 class Part(ABC):
     """A family of changes with its size; a frozen dataclass for each family.
 
@@ -62,11 +81,13 @@ class Part(ABC):
         name: What the family is called in texts.
         in_counts: The changes are whole counts, added after the converter; others are voltages,
             added before it.
+        rounds: The converter rounds what the part adds.
         dimensions: Parameters that the set can be split by, 0 for none.
     """
 
     name: ClassVar[str]
     in_counts: ClassVar[bool] = False
+    rounds: ClassVar[bool] = True
     dimensions: ClassVar[int] = 0
 
     @property
@@ -88,10 +109,26 @@ class Part(ABC):
         none = np.zeros((len(held), self.dimensions))
         return [(none, none)]
 
+    def at(self, held: Held, parameters: FloatArray) -> FloatArray:
+        """Return the change [n, size] that parameters [n, dimensions] make."""
+        raise NotImplementedError
+
     def effects(self, held: Held, low: FloatArray, high: FloatArray) -> FloatArray:
-        """Return about how many counts each parameter's range makes [n, dimensions]."""
-        del held
-        return high - low
+        """Return what each parameter's range changes at most of a conditioned sample.
+
+        The other parameters are where they are largest: float64 [n, dimensions].
+        """
+        largest = np.where(np.abs(high) > np.abs(low), high, low)
+        matrix = conditioning_matrix(converter(held).front_end).astype(np.float64)
+        effects = np.zeros(low.shape)
+        for parameter in range(self.dimensions):
+            ends = []
+            for end in (low, high):
+                moved = largest.copy()
+                moved[:, parameter] = end[:, parameter]
+                ends.append(self.at(held, moved))
+            effects[:, parameter] = np.abs((ends[1] - ends[0]) @ matrix).max(axis=1)
+        return effects
 
     @abstractmethod
     def changes(self, held: Held, low: FloatArray, high: FloatArray) -> Changes:
@@ -105,9 +142,26 @@ class Part(ABC):
     def best(self, held: Held, weights: FloatArray) -> FloatArray:
         """Return changes that make <weights, change> (nearly) greatest; both [n, size]."""
 
-    @abstractmethod
     def contains(self, held: Held, low: FloatArray, high: FloatArray) -> BoolArray:
         """Return for which windows some change lies between `low` and `high` [n, size]."""
+        from edgeprune.verification.perturbations.feasibility import feasible
+
+        return feasible(held, (self,), low, high)
+
+    def linear(self, held: Held, bend: FloatArray) -> Linear:
+        """Return the changes as linear in all parameters but `bend` [n, bends].
+
+        Raises:
+            ConfigurationError: The changes of this part have no parameters.
+        """
+        raise ConfigurationError(
+            f"'{self.text}' cannot be added to another perturbation but linf",
+            where="verification.perturbations",
+        )
+
+    def bends(self) -> tuple[tuple[float, float], ...]:
+        """Return the ranges of the parameters that the changes are not linear in."""
+        return ()
 
     def widen(self, held: Held, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the limits that remain for the other parts, this one being free [n, size].

@@ -133,15 +133,20 @@ class Perturbation:
         within = ((raw >= least) & (raw <= greatest)).all(axis=1)
         change = raw.astype(np.float64) - place.raw
         low, high = change.copy(), change.copy()
-        if not self._in_counts:
+        if self._rounds:
             low, high = low - 0.5 - _TOLERANCE, high + 0.5 + _TOLERANCE
         # What the converter cut may have been more.
         low[raw == least] = -np.inf
         high[raw == greatest] = np.inf
-        main = self.parts[0]
-        for rest in self.parts[1:]:
-            low, high = rest.widen(place, low, high)
-        return np.asarray(within & main.contains(place, low, high))
+        main = [part for part in self.parts if not part.in_counts] or list(self.parts[:1])
+        for rest in self.parts:
+            if rest not in main:
+                low, high = rest.widen(place, low, high)
+        if len(main) == 1:
+            return np.asarray(within & main[0].contains(place, low, high))
+        from edgeprune.verification.perturbations.feasibility import feasible
+
+        return np.asarray(within & feasible(place, tuple(main), low, high))
 
     def random(self, held: HeldBeats | HeldInputs, generator: np.random.Generator) -> Int16Array:
         """Return one member drawn for each window, int16 [n, size]."""
@@ -167,6 +172,18 @@ class Perturbation:
             weights[:, : movable(place)] = directions
         return self._through(place, [part.best(place, weights) for part in self.parts])
 
+    def realise(self, held: HeldBeats | HeldInputs, parameters: FloatArray) -> Int16Array:
+        """Return the members with given parameters [n, dimensions], nothing else being changed."""
+        place = self.place(held)
+        changes, start = [], 0
+        for part in self.parts:
+            end = start + part.dimensions
+            chosen = parameters[:, start:end]
+            zero = np.zeros(place.raw.shape)
+            changes.append(part.at(place, chosen) if part.dimensions else zero)
+            start = end
+        return self._through(place, changes)
+
     def project(self, held: HeldBeats | HeldInputs, raw: Int16Array) -> Int16Array | None:
         """Return the member near `raw` [n, size]; None where only whole moves make sense."""
         place = self.place(held)
@@ -176,8 +193,8 @@ class Perturbation:
         return None if change is None else self._through(place, [change])
 
     @property
-    def _in_counts(self) -> bool:
-        return all(part.in_counts for part in self.parts)
+    def _rounds(self) -> bool:
+        return any(part.rounds for part in self.parts)
 
     def _through(self, place: Held, changes: list[FloatArray]) -> Int16Array:
         """Return what the converter makes of the parts' changes."""
@@ -200,7 +217,7 @@ class Perturbation:
             start = end
         least = np.asarray(sum(each.low for each in parts))
         greatest = np.asarray(sum(each.high for each in parts))
-        rounding = 0.0 if self._in_counts else 0.5 + _TOLERANCE
+        rounding = 0.5 + _TOLERANCE if self._rounds else 0.0
         free = [each.shape for each in parts if each.shape is not None]
         cut_low = np.maximum(place.count_range[0] - (raw + least), 0)
         cut_high = np.maximum(raw + greatest - place.count_range[1], 0)

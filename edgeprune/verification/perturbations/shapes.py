@@ -109,3 +109,37 @@ class UnionShape:
     def select(self, rows: Selection) -> UnionShape:
         """Return the sets of some windows."""
         return UnionShape(tuple(part.select(rows) for part in self.parts))
+
+
+@dataclass(frozen=True, eq=False)
+class HullShape:
+    """The convex hull of some changes, each block up to `deviation` beyond it.
+
+    Attributes:
+        vertices: float64 [n, k, blocks].
+        deviation: float64 [n, blocks]; None for none.
+    """
+
+    vertices: FloatArray
+    deviation: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.vertices)
+
+    def support(self, weights: FloatArray) -> FloatArray:
+        """Return the greatest <weights, change> [n, m]."""
+        corners = range(self.vertices.shape[1])
+        greatest = np.maximum.reduce([dot(self.vertices[:, k], weights) for k in corners])
+        if self.deviation is not None:
+            greatest = greatest + dot(self.deviation, np.abs(weights))
+        return np.asarray(greatest)
+
+    def magnitude(self) -> FloatArray:
+        """Return what no change of a block exceeds [n, blocks]."""
+        greatest = np.abs(self.vertices).max(axis=1)
+        return np.asarray(greatest if self.deviation is None else greatest + self.deviation)
+
+    def select(self, rows: Selection) -> HullShape:
+        """Return the sets of some windows."""
+        deviation = None if self.deviation is None else self.deviation[rows]
+        return HullShape(self.vertices[rows], deviation)
