@@ -29,6 +29,7 @@ from edgeprune.pipeline.products import (
     save_record,
     save_windows,
 )
+from edgeprune.pipeline.recordings import save_recordings
 from edgeprune.pipeline.store import Stage
 from edgeprune.pruning import Cost, PruningStep, prune
 from edgeprune.quantization import QuantizationResult, quantize, to_float_onnx
@@ -44,7 +45,7 @@ _TRAINING_ROOMS = ("data", "classifiers", "training", "quantization/inputs")
 
 
 def data_stage(context: Context) -> Stage:
-    """Windows of all parts, what is to be said about the data, and one raw recording."""
+    """Windows of all parts, what is to be said about the data, and raw recordings."""
 
     def produce(folder: Path) -> None:
         dataset = prepare(
@@ -59,6 +60,7 @@ def data_stage(context: Context) -> Stage:
             save_windows(folder / f"{part}.npz", getattr(dataset, part))
         save_record(folder / "data.json", describe.data_evidence(context, dataset))
         _save_raw(folder, dataset)
+        save_recordings(folder, dataset)
 
     settings = {
         "card": asdict(context.card) | {"path": ""},
