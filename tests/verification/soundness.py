@@ -28,6 +28,7 @@ class Claims:
         falsified: For each falsified window inputs that are decided otherwise.
         low: Lower bounds of tensors (the output's are the logits'), by name [windows, ...].
         high: Their upper bounds.
+        values: What else low and high speak of, for every member [members, ...].
         margins: Lower bounds of logit[decision] - logit[class] [windows, classes]; the decision's
             own is not read.
     """
@@ -36,6 +37,7 @@ class Claims:
     falsified: Mapping[int, tuple[Int8Array, ...]] = field(default_factory=dict)
     low: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     high: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    values: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     margins: Floats | None = None
 
 
@@ -134,12 +136,13 @@ def _wrong_counterexample(case: TinyCase, claims: Claims, window: int) -> Iterab
 
 def _wrong_bounds(case: TinyCase, claims: Claims, window: int) -> Iterable[str]:
     mine = case.owner == window
+    values = {**case.layers, **claims.values}
     for name, low in claims.low.items():
-        least = case.layers[name][mine].min(axis=0)
+        least = values[name][mine].min(axis=0)
         if (least < low[window]).any():
             yield f"'{name}' falls below its lower bound"
     for name, high in claims.high.items():
-        greatest = case.layers[name][mine].max(axis=0)
+        greatest = values[name][mine].max(axis=0)
         if (greatest > high[window]).any():
             yield f"'{name}' rises above its upper bound"
 

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 
 from edgeprune.network import OPERATORS
+from edgeprune.verification.linear_bounds import BoundSettings
 from tests.verification import provers
+from tests.verification.linear_mutations import LINEAR_MUTATIONS
+from tests.verification.mutations import INTERVAL_MUTATIONS, try_mutation
 from tests.verification.soundness import Claims, contradictions, search
-from tests.verification.tiny_networks import TinyCase, tiny_case
+from tests.verification.tiny_networks import TinyCase, loose_case, tiny_case
 
-PROVERS = {"interval": provers.interval}
+PROVERS = {
+    "interval": provers.interval,
+    "linear, intervals within": provers.linear(BoundSettings(refines=False)),
+    "linear": provers.linear(BoundSettings()),
+    "linear, optimised": provers.linear(BoundSettings(iterations=4)),
+}
+ANY_RUNTIME = provers.linear(BoundSettings(iterations=2), rounding_lsb=1)
+ALL_MUTATIONS = INTERVAL_MUTATIONS + LINEAR_MUTATIONS
 
 
 @pytest.mark.parametrize("name", PROVERS)
@@ -18,6 +28,21 @@ def test_brute_force_contradicts_nothing(name: str) -> None:
     result = search(PROVERS[name], range(150), draw=tiny_case)
     assert result.contradictions == ()
     assert result.proved > 30
+
+
+def test_no_runtime_that_is_off_by_an_lsb_contradicts_what_is_proved_of_any() -> None:
+    result = search(ANY_RUNTIME, range(80), draw=loose_case)
+    assert result.contradictions == ()
+    assert result.proved > 10
+    # The exact arithmetic's own proofs do not hold there.
+    assert search(PROVERS["linear"], range(80), draw=loose_case).contradictions
+
+
+@pytest.mark.parametrize("number", range(len(ALL_MUTATIONS)))
+def test_a_broken_rule_is_noticed(number: int) -> None:
+    mutation = ALL_MUTATIONS[number]
+    row = try_mutation(mutation, 300 if mutation.expected else 20)
+    assert row.caught == row.expected, f"{row.rule}: {row.change}"
 
 
 def test_tiny_networks_have_every_operator_and_decisions_of_both_kinds() -> None:

@@ -8,7 +8,7 @@ what a neuron does, factors for which both roundings matter, decisions that hold
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 
@@ -30,6 +30,7 @@ from edgeprune.network import (
     Reshape,
     Tensor,
 )
+from edgeprune.network.operation import ClampedOperation
 from edgeprune.network.tensor import Int8Array, Int64Array
 from edgeprune.network.weighted import WeightedOperation
 
@@ -84,6 +85,7 @@ class TinyCase:
         owner: The window of each member [members].
         members: Inputs of all members of all sets.
         shared: What the signal's set is where it is smaller than its box.
+        loose: By how many LSB a layer may be off: members then are runs of some runtimes.
     """
 
     seed: int
@@ -94,6 +96,7 @@ class TinyCase:
     owner: Int64Array
     members: tuple[Int8Array, ...]
     shared: SharedChange | None
+    loose: int = 0
 
     @property
     def windows(self) -> int:
@@ -102,6 +105,8 @@ class TinyCase:
     @cached_property
     def layers(self) -> dict[str, Int8Array]:
         """Every tensor for every member."""
+        if self.loose:
+            return self._run_loosely()
         return dict(self.network.run_layers(*self.members))
 
     @cached_property
@@ -119,6 +124,28 @@ class TinyCase:
         """Whether each window's decision is the same for all of its members: the truth."""
         same = self.logits.argmax(axis=1) == self.decisions[self.owner]
         return np.array([same[self.owner == window].all() for window in range(self.windows)])
+
+    def _run_loosely(self) -> dict[str, Int8Array]:
+        """Run the members as runtimes would that are off wherever they may: up, down, anyhow."""
+        random = np.random.default_rng(self.seed)
+        values = dict(zip(self.network.inputs, self.members, strict=True))
+        for operation in self.network.operations:
+            operands = [values[name] for name in operation.inputs]
+            rounds = isinstance(operation, ClampedOperation) and operation.kind != "max_pool1d"
+            if not rounds:
+                values[operation.output] = operation.run(self.network.tensors, *operands)
+                continue
+            free = replace(operation, clamp_low=-128, clamp_high=127)
+            exact = free.run(self.network.tensors, *operands).astype(np.int64)
+            anyhow = random.integers(-self.loose, self.loose + 1, exact.shape)
+            one_way = self.loose * random.choice([-1, 1], (len(exact), *[1] * (exact.ndim - 1)))
+            is_anyhow = random.random(one_way.shape) < 0.5
+            moved = exact + np.where(is_anyhow, anyhow, one_way)
+            # They are off before they saturate: what lay far beyond an int8 stays at its end.
+            moved = np.where((exact == -128) | (exact == 127), exact, moved)
+            clamped = np.clip(moved, operation.clamp_low, operation.clamp_high)
+            values[operation.output] = clamped.astype(np.int8)
+        return values
 
     def least_margin(self, window: int, other: int) -> int:
         """Return the least of logit[decision] - logit[other] over a window's members."""
@@ -405,6 +432,14 @@ def tiny_case(seed: int, *, shared: bool | None = None, windows: int = 2) -> Tin
         moves = [np.ptp(case.logits[case.owner == each], axis=0).any() for each in range(windows)]
         if all(moves) or random.random() < 0.1:
             return case
+
+
+def loose_case(seed: int, copies: int = 4) -> TinyCase:
+    """Draw a case whose members are run several times, each layer up to an LSB off."""
+    case = tiny_case(seed)
+    rows = np.repeat(np.arange(len(case.owner)), copies)
+    members = tuple(values[rows] for values in case.members)
+    return replace(case, owner=case.owner[rows], members=members, loose=1)
 
 
 def _draw(random: np.random.Generator, seed: int, shared: bool, windows: int) -> TinyCase:
