@@ -13,13 +13,12 @@ from edgeprune.verification.bound_nodes import Affine, BoundGraph, Join, Maximum
 from edgeprune.verification.input_forms import InputForms
 from edgeprune.verification.input_sets import InputSets
 from edgeprune.verification.line_tables import (
+    Frame,
     MaximumTable,
     StepTable,
     Tables,
-    affine_error,
+    final_margin,
     gamma,
-    maximum_table,
-    step_table,
 )
 from edgeprune.verification.linear_maps import FloatArray
 from edgeprune.verification.relaxations import (
@@ -124,8 +123,9 @@ class _Work:
         self.refined: dict[int, BoolArray] = {} if known is None else known.refined
         self.steps: dict[int, StepTable] = {}
         self.maxima: dict[int, MaximumTable] = {}
-        self.reach: dict[int, float] = {}
-        self.affine_errors: dict[int, FloatArray] = {}
+        nominal = graph.run([self.forms.nominal[number] for number in graph.sources])
+        # The passes' errors are accounted for, and half the digits cost half the time.
+        self.frame = Frame(graph, nominal, np.float32)
 
     def set(self, number: int, low: FloatArray, high: FloatArray) -> None:
         if self.known is not None:
@@ -133,11 +133,7 @@ class _Work:
             high = np.minimum(high, self.known.high[number])
         self.low.append(low)
         self.high.append(high)
-        self.reach[number] = reach_of(low, high)
-        node = self.graph.nodes[number]
-        if isinstance(node, Affine):
-            reach = max(self.reach[operand] for operand in node.operands)
-            self.affine_errors[number] = affine_error(node, reach)
+        self.frame.place(number, low, high)
 
     def step(self, number: int, node: Step, least_kink: float) -> None:
         operand = node.operand
@@ -155,19 +151,14 @@ class _Work:
         self.set(number, least, most)
         kinked = kinks(node, self.low[operand], self.high[operand], least, most).lifted()
         found = lines(kinked, *adaptive(kinked))
-        extent = np.maximum(np.abs(least), np.abs(most))
-        reach = np.maximum(np.abs(self.low[operand]), np.abs(self.high[operand]))
-        self.steps[number] = step_table(
-            self.graph, node, found, reach[:, None], self.affine_errors, extent[:, None]
-        )
+        self.steps[number] = self.frame.step(number, found)
 
     def maximum(self, number: int, node: Maximum) -> None:
         found = maximum_lines(node, self.low[node.operand], self.high[node.operand])
-        extent = np.maximum(np.abs(self.low[number]), np.abs(self.high[number]))
-        self.maxima[number] = maximum_table(self.graph, node, found, extent)
+        self.maxima[number] = self.frame.maximum(number, found)
 
     def _refine(self, operand: int, chosen: BoolArray) -> None:
-        tables = Tables(self.steps, self.maxima, self.reach)
+        tables = self.frame.tables(self.steps, self.maxima)
         low, high = self.low[operand], self.high[operand]
         integral = getattr(self.graph.nodes[operand], "integral", False)
         for start in range(0, chosen.shape[1], _NEIGHBOURS):
@@ -194,19 +185,16 @@ class _Work:
     ) -> tuple[FloatArray, FloatArray]:
         """Return least and greatest values of some neurons, by one pass of both signs."""
         count = len(problem)
-        rows = np.zeros((2 * count, span[1] - span[0]))
+        rows = np.zeros((2 * count, span[1] - span[0]), self.frame.dtype)
         numbers = 2 * np.arange(count)
         rows[numbers, neuron] = 1.0
         rows[numbers + 1, neuron] = -1.0
         owners = Owners(np.repeat(problem, 2))
         passed = backward(self.graph, operand, rows, span, owners, tables)
         found = passed.constant + self.forms.least(passed.sources, owners)
-        return found[0::2], -found[1::2]
-
-
-def reach_of(low: FloatArray, high: FloatArray) -> float:
-    """Return what no value within the bounds exceeds."""
-    return float(max(np.abs(low).max(initial=0.0), np.abs(high).max(initial=0.0)))
+        nominal = self.frame.nominal[operand][problem, neuron + span[0]]
+        found -= final_margin(found) + final_margin(np.repeat(nominal, 2))
+        return nominal + found[0::2], nominal - found[1::2]
 
 
 def contradictory(activations: Activations) -> BoolArray:
@@ -246,8 +234,10 @@ def _affine_interval(work: _Work, number: int, node: Affine) -> tuple[FloatArray
         centre += linear.forward(0.5 * (low + high))
         radius += linear.absolute().forward(0.5 * (high - low))
     if not node.integral:
-        reach = max(work.reach[operand] for operand in node.operands)
-        radius += 2 * affine_error(node, reach) + gamma(8) * (np.abs(centre) + radius)
+        for operand, linear in zip(node.operands, node.maps, strict=True):
+            reach = np.maximum(np.abs(work.low[operand]), np.abs(work.high[operand]))
+            radius += 2 * gamma(linear.terms) * linear.absolute().forward(reach)
+        radius += gamma(8) * (np.abs(node.constant) + np.abs(centre) + radius)
     low, high = np.asarray(centre - radius), np.asarray(centre + radius)
     sets = work.forms.sets
     if sets.correlated is None or node.operands != (work.forms.signal,):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.bound_nodes import Affine, BoundGraph, Join, Maximum, Source, Step
@@ -17,10 +18,9 @@ from edgeprune.verification.line_tables import (
     MaximumTable,
     StepTable,
     Tables,
-    affine_error,
     gamma,
 )
-from edgeprune.verification.linear_maps import FloatArray, Span, widen
+from edgeprune.verification.linear_maps import FloatArray, Real, Span, widen
 
 # Rows of one problem from which on a loop over problems beats a copy of the lines for every row.
 _LONG_RUN = 12
@@ -60,8 +60,8 @@ class Constraint:
         rows: int64 [q]: the row that the constraint is about.
         neuron: int64 [q].
         slope: float64 [q]: what is added to the coefficient of the step's operand.
-        intercept: float64 [q]: what is added to the bound.
-        reach: What no value of the operand exceeds.
+        intercept: float64 [q]: what is added to the bound, for deviations.
+        reach: What no deviation of the operand exceeds.
     """
 
     rows: Int64Array
@@ -83,14 +83,14 @@ class Passed:
     """
 
     constant: FloatArray
-    sources: dict[int, tuple[FloatArray, Span]]
-    kept: dict[int, tuple[FloatArray, Span]]
+    sources: dict[int, tuple[Real, Span]]
+    kept: dict[int, tuple[Real, Span]]
 
 
 def backward(
     graph: BoundGraph,
     start: int,
-    rows: FloatArray,
+    rows: Real,
     span: Span,
     owners: Owners,
     tables: Tables,
@@ -103,7 +103,7 @@ def backward(
     Args:
         graph: The graph.
         start: The node.
-        rows: float64 [r, width], overwritten.
+        rows: [r, width] in the arithmetic of the tables, overwritten.
         span: The columns of the node that they stand for.
         owners: Whose rows they are.
         tables: The lines.
@@ -113,34 +113,30 @@ def backward(
     passed = Passed(np.zeros(len(rows)), {}, {})
     pending = {start: (rows, span)}
     # Accumulators reached through a Step have their float error in its table.
-    accounted: set[int] = {start} if _is_selection(rows) else set()
+    accounted = {start} if _starts_exactly(graph, start, rows, tables) else set()
     while pending:
         number = max(pending)
         rows, span = pending.pop(number)
         node = graph.nodes[number]
-        if span[0] >= span[1]:
-            continue
         if not isinstance(node, Step):
             accounted.difference_update(node.operands)
         match node:
             case Source():
                 passed.sources[number] = rows, span
             case Affine():
-                passed.constant += rows @ node.constant[slice(*span)]
                 if number not in accounted:
-                    error = affine_error(node, max(tables.reach[o] for o in node.operands))
-                    passed.constant -= np.abs(rows) @ error[slice(*span)]
+                    passed.constant -= np.abs(rows) @ tables.errors[number][slice(*span)]
                 for operand, linear in zip(node.operands, node.maps, strict=True):
                     _add(graph, pending, passed, tables, operand, *linear.transpose(rows, span))
             case Step():
                 if keeps:
                     passed.kept[number] = rows.copy(), span
                 _through_step(rows, span, owners, tables.steps[number], passed.constant)
-                if constraints and number in constraints:
-                    rows, span = _constrain(rows, span, constraints[number], passed)
-                    accounted.discard(node.operand)
-                elif node.operand not in pending:
-                    accounted.add(node.operand)
+                constraint = (constraints or {}).get(number)
+                if constraint is not None:
+                    rows, span = _constrain(rows, span, constraint, passed, tables.dtype)
+                # A multiplier's coefficient is not in the step's table.
+                _account(accounted, pending, node.operand, constraint is None)
                 _add(graph, pending, passed, tables, node.operand, rows, span)
             case Maximum():
                 found = _through_maximum(node, rows, span, owners, tables.maxima[number], passed)
@@ -153,39 +149,56 @@ def backward(
     return passed
 
 
-def _is_selection(rows: FloatArray) -> bool:
-    """Return whether products with these rows are exact: each row picks one element."""
-    return bool((np.count_nonzero(rows, axis=1) <= 1).all() and (np.abs(rows) <= 1).all()) and bool(
-        np.isin(rows, (-1.0, 0.0, 1.0)).all()
-    )
+def _starts_exactly(graph: BoundGraph, start: int, rows: Real, tables: Tables) -> bool:
+    """Return whether the first product is exact: each row picks one row of exact coefficients.
+
+    Integer weights are exact in float32 too, other coefficients only in float64.
+    """
+    node = graph.nodes[start]
+    if not isinstance(node, Affine) or not (node.integral or tables.dtype == np.float64):
+        return False
+    picks = (np.count_nonzero(rows, axis=1) <= 1).all() and np.isin(rows, (-1, 0, 1)).all()
+    return bool(picks)
+
+
+def _account(
+    accounted: set[int], pending: Mapping[int, object], number: int, by_step: bool
+) -> None:
+    if not by_step:
+        accounted.discard(number)
+    elif number not in pending:
+        accounted.add(number)
 
 
 def _add(
     graph: BoundGraph,
-    pending: dict[int, tuple[FloatArray, Span]],
+    pending: dict[int, tuple[Real, Span]],
     passed: Passed,
     tables: Tables,
     number: int,
-    rows: FloatArray,
+    rows: Real,
     span: Span,
 ) -> None:
+    if span[0] >= span[1]:
+        return
     if number not in pending:
         pending[number] = rows, span
         return
     other, other_span = pending[number]
     union = min(span[0], other_span[0]), max(span[1], other_span[1])
+    if other_span == union:
+        rows, span, other, other_span = other, other_span, rows, span
     total = widen(rows, span, union)
-    if total is rows:
-        total = rows.copy()
     total[:, other_span[0] - union[0] : other_span[1] - union[0]] += other
     if not isinstance(graph.nodes[number], Step):
         # Of a Step the rounded sum is accounted for in its table.
-        passed.constant -= gamma(1) * tables.reach[number] * np.abs(total).sum(axis=1)
+        error = gamma(1, tables.dtype) * tables.extents[number]
+        passed.constant -= error * np.abs(total).sum(axis=1)
     pending[number] = total, union
 
 
 def _through_step(
-    rows: FloatArray, span: Span, owners: Owners, table: StepTable, constant: FloatArray
+    rows: Real, span: Span, owners: Owners, table: StepTable, constant: FloatArray
 ) -> None:
     cut = (slice(None), slice(None), slice(*span))
     slope, half = table.slope[cut], table.slope_half[cut]
@@ -224,17 +237,18 @@ def _through_step(
 
 
 def _through_maximum(
-    node: Maximum, rows: FloatArray, span: Span, owners: Owners, table: MaximumTable, passed: Passed
-) -> tuple[FloatArray, Span]:
+    node: Maximum, rows: Real, span: Span, owners: Owners, table: MaximumTable, passed: Passed
+) -> tuple[Real, Span]:
     columns = slice(*span)
     cells = node.cells[columns]
     first, last = int(cells.min()), int(cells.max()) + 1
     positive = np.maximum(rows, 0.0)
     negative = rows - positive
     own = owners.problem
-    passed.constant += np.einsum("rc,rc->r", negative, table.intercept[own][:, columns])
+    passed.constant += np.einsum("rc,rc->r", positive, table.lower_intercept[own][:, columns])
+    passed.constant += np.einsum("rc,rc->r", negative, table.upper_intercept[own][:, columns])
     passed.constant -= np.einsum("rc,rc->r", np.abs(rows), table.error[own][:, columns])
-    result = np.zeros((len(rows), last - first))
+    result = np.zeros((len(rows), last - first), rows.dtype)
     for tap in range(cells.shape[1]):
         part = positive * table.lower[tap][own][:, columns]
         part += negative * table.upper[tap][own][:, columns]
@@ -247,8 +261,8 @@ def _through_maximum(
 
 
 def _constrain(
-    rows: FloatArray, span: Span, constraint: Constraint, passed: Passed
-) -> tuple[FloatArray, Span]:
+    rows: Real, span: Span, constraint: Constraint, passed: Passed, dtype: npt.DTypeLike
+) -> tuple[Real, Span]:
     union = (
         min(span[0], int(constraint.neuron.min())),
         max(span[1], int(constraint.neuron.max()) + 1),
@@ -257,7 +271,8 @@ def _constrain(
     place = constraint.rows, constraint.neuron - union[0]
     np.add.at(rows, place, constraint.slope)
     # The sum of a coefficient and its multipliers is rounded; so is that of the bound.
-    error = gamma(8) * (np.abs(rows[place]) + np.abs(constraint.slope)) * constraint.reach
+    sizes = np.abs(rows[place]) + np.abs(constraint.slope)
+    error = gamma(8, dtype) * sizes * constraint.reach
     error += gamma(len(constraint.rows)) * np.abs(constraint.intercept)
     np.add.at(passed.constant, constraint.rows, constraint.intercept - error)
     return rows, union

@@ -11,7 +11,7 @@ from edgeprune.verification.backward import Owners
 from edgeprune.verification.bound_nodes import BoundGraph
 from edgeprune.verification.input_sets import CorrelatedInput, InputSets
 from edgeprune.verification.line_tables import gamma
-from edgeprune.verification.linear_maps import FloatArray, Span, widen
+from edgeprune.verification.linear_maps import FloatArray, Real, Span, widen
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,27 +21,30 @@ class InputForms:
     Args:
         centre: For each source's number, the middle of its box [n, size]; exact.
         radius: Half its width; exact.
+        nominal: An integer input in the middle of the box, which forms count from [n, size].
         sets: The sets themselves.
         signal: The number of the source that `sets.correlated` is about.
     """
 
     centre: dict[int, FloatArray]
     radius: dict[int, FloatArray]
+    nominal: dict[int, FloatArray]
     sets: InputSets
     signal: int
 
     @staticmethod
     def of(graph: BoundGraph, sets: InputSets) -> InputForms:
         """Prepare the sets of a graph's inputs."""
-        centre, radius = {}, {}
+        centre, radius, nominal = {}, {}, {}
         for number, lows, highs in zip(graph.sources, sets.low, sets.high, strict=True):
             low = lows.reshape(len(lows), -1).astype(np.float64)
             high = highs.reshape(len(highs), -1).astype(np.float64)
             centre[number], radius[number] = 0.5 * (low + high), 0.5 * (high - low)
-        return InputForms(centre, radius, sets, graph.sources[0])
+            nominal[number] = np.floor(centre[number])
+        return InputForms(centre, radius, nominal, sets, graph.sources[0])
 
-    def least(self, sources: Mapping[int, tuple[FloatArray, Span]], owners: Owners) -> FloatArray:
-        """Return at most the least value of each linear form, float errors included.
+    def least(self, sources: Mapping[int, tuple[Real, Span]], owners: Owners) -> FloatArray:
+        """Return at most the least value of each form of x - nominal, float errors included.
 
         Args:
             sources: For each source's number, coefficients [r, width] and their columns.
@@ -52,9 +55,11 @@ class InputForms:
         """
         total = np.zeros(len(owners.problem))
         correlated = self.sets.correlated
-        for number, (rows, span) in sources.items():
+        for number, (found, span) in sources.items():
             cut = slice(*span)
-            centre, radius = self.centre[number][:, cut], self.radius[number][:, cut]
+            rows = found.astype(np.float64, copy=False)
+            centre = (self.centre[number] - self.nominal[number])[:, cut]
+            radius = self.radius[number][:, cut]
             error = gamma(rows.shape[1] + 8) * (np.abs(centre) + radius)
             least = _weighted(rows, centre, owners)
             least -= _weighted(np.abs(rows), radius + error, owners)
@@ -64,13 +69,13 @@ class InputForms:
             total += least
         return total
 
-    def attained(self, number: int, rows: FloatArray, owners: Owners) -> FloatArray:
+    def attained(self, number: int, rows: Real, owners: Owners) -> FloatArray:
         """Return where each linear form of one source is least over its box [r, size]."""
         own = owners.problem
         return np.asarray(self.centre[number][own] - np.sign(rows) * self.radius[number][own])
 
     def _least_correlated(
-        self, correlated: CorrelatedInput, rows: FloatArray, span: Span, owners: Owners
+        self, correlated: CorrelatedInput, rows: Real, span: Span, owners: Owners
     ) -> FloatArray:
         length, channels = correlated.centre.shape[1:]
         rows = widen(rows, span, (0, length * channels))
@@ -78,12 +83,13 @@ class InputForms:
         own = owners.problem
         usable = correlated.usable.reshape(flat)
         together = correlated.centre.reshape(flat) * usable
-        centre = together + self.centre[self.signal] * ~usable
+        nominal = self.nominal[self.signal]
+        centre = together + self.centre[self.signal] * ~usable - nominal
         slack = np.where(usable, correlated.slack.reshape(flat), self.radius[self.signal])
         moving = rows if usable.all() else rows * usable[own]
         directions = -moving.reshape(len(rows), length, channels).sum(axis=2)
         reach = np.repeat(correlated.reach(), channels, axis=1)
-        error = gamma(flat[1] + 8) * (np.abs(centre) + slack + reach)
+        error = gamma(flat[1] + 8) * (np.abs(centre) + slack + reach) + gamma(8) * np.abs(nominal)
         least = _weighted(rows, centre, owners) - _weighted(np.abs(rows), slack + error, owners)
         return least - _support(correlated, directions, owners)
 
@@ -104,7 +110,7 @@ def _support(correlated: CorrelatedInput, directions: FloatArray, owners: Owners
     )
 
 
-def _weighted(rows: FloatArray, values: FloatArray, owners: Owners) -> FloatArray:
+def _weighted(rows: Real, values: FloatArray, owners: Owners) -> FloatArray:
     """Return <row, its problem's values> for each row [r]."""
     if owners.objectives:
         shaped = rows.reshape(len(values), owners.objectives, -1)

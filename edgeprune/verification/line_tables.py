@@ -1,18 +1,24 @@
 """The lines of every node of a graph, laid out for backward passes, float errors inside.
 
-A coefficient L of an output y takes the line below where it is positive and that above where it is
-negative. With the mean c and half the difference d of the two slopes that is `L c - |L| d`, without
-a case; the same holds for the intercepts.
+All values are deviations from a nominal run: x = x0 + dx, y = y0 + dy, where x0 is one input of
+each problem and every other value what the graph computes from it. An affine node then has no
+constant, and all magnitudes are those of the input set, not those of the values: float errors
+shrink with it.
 
-Float64 errors are bounded a priori and become part of the intercepts' half difference, which is
-what |L| is multiplied with. With u = 2^-53 and gamma_k = k u (1 + 1 %), for k < 2^40 (Higham,
-Accuracy and Stability of Numerical Algorithms, 2002, section 3.1; any order of summation), what is
-added for a step over accumulators |a| <= X whose map has magnitudes m = |W| |x| and constant b is
+A coefficient L of a deviation dy takes the line below where it is positive and that above where it
+is negative. With the mean c and half the difference d of the two slopes that is `L c - |L| d`,
+without a case; the same holds for the intercepts.
 
-    (|c| + |d|) (gamma_8 X + gamma_k m + gamma_N |b|) + gamma_N (|intercepts|) + gamma_4 |y|
+Float errors are bounded a priori and become part of the intercepts' half difference, which is what
+|L| is multiplied with. With the unit roundoff u of the passes (2^-53, or 2^-24 in float32, which
+costs half) and gamma_k = k u (1 + 1 %) for k u < 0.01 (Higham, Accuracy and Stability of Numerical
+Algorithms, 2002, section 3.1; any order of summation), what is added for a step is
 
-that is: the rounded coefficient of `a`; the product with W, of at most k terms an entry; the sum
-over b and over the intercepts, of N terms; and the sum of what a value's several readers left.
+    (|c| + |d|) (gamma_8 |da| + gamma_k |W| |dx| + r) + gamma_N |intercepts| + gamma_r |dy|
+
+that is: the rounded coefficient of the accumulator's deviation; the product with W, of at most k
+terms an entry; the rounding r of the nominal accumulator itself (0 for integers, computed in
+float64); the sum over the intercepts, of N terms; and the sum of what a value's r readers left.
 """
 
 from __future__ import annotations
@@ -21,34 +27,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from edgeprune.verification.bound_nodes import Affine, BoundGraph, Maximum, Step
-from edgeprune.verification.linear_maps import FloatArray
+from edgeprune.verification.linear_maps import FloatArray, Real
 from edgeprune.verification.relaxations import Lines, MaximumLines
 
-UNIT = 2.0**-53
+
+def gamma(terms: int, dtype: npt.DTypeLike = np.float64) -> float:
+    """Return a bound of the relative error of a sum of that many products in that arithmetic."""
+    unit = 2.0**-24 if np.dtype(dtype) == np.float32 else 2.0**-53
+    return (terms + 8) * unit * 1.01
 
 
-def gamma(terms: int) -> float:
-    """Return a bound of the relative error of a float64 sum of that many products."""
-    return (terms + 8) * UNIT * 1.01
+def final_margin(values: FloatArray) -> FloatArray:
+    """Return what the last few additions may have lost, and products too small for a float."""
+    return np.asarray(2.0**-40 + 2.0**-48 * np.abs(values))
 
 
 @dataclass(frozen=True, eq=False)
 class StepTable:
-    """A step's lines as means and half differences, all float64 [n, k or 1, size].
+    """A step's lines as means and half differences, all [n, k or 1, size].
 
     Args:
         slope: Mean slope.
         slope_half: Half of upper less lower slope.
-        intercept: Mean intercept.
+        intercept: Mean intercept, of deviations.
         intercept_half: Half of upper less lower intercept, float errors included.
     """
 
-    slope: FloatArray
-    slope_half: FloatArray
-    intercept: FloatArray
-    intercept_half: FloatArray
+    slope: Real
+    slope_half: Real
+    intercept: Real
+    intercept_half: Real
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,89 +67,130 @@ class MaximumTable:
     """A maximum's lines, cell by cell of its windows.
 
     Args:
-        lower: float64 [cells, n, size]: 1 where the line below takes this cell.
-        upper: float64 [cells, n, size]: slope of the line above, where it takes this cell.
-        intercept: float64 [n, size]: of the line above.
-        error: float64 [n, size]: what float arithmetic may add, a unit of coefficient.
+        lower: [cells, n, size]: 1 where the line below takes this cell.
+        upper: [cells, n, size]: slope of the line above, where it takes this cell.
+        lower_intercept: [n, size], of deviations.
+        upper_intercept: [n, size].
+        error: [n, size]: what float arithmetic may add, a unit of coefficient.
     """
 
-    lower: FloatArray
-    upper: FloatArray
-    intercept: FloatArray
-    error: FloatArray
+    lower: Real
+    upper: Real
+    lower_intercept: Real
+    upper_intercept: Real
+    error: Real
 
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """The lines that a pass takes, and what bounds the values of nodes.
+    """The lines that a pass takes, and what bounds the deviations of nodes.
 
     Args:
         steps: By the Step node's number.
         maxima: By the Maximum node's number.
-        reach: For each node, what none of its values exceeds, over all problems.
+        errors: For each Affine node's number, float64 [size]: what a pass through it may err, a
+            unit of coefficient, over all problems.
+        extents: For each node, what no deviation exceeds, over all problems.
+        dtype: The arithmetic of the passes.
     """
 
     steps: Mapping[int, StepTable]
     maxima: Mapping[int, MaximumTable]
-    reach: Mapping[int, float]
+    errors: Mapping[int, FloatArray]
+    extents: Mapping[int, float]
+    dtype: npt.DTypeLike = np.float64
 
 
-def affine_error(node: Affine, reach: float) -> FloatArray:
-    """Return the float error of a pass through an affine node, a unit of coefficient [size].
-
-    Args:
-        node: The node.
-        reach: What no operand value exceeds.
-    """
-    error = gamma(node.size) * np.abs(node.constant)
-    for linear in node.maps:
-        error = error + gamma(linear.terms) * reach * linear.magnitudes
-    return np.asarray(error)
-
-
-def step_table(
-    graph: BoundGraph,
-    step: Step,
-    found: Lines,
-    reach: FloatArray,
-    affine_errors: dict[int, FloatArray],
-    extent: FloatArray,
-) -> StepTable:
-    """Lay out a step's lines.
+class Frame:
+    """The nominal run, how far values deviate from it, and tables that account for both.
 
     Args:
         graph: The graph.
-        step: The step.
-        found: Its lines [n, k or 1, size].
-        reach: What the operand's values do not exceed, [n, 1, size].
-        affine_errors: `affine_error` of the affine nodes.
-        extent: What the outputs do not exceed, [n, 1, size].
+        nominal: Every node's values [n, size] at one input of each problem (`BoundGraph.run`).
+        dtype: The arithmetic of the passes.
     """
-    slope, half = _mean(found.lower_slope, found.upper_slope)
-    intercept, intercept_half = _mean(found.lower, found.upper)
-    steepness = np.abs(slope) + np.abs(half)
-    error = gamma(8) * reach
-    if step.operand in affine_errors:
-        error = error + affine_errors[step.operand]
-    total = gamma(step.size + 4 * len(graph.nodes))
-    margin = steepness * error + total * (np.abs(intercept) + np.abs(intercept_half))
-    return StepTable(slope, half, intercept, intercept_half + margin + gamma(4) * extent)
 
+    def __init__(
+        self, graph: BoundGraph, nominal: Sequence[FloatArray], dtype: npt.DTypeLike
+    ) -> None:
+        self.graph, self.nominal, self.dtype = graph, nominal, np.dtype(dtype)
+        self.deviation: dict[int, FloatArray] = {}
+        self.errors: dict[int, FloatArray] = {}
+        self.extents: dict[int, float] = {}
 
-def maximum_table(
-    graph: BoundGraph, node: Maximum, found: MaximumLines, extent: FloatArray
-) -> MaximumTable:
-    """Lay out a maximum's lines; `extent` [n, size] is what its outputs do not exceed."""
-    count = node.cells.shape[1]
-    cells = node.cells[np.newaxis]
-    low_tap = np.argmax(cells == found.lower_cell[:, :, np.newaxis], axis=2)
-    high_tap = np.argmax(cells == found.upper_cell[:, :, np.newaxis], axis=2)
-    taps = np.arange(count)[:, np.newaxis, np.newaxis]
-    lower = (low_tap == taps).astype(np.float64)
-    upper = (high_tap == taps) * found.upper_slope
-    terms = gamma(node.size + 4 * len(graph.nodes))
-    error = terms * (2 * extent + np.abs(found.upper))
-    return MaximumTable(lower, upper, found.upper, error)
+    def place(self, number: int, low: FloatArray, high: FloatArray) -> None:
+        """Note the bounds of a node [n, size]; operands come first."""
+        nominal = self.nominal[number]
+        deviation = np.maximum(np.abs(high - nominal), np.abs(nominal - low))
+        self.deviation[number] = deviation
+        self.extents[number] = float(deviation.max(initial=0.0))
+        node = self.graph.nodes[number]
+        if isinstance(node, Affine):
+            self.errors[number] = self._affine_error(node)
+
+    def step(self, number: int, found: Lines) -> StepTable:
+        """Lay out the lines [n, k or 1, size] of a step."""
+        node = self.graph.nodes[number]
+        assert isinstance(node, Step)
+        before, after = self.nominal[node.operand][:, None], self.nominal[number][:, None]
+        lower = found.lower + (found.lower_slope * before - after)
+        upper = found.upper + (found.upper_slope * before - after)
+        rounded = np.abs(found.lower) + np.abs(found.upper) + np.abs(after)
+        rounded = rounded + (found.lower_slope + found.upper_slope) * np.abs(before)
+        slope, half = _mean(found.lower_slope, found.upper_slope)
+        intercept, width = _mean(lower, upper)
+        error = gamma(8, self.dtype) * self.deviation[node.operand][:, None]
+        if node.operand in self.errors:
+            error = error + self.errors[node.operand][:, None]
+        readers = gamma(len(self.graph.nodes), self.dtype) * self.deviation[number][:, None]
+        width = width + (np.abs(slope) + np.abs(half)) * error + gamma(8) * rounded + readers
+        total = gamma(node.size + 4 * len(self.graph.nodes), self.dtype)
+        width = width + total * (np.abs(intercept) + np.abs(width))
+        return StepTable(*(self._cast(each) for each in (slope, half, intercept, width)))
+
+    def maximum(self, number: int, found: MaximumLines) -> MaximumTable:
+        """Lay out the lines of a maximum."""
+        node = self.graph.nodes[number]
+        assert isinstance(node, Maximum)
+        count = node.cells.shape[1]
+        cells = node.cells[np.newaxis]
+        low_tap = np.argmax(cells == found.lower_cell[:, :, np.newaxis], axis=2)
+        high_tap = np.argmax(cells == found.upper_cell[:, :, np.newaxis], axis=2)
+        taps = np.arange(count)[:, np.newaxis, np.newaxis]
+        lower = (low_tap == taps).astype(np.float64)
+        upper = (high_tap == taps) * found.upper_slope
+        before, after = self.nominal[node.operand], self.nominal[number]
+        below = np.take_along_axis(before, found.lower_cell, axis=1)
+        above = np.take_along_axis(before, found.upper_cell, axis=1)
+        lower_intercept = below - after
+        upper_intercept = found.upper + (found.upper_slope * above - after)
+        terms = gamma(node.size + count + 4 * len(self.graph.nodes), self.dtype)
+        reached = self.deviation[node.operand][:, node.cells].max(axis=2)
+        error = terms * (2 * reached + np.abs(lower_intercept) + np.abs(upper_intercept))
+        error = error + gamma(8) * (np.abs(below) + np.abs(above) + np.abs(after))
+        error = error + gamma(8) * np.abs(found.upper)
+        values = (lower, upper, lower_intercept, upper_intercept, error)
+        return MaximumTable(*(self._cast(each) for each in values))
+
+    def tables(self, steps: Mapping[int, StepTable], maxima: Mapping[int, MaximumTable]) -> Tables:
+        """Return what a pass needs."""
+        errors = {number: error.max(axis=0) for number, error in self.errors.items()}
+        return Tables(steps, maxima, errors, self.extents, self.dtype)
+
+    def _affine_error(self, node: Affine) -> FloatArray:
+        total = np.zeros_like(self.nominal[0][:, :1])
+        for operand, linear in zip(node.operands, node.maps, strict=True):
+            spread = linear.absolute().forward(self.deviation[operand])
+            total = total + gamma(linear.terms, self.dtype) * spread
+            if not node.integral:
+                nominal = linear.absolute().forward(np.abs(self.nominal[operand]))
+                total = total + gamma(linear.terms) * nominal
+        if not node.integral:
+            total = total + gamma(8) * np.abs(node.constant)
+        return np.asarray(total)
+
+    def _cast(self, values: FloatArray) -> Real:
+        return values.astype(self.dtype, copy=False)
 
 
 def straight_tables(graph: BoundGraph, values: Sequence[FloatArray]) -> Tables:
@@ -160,8 +212,10 @@ def straight_tables(graph: BoundGraph, values: Sequence[FloatArray]) -> Tables:
             taps = np.arange(cells.shape[2])[:, np.newaxis, np.newaxis]
             chosen = (np.argmax(cells, axis=2) == taps).astype(np.float64)
             nothing = np.zeros(chosen.shape[1:])
-            maxima[number] = MaximumTable(chosen, chosen, nothing, nothing)
-    return Tables(steps, maxima, dict.fromkeys(range(len(graph.nodes)), 0.0))
+            maxima[number] = MaximumTable(chosen, chosen, nothing, nothing, nothing)
+    numbers = range(len(graph.nodes))
+    errors = {number: np.zeros(graph.nodes[number].size) for number in numbers}
+    return Tables(steps, maxima, errors, dict.fromkeys(numbers, 0.0))
 
 
 def _mean(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -10,22 +10,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+Real = npt.NDArray[np.floating[Any]]
 Span = tuple[int, int]
 
 # Columns of one product that keep a matrix multiplication busy, yet waste little of a narrow band.
 _BLOCK_COLUMNS = 64
 
 
-def widen(rows: FloatArray, span: Span, wanted: Span) -> FloatArray:
+def widen(rows: Real, span: Span, wanted: Span) -> Real:
     """Return `rows`, whose columns stand for `span`, with zeros for the rest of `wanted`."""
     if span == wanted:
         return rows
-    result = np.zeros((len(rows), wanted[1] - wanted[0]))
+    result = np.zeros((len(rows), wanted[1] - wanted[0]), rows.dtype)
     result[:, span[0] - wanted[0] : span[1] - wanted[0]] = rows
     return result
 
@@ -33,18 +35,19 @@ def widen(rows: FloatArray, span: Span, wanted: Span) -> FloatArray:
 class LinearMap(ABC):
     """A matrix [outputs, inputs] that knows its own shape of zeros.
 
-    Every entry is a float64 that is exact (an integer weight or a dyadic multiplier).
+    Every entry is a float64 that is exact (an integer weight or a dyadic multiplier). Products are
+    computed in the arithmetic of what is multiplied, float64 or float32.
     """
 
     inputs: int
     outputs: int
 
     @abstractmethod
-    def forward(self, values: FloatArray) -> FloatArray:
+    def forward(self, values: Real) -> Real:
         """Return `values` [n, inputs] times the transposed matrix: [n, outputs]."""
 
     @abstractmethod
-    def transpose(self, rows: FloatArray, span: Span) -> tuple[FloatArray, Span]:
+    def transpose(self, rows: Real, span: Span) -> tuple[Real, Span]:
         """Return rows times the matrix, and which inputs the result covers.
 
         Args:
@@ -89,13 +92,13 @@ class Scaling(LinearMap):
         object.__setattr__(self, "inputs", len(self.factors))
         object.__setattr__(self, "outputs", len(self.factors))
 
-    def forward(self, values: FloatArray) -> FloatArray:
+    def forward(self, values: Real) -> Real:
         """See `LinearMap.forward`."""
-        return values * self.factors
+        return values * self.factors.astype(values.dtype, copy=False)
 
-    def transpose(self, rows: FloatArray, span: Span) -> tuple[FloatArray, Span]:
+    def transpose(self, rows: Real, span: Span) -> tuple[Real, Span]:
         """See `LinearMap.transpose`."""
-        return rows * self.factors[slice(*span)], span
+        return rows * self.factors[slice(*span)].astype(rows.dtype, copy=False), span
 
     def absolute(self) -> Scaling:
         """See `LinearMap.absolute`."""
@@ -116,17 +119,28 @@ class Matrix(LinearMap):
         object.__setattr__(self, "outputs", self.entries.shape[0])
         object.__setattr__(self, "inputs", self.entries.shape[1])
 
-    def forward(self, values: FloatArray) -> FloatArray:
+    def forward(self, values: Real) -> Real:
         """See `LinearMap.forward`."""
-        return values @ self.entries.T
+        return values @ self._entries(values.dtype).T
 
-    def transpose(self, rows: FloatArray, span: Span) -> tuple[FloatArray, Span]:
+    def transpose(self, rows: Real, span: Span) -> tuple[Real, Span]:
         """See `LinearMap.transpose`."""
-        return rows @ self.entries[slice(*span)], (0, self.inputs)
+        return rows @ self._entries(rows.dtype)[slice(*span)], (0, self.inputs)
 
     def absolute(self) -> Matrix:
         """See `LinearMap.absolute`."""
+        return self._absolute
+
+    @cached_property
+    def _absolute(self) -> Matrix:
         return Matrix(np.abs(self.entries))
+
+    @cached_property
+    def _single(self) -> Real:
+        return self.entries.astype(np.float32)
+
+    def _entries(self, dtype: npt.DTypeLike) -> Real:
+        return self._single if np.dtype(dtype) == np.float32 else self.entries
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +164,7 @@ class SlidingMap(LinearMap):
     stride: int = 1
     dilation: int = 1
     padding: int = 0
-    _blocks: dict[tuple[int, int, int], FloatArray] = field(
+    _blocks: dict[tuple[int, int, int, npt.DTypeLike], Real] = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -165,38 +179,45 @@ class SlidingMap(LinearMap):
 
     def absolute(self) -> SlidingMap:
         """See `LinearMap.absolute`."""
-        return SlidingMap(np.abs(self.taps), self.lengths, self.stride, self.dilation, self.padding)
+        return self._absolute
 
-    def forward(self, values: FloatArray) -> FloatArray:
+    @cached_property
+    def _absolute(self) -> SlidingMap:
+        taps = np.abs(self.taps)
+        return SlidingMap(taps, self.lengths, self.stride, self.dilation, self.padding)
+
+    def forward(self, values: Real) -> Real:
         """See `LinearMap.forward`."""
         _, outs, ins = self.taps.shape
-        result = np.zeros((len(values), self.outputs))
+        result = np.zeros((len(values), self.outputs), values.dtype)
         step = max(1, _BLOCK_COLUMNS // outs)
         for first in range(0, self.lengths[1], step):
             last = min(first + step, self.lengths[1])
             start, stop = self._read(first, last)
             if start < stop:
-                block = self._block(first, last, start, stop)
+                block = self._block(first, last, start, stop, values.dtype)
                 part = values[:, start * ins : stop * ins]
                 np.matmul(part, block.T, out=result[:, first * outs : last * outs])
         return result
 
-    def transpose(self, rows: FloatArray, span: Span) -> tuple[FloatArray, Span]:
+    def transpose(self, rows: Real, span: Span) -> tuple[Real, Span]:
         """See `LinearMap.transpose`."""
         _, outs, ins = self.taps.shape
         first, last = span[0] // outs, -(-span[1] // outs)
         rows = widen(rows, span, (first * outs, last * outs))
         start, stop = self._read(first, last)
-        result = np.zeros((len(rows), max(stop - start, 0) * ins))
+        result = np.empty((len(rows), max(stop - start, 0) * ins), rows.dtype)
         step = max(1, _BLOCK_COLUMNS // ins)
         for left in range(start, stop, step):
             right = min(left + step, stop)
             low, high = self._readers(left, right)
             low, high = max(low, first), min(high, last)
             if low < high:
-                block = self._block(low, high, left, right)
+                block = self._block(low, high, left, right, rows.dtype)
                 part = rows[:, (low - first) * outs : (high - first) * outs]
                 np.matmul(part, block, out=result[:, (left - start) * ins : (right - start) * ins])
+            else:
+                result[:, (left - start) * ins : (right - start) * ins] = 0.0
         return result, (start * ins, max(stop, start) * ins)
 
     def _read(self, first: int, last: int) -> Span:
@@ -214,13 +235,13 @@ class SlidingMap(LinearMap):
         high = (right - 1 + self.padding) // self.stride + 1
         return max(low, 0), min(high, self.lengths[1])
 
-    def _block(self, low: int, high: int, left: int, right: int) -> FloatArray:
+    def _block(self, low: int, high: int, left: int, right: int, dtype: npt.DTypeLike) -> Real:
         """Return the sub-matrix of output positions `low..high`, input positions `left..right`."""
         shift = low * self.stride - self.padding - left
-        key = (shift, high - low, right - left)
+        key = (shift, high - low, right - left, dtype)
         if key not in self._blocks:
             kernel, outs, ins = self.taps.shape
-            block = np.zeros((high - low, outs, right - left, ins))
+            block = np.zeros((high - low, outs, right - left, ins), dtype)
             for position in range(high - low):
                 for tap in range(kernel):
                     column = shift + position * self.stride + tap * self.dilation

@@ -7,8 +7,8 @@ clamped. For any slope s in [0, f] the line
     y >= s a + min(lo - s A, hi - s U),   A = min((lo + e - o) / f, U)
 
 holds: a value v that is not clamped from above is reached only by a <= (v + e - o) / f, and
-v - s (v + e - o) / f does not fall with v, as s <= f; also a <= U. A value clamped from above is hi.
-The line above is its mirror image, with B = max((hi - e - o) / f, L). Slopes beyond the chord
+v - s (v + e - o) / f does not fall with v, as s <= f; also a <= U. What is clamped from above is
+hi. The line above is its mirror image, with B = max((hi - e - o) / f, L). Slopes beyond the chord
 would lie lower everywhere (at the kink A they all meet), so that they end there. Float errors are
 subtracted from the intercepts: a few units of 2^-53 of every magnitude in the formula.
 """

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeprune.verification.activations import Activations, reach_of
+from edgeprune.verification.activations import Activations
 from edgeprune.verification.backward import Constraint, Owners, Passed, backward
 from edgeprune.verification.bound_nodes import Affine, BoundGraph, Join, Maximum, Source, Step
 from edgeprune.verification.input_forms import InputForms
 from edgeprune.verification.line_tables import (
+    Frame,
     MaximumTable,
-    StepTable,
-    Tables,
-    affine_error,
-    maximum_table,
-    step_table,
+    final_margin,
+    gamma,
 )
 from edgeprune.verification.linear_maps import FloatArray, widen
 from edgeprune.verification.relaxations import Kinks, Lines, adaptive, kinks, lines, maximum_lines
@@ -84,26 +82,33 @@ class Objectives:
         self.owners = Owners(np.repeat(np.arange(self.count), self.width), self.width)
         self.kinks: dict[int, Kinks] = {}
         self._maxima: dict[int, MaximumTable] = {}
-        self._reach: dict[int, float] = {}
-        self._errors: dict[int, FloatArray] = {}
+        nominal = graph.run([forms.nominal[number] for number in graph.sources])
+        self._frame = Frame(graph, nominal, np.float64)
+        self._base = np.einsum("nko,no->nk", rows, nominal[graph.output])
+        self._margin = gamma(rows.shape[2]) * np.einsum(
+            "nko,no->nk", np.abs(rows), np.abs(nominal[graph.output])
+        )
         for number, node in enumerate(graph.nodes):
             self._prepare(number, node)
 
     def evaluate(self, slopes: Slopes) -> Attained:
         """Bound the objectives with these slopes and multipliers."""
-        steps = {number: self._table(number, self.lines(number, slopes)) for number in self.kinks}
+        steps = {
+            number: self._frame.step(number, self.lines(number, slopes)) for number in self.kinks
+        }
         passed = backward(
             self.graph,
             self.graph.output,
             self._rows.copy(),
             (0, self._rows.shape[1]),
             self.owners,
-            Tables(steps, self._maxima, self._reach),
+            self._frame.tables(steps, self._maxima),
             constraints=self._constraints(slopes.multipliers),
             keeps=True,
         )
         lower = passed.constant + self.forms.least(passed.sources, self.owners)
-        return Attained(lower.reshape(self.count, self.width), passed)
+        lower = lower.reshape(self.count, self.width) + self._base
+        return Attained(lower - self._margin - final_margin(lower), passed)
 
     def lines(self, number: int, slopes: Slopes) -> Lines:
         """Return a Step's lines [n, k or 1, size]."""
@@ -151,26 +156,14 @@ class Objectives:
 
     def _prepare(self, number: int, node: Source | Affine | Step | Maximum | Join) -> None:
         low, high = self.activations.low[number], self.activations.high[number]
-        self._reach[number] = reach_of(low, high)
-        if isinstance(node, Affine):
-            reach = max(self._reach[operand] for operand in node.operands)
-            self._errors[number] = affine_error(node, reach)
-        elif isinstance(node, Step):
+        self._frame.place(number, low, high)
+        if isinstance(node, Step):
             before = self.activations.low[node.operand], self.activations.high[node.operand]
             found = kinks(node, *before, low, high)
             self.kinks[number] = found.lifted()
         elif isinstance(node, Maximum):
             before = self.activations.low[node.operand], self.activations.high[node.operand]
-            extent = np.maximum(np.abs(low), np.abs(high))
-            table = maximum_table(self.graph, node, maximum_lines(node, *before), extent)
-            self._maxima[number] = table
-
-    def _table(self, number: int, found: Lines) -> StepTable:
-        node, kinked = self.graph.nodes[number], self.kinks[number]
-        assert isinstance(node, Step)
-        reach = np.maximum(np.abs(kinked.low), np.abs(kinked.high))
-        extent = np.maximum(np.abs(kinked.least), np.abs(kinked.most))
-        return step_table(self.graph, node, found, reach, self._errors, extent)
+            self._maxima[number] = self._frame.maximum(number, maximum_lines(node, *before))
 
     def _constraints(self, multipliers: FloatArray) -> dict[int, Constraint]:
         splits, found = self.splits, {}
@@ -181,12 +174,14 @@ class Objectives:
             signs = np.where(splits.above[own], -1.0, 1.0)[:, np.newaxis] * multipliers[own]
             node = self.graph.nodes[number]
             assert isinstance(node, Step)
+            nominal = self._frame.nominal[node.operand][splits.problem[own], splits.neuron[own]]
+            beyond = (nominal - splits.threshold[own])[:, np.newaxis]
             found[number] = Constraint(
                 rows.reshape(-1),
                 np.repeat(splits.neuron[own], self.width),
                 signs.reshape(-1),
-                (-signs * splits.threshold[own][:, np.newaxis]).reshape(-1),
-                self._reach[node.operand],
+                (signs * beyond).reshape(-1),
+                self._frame.extents[node.operand],
             )
         return found
 
