@@ -1,24 +1,41 @@
-"""Whether parameters exist that explain a given change: linear programmes, one a window.
+"""Whether parameters exist that explain a given change.
 
 For given frequencies and drifts the changes are linear in all other parameters, and whether some
-of them keep every sample between its limits is a linear programme; discs enter by cutting planes.
-Frequencies and drifts are searched for. A change is only ever accepted with its parameters in hand.
+of these keep every sample between its limits is a linear programme; discs, and the few samples
+that matter, enter it as they are violated. Frequencies and drifts are searched for. A change is
+only ever accepted with its parameters in hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy.optimize import linprog, minimize_scalar
 
 from edgeprune.verification.held_inputs import Held
 from edgeprune.verification.input_sets import BoolArray, FloatArray
-from edgeprune.verification.perturbations.part import Linear, Part
+from edgeprune.verification.perturbations.part import Part
 
 _SLACK = 1e-7
-_GRID = 97
-_CUTS = 60
+_GRID = 65
+_ROUNDS = 60
+_ROWS = 24
+# Residuals of least squares so far above what the limits allow leave no doubt between grid points.
+_HOPELESS = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Parameters with low <= constant + columns @ parameters <= high, within bounds and discs."""
+
+    columns: FloatArray
+    low: FloatArray
+    high: FloatArray
+    bounds: list[tuple[float, float]]
+    discs: list[tuple[int, float]]
 
 
 def feasible(held: Held, parts: Sequence[Part], low: FloatArray, high: FloatArray) -> BoolArray:
@@ -35,87 +52,139 @@ def feasible(held: Held, parts: Sequence[Part], low: FloatArray, high: FloatArra
         if (low[row] > high[row]).any():
             continue
         one = held.select(np.array([row]))
-        result[row] = _one(one, parts, low[row], high[row])
+        for choice in product(*(part.bends() for part in parts)):
+            if _explained(one, parts, list(choice), low[row], high[row]):
+                result[row] = True
+                break
     return result
 
 
-def _one(held: Held, parts: Sequence[Part], low: FloatArray, high: FloatArray) -> bool:
-    bends = [bend for part in parts for bend in part.bends()]
+def _explained(
+    held: Held,
+    parts: Sequence[Part],
+    choice: list[tuple[tuple[float, float], ...]],
+    low: FloatArray,
+    high: FloatArray,
+) -> bool:
+    bends = [bend for ranges in choice for bend in ranges]
 
-    def excess(values: Sequence[float]) -> float:
-        linears, start = [], 0
-        for part in parts:
-            end = start + len(part.bends())
-            linears.append(part.linear(held, np.array([values[start:end]], np.float64)))
-            start = end
-        return _excess(linears, low, high)
+    def problem(values: Sequence[float]) -> _Problem:
+        return _problem(held, parts, [len(ranges) for ranges in choice], values, low, high)
 
-    # One coordinate after the other: sums of several bends are searched, never enumerated.
     best = [(first + last) / 2 for first, last in bends]
-    least = excess(best)
-    for _ in range(3 if len(bends) > 1 else 1):
+    if all(first == last for first, last in bends):
+        return _excess(problem(best)) <= _SLACK
+    # One coordinate after the other.
+    for _ in range(2 if len(bends) > 1 else 1):
         for place, (first, last) in enumerate(bends):
-            if least <= _SLACK or first == last:
-                continue
 
-            def along(value: float, place: int = place) -> float:
-                return excess([*best[:place], value, *best[place + 1 :]])
+            def at(value: float, place: int = place) -> _Problem:
+                return problem([*best[:place], value, *best[place + 1 :]])
 
             grid = np.linspace(first, last, _GRID)
-            found = [along(float(value)) for value in grid]
+            errors = np.array([_least_squares(at(float(value)))[1] for value in grid])
+            best[place] = float(grid[errors.argmin()])
+            if len(bends) == 1 and errors.min() > _HOPELESS:
+                return False
             step = grid[1] - grid[0]
-            for start in np.argsort(found)[:3]:
+            for start in np.argsort(errors)[:2]:
+                if _excess(at(float(grid[start]))) <= _SLACK:
+                    return True
                 near = minimize_scalar(
-                    along,
+                    lambda value: _excess(at(float(value))),
                     bounds=(max(first, grid[start] - step), min(last, grid[start] + step)),
                     method="bounded",
-                    options={"xatol": 1e-9 * (last - first), "maxiter": 60},
+                    options={"xatol": 1e-7 * (last - first), "maxiter": 30},
                 )
-                for value, score in ((near.x, near.fun), (grid[start], found[start])):
-                    if score < least:
-                        least, best[place] = float(score), float(value)
-                if least <= _SLACK:
-                    break
-    return least <= _SLACK
+                if near.fun <= _SLACK:
+                    return True
+    return False
 
 
-def _excess(linears: Sequence[Linear], low: FloatArray, high: FloatArray) -> float:
+def _problem(
+    held: Held,
+    parts: Sequence[Part],
+    sizes: list[int],
+    values: Sequence[float],
+    low: FloatArray,
+    high: FloatArray,
+) -> _Problem:
+    constant: FloatArray = np.zeros(low.shape)
+    columns, discs, start = [], [], 0
+    bounds: list[tuple[float, float]] = []
+    for part, size in zip(parts, sizes, strict=True):
+        linear = part.linear(held, np.array([values[start : start + size]], np.float64))
+        constant = constant + linear.constant[0]
+        columns.append(linear.columns[0])
+        if linear.radius is not None:
+            discs.append((len(bounds), linear.radius))
+        bounds += zip(linear.low, linear.high, strict=True)
+        start += size
+    joined = np.concatenate(columns, axis=1)
+    return _Problem(joined, low - constant, high - constant, bounds, discs)
+
+
+def _least_squares(problem: _Problem) -> tuple[FloatArray, float]:
+    """Return the parameters nearest the middle, and the residual over what the limits allow."""
+    known = np.isfinite(problem.low) & np.isfinite(problem.high)
+    middle = (problem.low[known] + problem.high[known]) / 2
+    allowed = ((problem.high[known] - problem.low[known]) / 2) ** 2
+    columns = problem.columns[known]
+    # An almost vanishing sine is no reason for a huge amplitude.
+    square = columns.T @ columns + 1e-9 * np.eye(columns.shape[1])
+    parameters = np.linalg.solve(square, columns.T @ middle)
+    for index, (least, most) in enumerate(problem.bounds):
+        parameters[index] = min(max(parameters[index], least), most)
+    for start, radius in problem.discs:
+        length = np.hypot(*parameters[start : start + 2])
+        if length > radius:
+            parameters[start : start + 2] *= radius / length
+    residual = ((columns @ parameters - middle) ** 2).sum()
+    return np.asarray(parameters), float(residual / max(allowed.sum(), 1e-12))
+
+
+def _excess(problem: _Problem) -> float:
     """Return by how much the best parameters miss the limits in the worst sample."""
-    constant = np.sum([linear.constant[0] for linear in linears], axis=0)
-    columns = np.concatenate([linear.columns[0] for linear in linears], axis=1)
-    bounds = [limits for linear in linears for limits in zip(linear.low, linear.high, strict=True)]
-    if not bounds:
-        return float(max((low - constant).max(), (constant - high).max()))
-    above, below = np.isfinite(high), np.isfinite(low)
-    rows = [np.c_[columns[above], -np.ones(above.sum())]]
-    rows += [np.c_[-columns[below], -np.ones(below.sum())]]
-    limits = np.concatenate([(high - constant)[above], (constant - low)[below]])
-    matrix = np.concatenate(rows)
-    goal = np.zeros(len(bounds) + 1)
-    goal[-1] = 1
-    for _ in range(_CUTS):
-        answer = linprog(goal, matrix, limits, bounds=[*bounds, (0, None)], method="highs")
+    above, below = np.isfinite(problem.high), np.isfinite(problem.low)
+    rows = np.concatenate([problem.columns[above], -problem.columns[below]])
+    limits = np.concatenate([problem.high[above], -problem.low[below]])
+    if not problem.bounds:
+        return float(max(0.0, -limits.min()))
+    parameters, _ = _least_squares(problem)
+    count = len(problem.bounds)
+    chosen = np.zeros(len(rows), np.bool_)
+    cuts: list[tuple[FloatArray, float]] = []
+    least = 0.0
+    for _ in range(_ROUNDS):
+        missed = rows @ parameters - limits
+        beyond = list(_discs(problem, parameters))
+        if missed.max() <= least + 1e-9 and not beyond:
+            return least
+        chosen[np.argsort(missed)[-_ROWS:]] = True
+        cuts += beyond
+        matrix = np.c_[rows[chosen], -np.ones(chosen.sum())]
+        extra = np.array([[*cut, 0.0] for cut, _ in cuts]).reshape(-1, count + 1)
+        answer = linprog(
+            np.r_[np.zeros(count), 1.0],
+            np.concatenate([matrix, extra]),
+            np.r_[limits[chosen], [limit for _, limit in cuts]],
+            bounds=[*problem.bounds, (0, None)],
+            method="highs",
+        )
         if not answer.success:
-            return float("inf")
-        beyond = list(_discs(linears, answer.x))
-        if not beyond:
-            return float(answer.x[-1])
-        # The plane that touches the disc where the answer left it.
-        for start, point, radius in beyond:
-            cut = np.zeros((1, len(goal)))
-            cut[0, start : start + 2] = point / np.hypot(*point)
-            matrix, limits = np.concatenate([matrix, cut]), np.append(limits, radius)
-    return float("inf")
+            return 1e9
+        parameters, least = answer.x[:count], float(answer.x[-1])
+        if least > 100:
+            return least
+    return 1e9
 
 
-def _discs(
-    linears: Sequence[Linear], parameters: FloatArray
-) -> list[tuple[int, FloatArray, float]]:
-    """Return the discs that the parameters lie outside of."""
-    beyond, start = [], 0
-    for linear in linears:
+def _discs(problem: _Problem, parameters: FloatArray) -> Iterator[tuple[FloatArray, float]]:
+    """Return the tangents of the discs that the parameters lie outside of."""
+    for start, radius in problem.discs:
         point = parameters[start : start + 2]
-        if linear.radius is not None and np.hypot(*point) > linear.radius * (1 + 1e-9) + 1e-9:
-            beyond.append((start, point, linear.radius))
-        start += len(linear.low)
-    return beyond
+        length = np.hypot(*point)
+        if length > radius * (1 + 1e-9) + 1e-9:
+            cut = np.zeros(len(parameters))
+            cut[start : start + 2] = point / length
+            yield cut, radius

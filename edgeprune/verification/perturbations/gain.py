@@ -97,6 +97,10 @@ class Offset(Part):
         high = np.full((len(held), 1), np.floor(counts(self.size, held) + 0.5))
         return [(-high, high)]
 
+    def allows(self, held: Held, parameters: FloatArray) -> BoolArray:
+        """Return which shifts are whole counts."""
+        return np.asarray(parameters[:, 0] == np.rint(parameters[:, 0]))
+
     def at(self, held: Held, parameters: FloatArray) -> FloatArray:
         """Return the change that the shift [n, 1] makes."""
         return np.broadcast_to(parameters, held.raw.shape)

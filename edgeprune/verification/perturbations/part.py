@@ -113,6 +113,11 @@ class Part(ABC):
         """Return the change [n, size] that parameters [n, dimensions] make."""
         raise NotImplementedError
 
+    def allows(self, held: Held, parameters: FloatArray) -> BoolArray:
+        """Return which parameters [n, dimensions] within the ranges are of the set."""
+        del parameters
+        return np.ones(len(held), np.bool_)
+
     def effects(self, held: Held, low: FloatArray, high: FloatArray) -> FloatArray:
         """Return what each parameter's range changes at most of a conditioned sample.
 
@@ -159,9 +164,9 @@ class Part(ABC):
             where="verification.perturbations",
         )
 
-    def bends(self) -> tuple[tuple[float, float], ...]:
-        """Return the ranges of the parameters that the changes are not linear in."""
-        return ()
+    def bends(self) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """Return the ranges of the parameters that the changes are not linear in: alternatives."""
+        return ((),)
 
     def widen(self, held: Held, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the limits that remain for the other parts, this one being free [n, size].

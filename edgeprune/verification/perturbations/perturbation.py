@@ -184,6 +184,21 @@ class Perturbation:
             start = end
         return self._through(place, changes)
 
+    def contains_parameters(
+        self, held: HeldBeats | HeldInputs, pieces: Pieces, parameters: FloatArray
+    ) -> BoolArray:
+        """Return which parameters [p, dimensions] of pieces are of the sets at all.
+
+        Pieces are boxes and may reach beyond: a sinusoid's amplitudes lie in a disc.
+        """
+        place = self.place(held).select(pieces.row)
+        inside, start = np.ones(len(pieces), np.bool_), 0
+        for part in self.parts:
+            end = start + part.dimensions
+            inside &= part.allows(place, parameters[:, start:end])
+            start = end
+        return inside
+
     def project(self, held: HeldBeats | HeldInputs, raw: Int16Array) -> Int16Array | None:
         """Return the member near `raw` [n, size]; None where only whole moves make sense."""
         place = self.place(held)
@@ -221,14 +236,11 @@ class Perturbation:
         free = [each.shape for each in parts if each.shape is not None]
         cut_low = np.maximum(place.count_range[0] - (raw + least), 0)
         cut_high = np.maximum(raw + greatest - place.count_range[1], 0)
-        box = BoxShape(
-            blocks_of(
-                place, np.maximum(np.ceil(raw + least - rounding), place.count_range[0]) - raw
-            ),
-            blocks_of(
-                place, np.minimum(np.floor(raw + greatest + rounding), place.count_range[1]) - raw
-            ),
-        )
+        first = np.clip(np.ceil(raw + least - rounding), *place.count_range)
+        last = np.clip(np.floor(raw + greatest + rounding), *place.count_range)
+        # Between two whole counts lies none: such a piece is empty, and any set covers it.
+        last = np.maximum(first, last)
+        box = BoxShape(blocks_of(place, first - raw), blocks_of(place, last - raw))
         if not free:
             return box
         boxed = [each for each in parts if each.shape is None]

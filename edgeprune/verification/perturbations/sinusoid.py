@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeprune.errors import ConfigurationError
 from edgeprune.verification.held_inputs import Held
-from edgeprune.verification.input_sets import FloatArray, Int64Array, Selection
+from edgeprune.verification.input_sets import BoolArray, FloatArray, Int64Array, Selection
 from edgeprune.verification.perturbations.part import (
     Changes,
     Linear,
@@ -118,6 +118,11 @@ class Sinusoid(Part):
             for low, high in self.ranges()
         ]
 
+    def allows(self, held: Held, parameters: FloatArray) -> BoolArray:
+        """Return which amplitudes lie in the disc."""
+        length = np.hypot(parameters[:, 1], parameters[:, 2])
+        return np.asarray(length <= counts(self.size, held) * (1 + 1e-12))
+
     def at(self, held: Held, parameters: FloatArray) -> FloatArray:
         """Return the change that w and the amplitudes [n, 3] make."""
         angles = parameters[:, :1] * self._seconds(held)
@@ -182,9 +187,9 @@ class Sinusoid(Part):
         limits = (size, size)
         return Linear(np.zeros(held.raw.shape), columns, (-size, -size), limits, radius=size)
 
-    def bends(self) -> tuple[tuple[float, float], ...]:
-        """Return the range of w, over all alternatives."""
-        return ((2 * np.pi * self.ranges()[0][0], 2 * np.pi * self.ranges()[-1][1]),)
+    def bends(self) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """Return the ranges of w, as alternatives."""
+        return tuple(((2 * np.pi * low, 2 * np.pi * high),) for low, high in self.ranges())
 
     def _seconds(self, held: Held) -> FloatArray:
         """Return the time of each sample from the beat [size]."""
