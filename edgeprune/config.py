@@ -86,6 +86,8 @@ class RobustnessSettings:
         weight: Share of the worst-case loss once it has risen.
         natural: Share of the steps before it begins to rise, together with the perturbation.
         warm_up: Share of the steps over which they rise.
+        teachers: Classifiers that are trained naturally first and that it learns from besides the
+            labels, in place of `training.teachers`.
         neuron_stability: Weight of a penalty on units whose ReLU can switch, in units of their
             normalization's scale.
         relu_stability: Weight of the same in plain units.
@@ -101,6 +103,7 @@ class RobustnessSettings:
     weight: float = 0.5
     natural: float = 0.05
     warm_up: float = 0.5
+    teachers: int = 0
     neuron_stability: float = 0.0
     relu_stability: float = 0.0
     quantized_epochs: int = 3
@@ -314,6 +317,7 @@ def check_config(config: BuildConfig) -> None:
         ("robustness.weight", config.robustness.weight, 0.0, 1.0),
         ("robustness.natural", config.robustness.natural, 0.0, 1.0),
         ("robustness.warm_up", config.robustness.warm_up, 0.0, 1.0),
+        ("robustness.teachers", config.robustness.teachers, 0, 100),
         ("robustness.neuron_stability", config.robustness.neuron_stability, 0.0, 100.0),
         ("robustness.relu_stability", config.robustness.relu_stability, 0.0, 100.0),
         ("robustness.quantized_epochs", config.robustness.quantized_epochs, 0, 10_000),

@@ -33,7 +33,7 @@ from edgeprune.pipeline.recordings import save_recordings
 from edgeprune.pipeline.store import Stage
 from edgeprune.pruning import Cost, PruningStep, prune
 from edgeprune.quantization import QuantizationResult, quantize, to_float_onnx
-from edgeprune.training import CertifiedTraining, train
+from edgeprune.training import CertifiedTraining, train, train_quantized
 
 PARTS = ("train", "validation", "test")
 CLASSIFIER = "classifier.safetensors"
@@ -270,6 +270,7 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
     """
     config = context.config
     given = Path(config.model) if pruned is None else None
+    robust = _robustness(context) if given is None else {}
 
     def produce(folder: Path) -> None:
         if given is not None and _is_qdq(given):
@@ -291,6 +292,9 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
                 context.seed,
                 where=config.model,
             )
+            certified = certified_training(context, warm=True)
+            if certified and config.robustness.quantized_epochs and data and pruned:
+                result = _trained_as_quantized(context, data, pruned, result, certified, folder)
             content = result.model.SerializeToString(deterministic=True)
             write_bytes(folder / QDQ_ONNX, content)
             network = read_qdq(folder / QDQ_ONNX)
@@ -306,10 +310,50 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
         reads=[stage for stage in (data, pruned) if stage is not None],
         settings={
             "quantization": asdict(config.quantization),
+            **robust,
             "seed": context.seed,
             "given": sha256_file(given) if given else "",
         },
-        rooms=("classifiers", "quantization", "network"),
+        rooms=("classifiers", "quantization", "network", *(_TRAINING_ROOMS if robust else ())),
+    )
+
+
+def _trained_as_quantized(
+    context: Context,
+    data: Stage,
+    pruned: Stage,
+    result: QuantizationResult,
+    certified: CertifiedTraining,
+    folder: Path,
+) -> QuantizationResult:
+    """Train the float graph through the roundings of `result`, and quantize it by its ranges."""
+    training = windows_of(data, "train")
+    classifier, _ = classifier_of(context, pruned)
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    trained = train_quantized(
+        load_onnx(folder / FLOAT_ONNX),
+        result.ranges,
+        training,
+        windows_of(data, "validation"),
+        context.front_end,
+        context.config.training,
+        certified,
+        context.seed,
+        context.progress,
+        checkpoints,
+        (classifier,),
+    )
+    _remove_folder(checkpoints)
+    write_bytes(folder / FLOAT_ONNX, trained.model.SerializeToString(deterministic=True))
+    return quantize(
+        trained.model,
+        training,
+        context.front_end,
+        context.config.quantization,
+        context.progress,
+        context.seed,
+        ranges=result.ranges,
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgeprune.data.windows import Windows
 
 Ranges = Mapping[str, ActivationRange]
+AS_TRAINED = "ranges it was trained for"
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,14 @@ class QuantizationResult:
         chosen: The trial it is of, the one with the least divergence.
         trials: All that was tried.
         windows: Calibration windows.
+        ranges: Range of every input and activation, by value name.
     """
 
     model: onnx.ModelProto
     chosen: Trial
     trials: tuple[Trial, ...]
     windows: int
+    ranges: Ranges
 
 
 Calibrator = Callable[
@@ -116,6 +119,7 @@ def quantize(
     seed: int,
     *,
     where: str = "",
+    ranges: Ranges | None = None,
 ) -> QuantizationResult:
     """Quantize a float graph; the same arguments give the same bytes.
 
@@ -131,6 +135,8 @@ def quantize(
         progress: Receives the trials.
         seed: Seed of the draw.
         where: File or class that the graph is of, for errors.
+        ranges: Ranges that the graph was trained for: they are taken as they are, and no bias is
+            corrected.
 
     Raises:
         UnknownNameError: No quantizer has that name.
@@ -148,27 +154,32 @@ def quantize(
     drawn = draw_calibration(calibration, settings.calibration_windows, seed)
     fed = feeds(clean, drawn, front_end)
     forced = input_ranges(clean, front_end)
-    ways = calibrate(clean, fed, measure(clean, fed), settings)
+    ways: Mapping[str, Ranges]
+    if ranges is not None:
+        ways = {AS_TRAINED: ranges}
+    else:
+        ways = calibrate(clean, fed, measure(clean, fed), settings)
     output = clean.graph.output[0].name
     wanted = _log_probabilities(clean, output, fed)
     trials: list[Trial] = []
     best = None
     with progress.task("calibration", len(ways), "trial") as advance:
-        for way, ranges in ways.items():
-            plain = make_qdq(clean, {**ranges, **forced})
+        for way, tried in ways.items():
+            complete = {**tried, **forced}
+            plain = make_qdq(clean, complete)
             candidates = {way: plain}
-            if settings.correct_biases:
+            if settings.correct_biases and ranges is None:
                 candidates[f"{way}, biases corrected"] = correct_biases(plain, clean, fed)
             for name, candidate in candidates.items():
                 found = _log_probabilities(candidate, output, fed)
                 trial = Trial(name, _divergence(wanted, found))
                 trials.append(trial)
                 if best is None or trial.divergence < best[0].divergence:
-                    best = trial, candidate
+                    best = trial, candidate, complete
             advance(1)
     assert best is not None
     progress.note(f"quantized by {best[0].calibration}: divergence {best[0].divergence:.2e} nats")
-    return QuantizationResult(best[1], best[0], tuple(trials), len(drawn.label))
+    return QuantizationResult(best[1], best[0], tuple(trials), len(drawn.label), best[2])
 
 
 def input_ranges(model: onnx.ModelProto, front_end: FrontEnd) -> Ranges:

@@ -18,6 +18,14 @@ ModuleRule = Callable[[Any, Bounded], Step]
 FunctionRule = Callable[..., Step]
 
 
+class BoundedModule(nn.Module):
+    """A module that says itself what it makes of bounds."""
+
+    def bound(self, value: Bounded) -> Step:
+        """Return the step of the module."""
+        raise NotImplementedError
+
+
 def convolution(
     value: Bounded,
     weight: Tensor,

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 
 from edgeprune.classifiers import takes_rhythm
 from edgeprune.errors import ModelError
-from edgeprune.training.bound_rules import FUNCTIONS, MODULES
+from edgeprune.training.bound_rules import FUNCTIONS, MODULES, BoundedModule
 from edgeprune.training.bound_steps import Pull, lowest
 from edgeprune.training.bounded import Bounded, Interval, Related
 
@@ -37,6 +37,13 @@ class RectifierBounds:
     name: str
     bounds: Interval
     scale: Tensor | None
+
+
+class _Tracer(fx.Tracer):
+    """Takes a module that bounds itself as one operation."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, BoundedModule) or super().is_leaf_module(module, name)
 
 
 @dataclass(frozen=True)
@@ -141,8 +148,7 @@ class BoundedClassifier:
         self.model = model
         self._takes_rhythm = takes_rhythm(model)
         try:
-            tracer = fx.Tracer()
-            self._graph = tracer.trace(model)
+            self._graph = _Tracer().trace(model)
         except Exception as error:  # a user's forward may do anything
             raise ModelError(
                 f"the classifier cannot be traced for bounds: {type(error).__name__}: {error}",
@@ -200,7 +206,7 @@ class BoundedClassifier:
             layer = self._modules[str(node.target)]
             rule = _module_rule(layer)
             assert rule is not None
-            return lambda value: rule(layer, value)
+            return lambda *values: rule(layer, *values)
         return FUNCTIONS[_name(node)]
 
     def _is_rectifier(self, node: fx.Node) -> bool:
@@ -222,7 +228,7 @@ class BoundedClassifier:
     ) -> tuple[Bounded, Tensor, Tensor | None] | None:
         if node.op == "call_module":
             layer = self._modules[str(node.target)]
-            if type(layer) is nn.Linear and arguments[0].clean.ndim == 2:
+            if isinstance(layer, nn.Linear) and arguments[0].clean.ndim == 2:
                 return arguments[0], layer.weight, layer.bias
         elif _name(node) == "linear" and not named and arguments[0].clean.ndim == 2:
             value, weight, *bias = arguments
@@ -255,6 +261,8 @@ class BoundedClassifier:
 
 
 def _module_rule(layer: nn.Module) -> Any:
+    if isinstance(layer, BoundedModule):
+        return type(layer).bound
     return next((MODULES[kind] for kind in type(layer).__mro__ if kind in MODULES), None)
 
 

@@ -9,22 +9,21 @@ over each set are known in closed form.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from edgeprune.data.held_front_end import conditioning_matrix
-from edgeprune.errors import ConfigurationError
 from edgeprune.registry import Registry
-from edgeprune.training.bounded import Interval, Related, related_signal
+from edgeprune.targets import Adc
+from edgeprune.training.bounded import Bounded, Interval, related_signal
+from edgeprune.verification.perturbations import parse_perturbation
 
 if TYPE_CHECKING:
     from edgeprune.data.front_end import FrontEnd
-    from edgeprune.targets import Adc
 
 _CONDITIONED = 4096  # the conditioning matrix is in units of 1 / this
 _GAIN = 1 << 14  # and the gain
@@ -53,31 +52,25 @@ class LargestChange:
 
 
 @dataclass(frozen=True)
-class Energy:
-    """The changes of all raw samples have at most this Euclidean norm (L2)."""
-
-    microvolt: float
-
-    def weigh(self, directions: Tensor) -> Tensor:
-        """Return the L2 norm."""
-        norm: Tensor = torch.linalg.vector_norm(directions, dim=-1)
-        return self.microvolt * norm
-
-
-@dataclass(frozen=True)
 class Sine:
-    """A sine of any phase, of at most this amplitude, and of a frequency between two."""
+    """A sine of any phase, of at most this amplitude and of a frequency in any of some ranges.
+
+    Ranges are sampled, so finely that the window sees no difference between neighbours.
+    """
 
     microvolt: float
-    low_hz: float
-    high_hz: float
+    ranges_hz: tuple[tuple[float, float], ...]
     rate_hz: float
 
     def weigh(self, directions: Tensor) -> Tensor:
-        """Return the largest amplitude of the spectrum between the two frequencies."""
+        """Return the largest amplitude of the spectrum within the ranges."""
         samples = directions.shape[-1]
-        count = _FREQUENCIES if self.high_hz > self.low_hz else 1
-        frequency = torch.linspace(self.low_hz, self.high_hz, count)
+        frequency = torch.cat(
+            [
+                torch.linspace(low, high, _FREQUENCIES if high > low else 1)
+                for low, high in self.ranges_hz
+            ]
+        )
         turns = torch.arange(samples)[:, None] * frequency / self.rate_hz * (2 * math.pi)
         parts = torch.stack((directions @ turns.cos(), directions @ turns.sin()))
         amplitude: Tensor = torch.linalg.vector_norm(parts, dim=0)
@@ -91,60 +84,64 @@ class PerturbationSpec:
     Attributes:
         parts: Perturbations of the raw samples whose changes add up.
         gain: Share by which the amplifier's gain moves.
-        rhythm_lsb: Steps by which the features of the intervals move.
+        signal_lsb: Steps by which each value of the signal input moves by itself.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...] = ()
     gain: float = 0.0
-    rhythm_lsb: float = 0.0
+    signal_lsb: float = 0.0
 
 
-_Maker = Callable[[Sequence[float], float, float], PerturbationSpec]
-FAMILIES: Registry[_Maker] = Registry("perturbation to train for")
+def _largest(part: Any, adc: Adc) -> PerturbationSpec:
+    if part.of_inputs:
+        return PerturbationSpec(signal_lsb=part.radius.value)
+    return PerturbationSpec((LargestChange(part.radius.microvolt),))
 
 
-def _add(name: str, make: _Maker) -> None:
-    FAMILIES.add(name, make)
+def _gain(part: Any, adc: Adc) -> PerturbationSpec:
+    return PerturbationSpec(gain=part.share.share)
 
 
-_add("linf", lambda v, rate, count: PerturbationSpec((LargestChange(v[0]),)))
-_add("l2", lambda v, rate, count: PerturbationSpec((Energy(v[0]),)))
-_add("offset", lambda v, rate, count: PerturbationSpec((Sine(v[0], 0.0, 0.0, rate),)))
-_add("wander", lambda v, rate, count: PerturbationSpec((Sine(v[0], 0.0, v[1], rate),)))
-_add("hum", lambda v, rate, count: PerturbationSpec((Sine(v[0], v[1], v[1], rate),)))
-_add("gain", lambda v, rate, count: PerturbationSpec((), gain=v[0] / 100))
-_add("rr", lambda v, rate, count: PerturbationSpec((), rhythm_lsb=v[0]))
+def _offset(part: Any, adc: Adc) -> PerturbationSpec:
+    return PerturbationSpec((Sine(part.size.microvolt, ((0.0, 0.0),), adc.rate_hz),))
+
+
+def _sinusoid(part: Any, adc: Adc) -> PerturbationSpec:
+    return PerturbationSpec((Sine(part.size.microvolt, part.ranges(), adc.rate_hz),))
+
+
+FAMILIES: Registry[Callable[[Any, Adc], PerturbationSpec]] = Registry(
+    "perturbation to train for", linf=_largest, gain=_gain, offset=_offset
+)
+FAMILIES.add("wander", _sinusoid)
+FAMILIES.add("hum", _sinusoid)
 
 
 def training_spec(text: str, adc: Adc) -> PerturbationSpec:
     """Read a perturbation that training knows: "linf:50uV", "gain:10%+linf:5uV".
 
     Args:
-        text: Perturbations with a plus between them.
-        adc: The converter; a "lsb" of a raw sample is one of its counts.
+        text: As `edgeprune.verification.perturbations` reads it.
+        adc: The converter.
 
     Raises:
         UnknownNameError: Training knows no such family.
-        ConfigurationError: A number or a unit is missing.
+        ConfigurationError: The text does not say how much.
     """
-    parts: list[Part] = []
-    gain = rhythm = 0.0
-    for term in text.split("+"):
-        name, _, amounts = term.strip().partition(":")
-        make = FAMILIES.get(name, where="robustness.perturbation")
-        found = re.findall(r"([\d.]+)\s*(uV|mV|lsb|%|Hz)", amounts)
-        scales = {"mV": 1000.0, "lsb": adc.microvolt_per_count if name != "rr" else 1.0}
-        values = [float(number) * scales.get(unit, 1.0) for number, unit in found]
-        if not values or (name in ("wander", "hum") and len(values) < 2):
-            raise ConfigurationError(
-                f"'{term}' does not say how much",
-                where="robustness.perturbation",
-                hint="write linf:50uV, gain:10%, wander:500uV@0.5Hz or hum:100uV@50Hz",
-            )
-        spec = make(values, adc.rate_hz, adc.microvolt_per_count)
-        parts.extend(spec.parts)
-        gain, rhythm = gain + spec.gain, rhythm + spec.rhythm_lsb
-    return PerturbationSpec(tuple(parts), gain, rhythm)
+    total = PerturbationSpec()
+    rounds = False
+    for part in parse_perturbation(text).parts:
+        spec = FAMILIES.get(part.name, where="robustness.perturbation")(part, adc)
+        rounds = rounds or part.rounds
+        total = PerturbationSpec(
+            total.parts + spec.parts,
+            total.gain + spec.gain,
+            total.signal_lsb + spec.signal_lsb,
+        )
+    if not rounds:
+        return total
+    # The converter rounds what is added before it.
+    return replace(total, parts=(*total.parts, LargestChange(adc.microvolt_per_count / 2)))
 
 
 class Perturbed:
@@ -164,7 +161,7 @@ class Perturbed:
 
     def inputs(
         self, signal: Tensor, rhythm: Tensor, gain: Tensor, factor: float
-    ) -> tuple[Related, Interval]:
+    ) -> tuple[Bounded, Interval]:
         """Return signal and rhythm with what they can be.
 
         Args:
@@ -176,6 +173,12 @@ class Perturbed:
         front_end = self._front_end
         per_count = gain / _GAIN
         step = front_end.signal_scale
+        if self.spec.signal_lsb:
+            # A set of inputs: whole steps, each value by itself, and the rhythm held.
+            radius = torch.full_like(signal, self.spec.signal_lsb * step * factor)
+            return Interval(signal, signal, radius), Interval(
+                rhythm, rhythm, torch.zeros_like(rhythm)
+            )
         beat = signal[:, 0]
         changes = BatchChanges(self.spec, self._per_microvolt, per_count * step, beat, factor)
         # The conditioned sample is rounded, and so is its product with the gain.
@@ -194,9 +197,6 @@ class Perturbed:
         beat, difference = signal[:, 0], signal[:, 1]
         qrs, p_wave = slice(*front_end.qrs), slice(*front_end.p_wave)
         low, high = rhythm.clone(), rhythm.clone()
-        moved = self.spec.rhythm_lsb * factor * step
-        low[:, :intervals] -= moved
-        high[:, :intervals] += moved
         unit = 1 / (per_count.square() * _ENERGY)
         for place, (wave, zone, share) in enumerate(
             ((difference, qrs, 0.5), (difference, p_wave, 0.5), (beat, qrs, 1.0)), intervals

@@ -117,12 +117,12 @@ def train(
         raise ConfigurationError(
             "nobody said how long to train", where="training.epochs", hint="give 1 or more"
         )
+    if certified is not None:
+        settings = certified_settings(settings, certified.settings)
     if teachers is None:
         teachers = _train_teachers(
             windows, validation, front_end, settings, seed, progress, checkpoints
         )
-    if certified is not None:
-        settings = certified_settings(settings, certified.settings)
     with deterministic(settings.threads):
         run = _Run(model, windows, validation, front_end, settings, seed, teachers, certified)
         path = None if checkpoints is None else checkpoints / _FILE
