@@ -31,7 +31,8 @@ class VerifySettings:
 
     Args:
         runtime: Whose arithmetic the proofs are about.
-        seconds: Processor time that a window may take; it is `timeout` beyond.
+        seconds: Processor time that a window may take; it is `timeout` beyond. 0 stops after bounds
+            and attacks, which always end and end alike: nothing is split, the rest is `unknown`.
         attack: How hard counterexamples are searched for.
         iterations: Steps of the optimisation of slopes, before anything is split.
         keeps_proofs: Whether results keep their proofs, which certificates need and counts do not.
@@ -49,10 +50,10 @@ class VerifySettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "runtime", Runtime(self.runtime))
-        if self.seconds <= 0 or self.group < 1 or self.iterations < 0:
+        if self.seconds < 0 or self.group < 1 or self.iterations < 0:
             raise ConfigurationError(
-                f"{self.seconds} seconds a window, {self.group} windows a task: both must be "
-                "positive",
+                f"{self.seconds} seconds a window, {self.group} windows a task, {self.iterations} "
+                "iterations: none can be negative",
                 where="verification",
             )
 
@@ -160,7 +161,7 @@ def _verify_group(work: _Work, group: _Group) -> tuple[WindowResult, ...]:
         group.held,
         work.perturbation,
         runtime=settings.runtime,
-        seconds=settings.seconds,
+        seconds=settings.seconds or np.inf,
         keeps_proofs=settings.keeps_proofs,
         random=np.random.default_rng([settings.seed, group.number]),
     )
@@ -169,5 +170,6 @@ def _verify_group(work: _Work, group: _Group) -> tuple[WindowResult, ...]:
     stages.linear(0)
     stages.linear(settings.iterations)
     stages.attack(settings.attack)
-    stages.branch()
+    if settings.seconds:
+        stages.branch()
     return stages.results()
