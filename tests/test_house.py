@@ -16,7 +16,7 @@ PACKAGE = CHECKOUT / "edgeprune"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
     0: "errors executor late registry resources files progress targets config config_text typed_toml",
-    1: "network data classifiers",
+    1: "network data classifiers certificate_checker",
     2: "verification firmware quantization devices",
     3: "training attacks evidence",
     4: "report evaluation pruning",
