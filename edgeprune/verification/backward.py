@@ -80,11 +80,14 @@ class Passed:
             of the pass are subtracted.
         sources: For each source's number, coefficients and the columns that they stand for.
         kept: For each Step passed, the coefficients of its outputs; kept only if asked for.
+        own: The coefficients [n, k, f] of the columns that have lines of their own, and which of
+            these they are.
     """
 
     constant: FloatArray
     sources: dict[int, tuple[Real, Span]]
     kept: dict[int, tuple[Real, Span]]
+    own: dict[int, tuple[Real, Int64Array]]
 
 
 def backward(
@@ -110,7 +113,7 @@ def backward(
         constraints: By Step node's number.
         keeps: Whether to keep the coefficients of every Step's outputs.
     """
-    passed = Passed(np.zeros(len(rows)), {}, {})
+    passed = Passed(np.zeros(len(rows)), {}, {}, {})
     pending = {start: (rows, span)}
     # Accumulators reached through a Step have their float error in its table.
     accounted = {start} if _starts_exactly(graph, start, rows, tables) else set()
@@ -131,7 +134,7 @@ def backward(
             case Step():
                 if keeps:
                     passed.kept[number] = rows.copy(), span
-                _through_step(rows, span, owners, tables.steps[number], passed.constant)
+                _through_step(number, rows, span, owners, tables.steps[number], passed)
                 constraint = (constraints or {}).get(number)
                 if constraint is not None:
                     rows, span = _constrain(rows, span, constraint, passed, tables.dtype)
@@ -198,25 +201,24 @@ def _add(
 
 
 def _through_step(
-    rows: Real, span: Span, owners: Owners, table: StepTable, constant: FloatArray
+    number: int, rows: Real, span: Span, owners: Owners, table: StepTable, passed: Passed
 ) -> None:
     cut = (slice(None), slice(None), slice(*span))
     slope, half = table.slope[cut], table.slope_half[cut]
     intercept, width = table.intercept[cut], table.intercept_half[cut]
+    constant = passed.constant
     if owners.objectives:
         shaped = rows.reshape(-1, owners.objectives, rows.shape[1])
+        replaced = _through_own_lines(number, shaped, span, table, passed)
         sizes = np.abs(shaped)
-        if slope.shape[1] == 1:
-            found = np.matmul(shaped, intercept.transpose(0, 2, 1))
-            found -= np.matmul(sizes, width.transpose(0, 2, 1))
-            constant += found.reshape(-1)
-        else:
-            found = np.einsum("nkc,nkc->nk", shaped, intercept)
-            found -= np.einsum("nkc,nkc->nk", sizes, width)
-            constant += found.reshape(-1)
+        found = np.matmul(shaped, intercept.transpose(0, 2, 1))
+        found -= np.matmul(sizes, width.transpose(0, 2, 1))
+        constant += found.reshape(-1)
         shaped *= slope
         sizes *= half
         shaped -= sizes
+        if replaced is not None:
+            shaped[:, :, replaced[0]] = replaced[1]
     elif owners.are_long:
         for problem, first, last in owners.runs:
             part = rows[first:last]
@@ -234,6 +236,23 @@ def _through_step(
         rows *= slope[own, 0]
         sizes *= half[own, 0]
         rows -= sizes
+
+
+def _through_own_lines(
+    number: int, shaped: Real, span: Span, table: StepTable, passed: Passed
+) -> tuple[Int64Array, Real] | None:
+    """Return which columns take lines of their own, and their coefficients beyond the step."""
+    if table.columns is None or table.own is None or not len(table.columns):
+        return None
+    inside = np.flatnonzero((table.columns >= span[0]) & (table.columns < span[1]))
+    columns, own = table.columns[inside] - span[0], table.own
+    part = shaped[:, :, columns]
+    passed.own[number] = part, inside
+    sizes = np.abs(part)
+    found = np.einsum("nkc,nkc->nk", part, own.intercept[:, :, inside])
+    found -= np.einsum("nkc,nkc->nk", sizes, own.intercept_half[:, :, inside])
+    passed.constant += found.reshape(-1)
+    return columns, part * own.slope[:, :, inside] - sizes * own.slope_half[:, :, inside]
 
 
 def _through_maximum(

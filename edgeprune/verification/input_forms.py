@@ -69,10 +69,24 @@ class InputForms:
             total += least
         return total
 
-    def attained(self, number: int, rows: Real, owners: Owners) -> FloatArray:
-        """Return where each linear form of one source is least over its box [r, size]."""
-        own = owners.problem
-        return np.asarray(self.centre[number][own] - np.sign(rows) * self.radius[number][own])
+    def attained(
+        self, graph: BoundGraph, sources: Mapping[int, tuple[Real, Span]], owners: Owners
+    ) -> dict[int, FloatArray]:
+        """Return where each linear form is least over its box: for each source, [r, size].
+
+        Args:
+            graph: The graph.
+            sources: As for `least`.
+            owners: As for `least`.
+        """
+        own, found = owners.problem, {}
+        for number in graph.sources:
+            found[number] = self.centre[number][own]
+            if number in sources:
+                rows, span = sources[number]
+                radius = self.radius[number][own, slice(*span)]
+                found[number][:, slice(*span)] -= np.sign(rows) * radius
+        return found
 
     def _least_correlated(
         self, correlated: CorrelatedInput, rows: Real, span: Span, owners: Owners

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.bound_nodes import Affine, BoundGraph, Maximum, Step
 from edgeprune.verification.linear_maps import FloatArray, Real
 from edgeprune.verification.relaxations import Lines, MaximumLines
@@ -54,12 +55,33 @@ class StepTable:
         slope_half: Half of upper less lower slope.
         intercept: Mean intercept, of deviations.
         intercept_half: Half of upper less lower intercept, float errors included.
+        columns: int64 [f]: elements that take the lines of `own` instead; None for none.
+        own: Lines of each objective [n, k, f].
     """
 
     slope: Real
     slope_half: Real
     intercept: Real
     intercept_half: Real
+    columns: Int64Array | None = None
+    own: StepTable | None = None
+
+    def cast(self, dtype: npt.DTypeLike) -> StepTable:
+        """Return the same in another arithmetic; the errors stay those of this one."""
+        return StepTable(
+            self.slope.astype(dtype),
+            self.slope_half.astype(dtype),
+            self.intercept.astype(dtype),
+            self.intercept_half.astype(dtype),
+            self.columns,
+            self.own,
+        )
+
+    def except_for(self, columns: Int64Array, own: StepTable) -> StepTable:
+        """Return the table with other lines for some elements."""
+        intercept, width = self.intercept.copy(), self.intercept_half.copy()
+        intercept[:, :, columns], width[:, :, columns] = 0.0, 0.0
+        return StepTable(self.slope, self.slope_half, intercept, width, columns, own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,25 +150,31 @@ class Frame:
         if isinstance(node, Affine):
             self.errors[number] = self._affine_error(node)
 
-    def step(self, number: int, found: Lines) -> StepTable:
-        """Lay out the lines [n, k or 1, size] of a step."""
+    def step(
+        self, number: int, found: Lines, columns: Int64Array | slice = slice(None)
+    ) -> StepTable:
+        """Lay out the lines [n, k or 1, size] of a step, or of some of its elements."""
         node = self.graph.nodes[number]
         assert isinstance(node, Step)
-        before, after = self.nominal[node.operand][:, None], self.nominal[number][:, None]
+        before = self.nominal[node.operand][:, None, columns]
+        after = self.nominal[number][:, None, columns]
         lower = found.lower + (found.lower_slope * before - after)
         upper = found.upper + (found.upper_slope * before - after)
         rounded = np.abs(found.lower) + np.abs(found.upper) + np.abs(after)
         rounded = rounded + (found.lower_slope + found.upper_slope) * np.abs(before)
         slope, half = _mean(found.lower_slope, found.upper_slope)
         intercept, width = _mean(lower, upper)
-        error = gamma(8, self.dtype) * self.deviation[node.operand][:, None]
+        error = gamma(8, self.dtype) * self.deviation[node.operand][:, None, columns]
         if node.operand in self.errors:
-            error = error + self.errors[node.operand][:, None]
-        readers = gamma(len(self.graph.nodes), self.dtype) * self.deviation[number][:, None]
-        width = width + (np.abs(slope) + np.abs(half)) * error + gamma(8) * rounded + readers
+            error = error + self.errors[node.operand][:, None, columns]
+        readers = gamma(len(self.graph.nodes), self.dtype)
+        width = width + (np.abs(slope) + np.abs(half)) * error + gamma(8) * rounded
+        width = width + readers * self.deviation[number][:, None, columns]
         total = gamma(node.size + 4 * len(self.graph.nodes), self.dtype)
         width = width + total * (np.abs(intercept) + np.abs(width))
-        return StepTable(*(self._cast(each) for each in (slope, half, intercept, width)))
+        return StepTable(
+            self._cast(slope), self._cast(half), self._cast(intercept), self._cast(width)
+        )
 
     def maximum(self, number: int, found: MaximumLines) -> MaximumTable:
         """Lay out the lines of a maximum."""

@@ -12,20 +12,14 @@ from edgeprune.verification.activations import (
     bound_activations,
     contradictory,
 )
+from edgeprune.verification.ascent import Ascent, climb, losses
 from edgeprune.verification.backward import Owners, backward
 from edgeprune.verification.bound_nodes import BoundGraph
 from edgeprune.verification.input_forms import InputForms
 from edgeprune.verification.input_sets import InputSets
 from edgeprune.verification.line_tables import straight_tables
 from edgeprune.verification.linear_maps import FloatArray, widen
-from edgeprune.verification.slopes import (
-    Ascent,
-    Objectives,
-    Slopes,
-    first_slopes,
-    optimised,
-    scores,
-)
+from edgeprune.verification.slopes import Objectives, Slopes
 from edgeprune.verification.splits import Splits
 
 BoolArray = npt.NDArray[np.bool_]
@@ -104,14 +98,20 @@ def linear_bounds(
             graph, sets, refines=settings.refines, known=activations, splits=splits
         )
     forms = InputForms.of(graph, sets)
-    bounded = Objectives(graph, forms, activations, objectives, splits)
-    first = start or first_slopes(bounded, splits)
-    ascent = Ascent(settings.iterations, settings.rate, settings.decay)
-    slopes, attained = optimised(bounded, first, ascent)
+    chooses = settings.iterations > 0 or start is not None
+    bounded = Objectives(graph, forms, activations, objectives, splits, start, chooses=chooses)
+    choice = climb(bounded, Ascent(settings.iterations, settings.rate, settings.decay))
+    attained = bounded.evaluate(choice, keeps=settings.scores)
     lower = np.where(contradictory(activations)[:, np.newaxis], np.inf, attained.lower)
-    lost = scores(bounded, slopes, attained) if settings.scores else {}
-    worst = tuple(values.reshape(*lower.shape, -1) for values in bounded.worst(attained).values())
-    return LinearBounds(lower, slopes, activations, lost, worst)
+    lost = losses(bounded, choice, attained) if settings.scores else {}
+    worst = bounded.worst(attained).values()
+    return LinearBounds(
+        lower,
+        bounded.slopes(choice),
+        activations,
+        lost,
+        tuple(values.reshape(*lower.shape, -1) for values in worst),
+    )
 
 
 def gradient(

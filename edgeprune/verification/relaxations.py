@@ -57,6 +57,10 @@ class Kinks:
         """Return the same with an axis for objectives, [n, 1, size]."""
         return Kinks(*(getattr(self, each.name)[:, np.newaxis] for each in fields(self)))
 
+    def select(self, columns: Int64Array) -> Kinks:
+        """Return the kinks of some elements."""
+        return Kinks(*(getattr(self, each.name)[..., columns] for each in fields(self)))
+
 
 @dataclass(frozen=True, eq=False)
 class Lines:
