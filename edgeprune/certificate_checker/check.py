@@ -13,17 +13,15 @@ import numpy as np
 from edgeprune.certificate_checker.bounds import (
     BITS,
     CHANGE,
-    INTERCEPT_BITS,
-    OWN_CHOICE,
     Region,
     Side,
     descend,
     explore,
     nodes,
-    relax,
 )
 from edgeprune.certificate_checker.families import Parameters, Space
 from edgeprune.certificate_checker.file import METHODS, OUTCOMES, File, Plain
+from edgeprune.certificate_checker.lines import INTERCEPT_BITS, OWN_CHOICE, relax
 from edgeprune.certificate_checker.network import Network, Step, read_network
 from edgeprune.certificate_checker.sets import Changes, Perturbation, covers
 from edgeprune.certificate_checker.stairs import LEAST, MOST, Ints, Refused
