@@ -15,6 +15,7 @@ from edgeprune.verification import (
     backward,
     bound_graph,
     input_forms,
+    line_tables,
     linear_bounds,
     relaxations,
     slopes,
@@ -185,24 +186,24 @@ def _in_all(patch: pytest.MonkeyPatch, name: str, function: Any) -> None:
 
 
 def _other_line(patch: pytest.MonkeyPatch) -> None:
-    exact = activations.step_table
+    exact = line_tables.Frame.step
 
-    def table(*args: Any) -> Any:
+    def step(*args: Any) -> Any:
         found = exact(*args)
         return replace(found, slope_half=-found.slope_half, intercept_half=-found.intercept_half)
 
-    _in_all(patch, "step_table", table)
+    patch.setattr(line_tables.Frame, "step", step)
 
 
 def _negative_coefficients_alike(patch: pytest.MonkeyPatch) -> None:
     """Take the line below for every coefficient."""
-    exact = activations.step_table
+    exact = line_tables.Frame.step
 
-    def table(graph: Any, step: Any, found: Any, *args: Any) -> Any:
+    def step(self: Any, number: int, found: Any, *args: Any) -> Any:
         alike = replace(found, upper_slope=found.lower_slope, upper=found.lower)
-        return exact(graph, step, alike, *args)
+        return exact(self, number, alike, *args)
 
-    _in_all(patch, "step_table", table)
+    patch.setattr(line_tables.Frame, "step", step)
 
 
 def _narrow(end: str, share: float) -> Patch:
@@ -285,9 +286,11 @@ def _last_reader_only(patch: pytest.MonkeyPatch) -> None:
 def _lines_of_another_window(patch: pytest.MonkeyPatch) -> None:
     exact = backward._through_step
 
-    def through(rows: Any, span: Any, owners: Any, table: Any, constant: Any) -> None:
-        first = [np.repeat(each[:1], len(each), axis=0) for each in vars(table).values()]
-        exact(rows, span, owners, type(table)(*first), constant)
+    def through(number: int, rows: Any, span: Any, owners: Any, table: Any, passed: Any) -> None:
+        parts = {name: each for name, each in vars(table).items() if isinstance(each, np.ndarray)}
+        first = {name: np.repeat(each[:1], len(each), axis=0) for name, each in parts.items()}
+        first |= {"columns": None}
+        exact(number, rows, span, owners, replace(table, **first), passed)
 
     patch.setattr(backward, "_through_step", through)
 
@@ -296,8 +299,8 @@ def _no_intercepts_of_maxima(patch: pytest.MonkeyPatch) -> None:
     exact = backward._through_maximum
 
     def through(node: Any, rows: Any, span: Any, owners: Any, table: Any, passed: Any) -> Any:
-        nothing = np.zeros_like(table.intercept)
-        return exact(node, rows, span, owners, replace(table, intercept=nothing), passed)
+        nothing = np.zeros_like(table.upper_intercept)
+        return exact(node, rows, span, owners, replace(table, upper_intercept=nothing), passed)
 
     patch.setattr(backward, "_through_maximum", through)
 
@@ -375,10 +378,8 @@ def _proves(before: float, after: float) -> Patch:
 
 
 def _no_float_errors(patch: pytest.MonkeyPatch) -> None:
-    from edgeprune.verification import line_tables
-
-    for module in (line_tables, activations, backward, input_forms):
-        patch.setattr(module, "gamma", lambda terms: 0.0)
+    for module in (line_tables, activations, backward, input_forms, slopes):
+        patch.setattr(module, "gamma", lambda *args: 0.0)
     patch.setattr(relaxations, "_MARGIN", 0.0)
 
 
