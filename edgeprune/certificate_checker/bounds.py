@@ -103,6 +103,8 @@ def explore(
     ratios: Ratios,
     sides: Sequence[Side] = (),
     known: Mapping[str, tuple[Ints, Ints]] | None = None,
+    *,
+    directly: bool = True,
 ) -> None:
     """Bound every node of a region, front to back.
 
@@ -112,6 +114,8 @@ def explore(
         ratios: Slopes as shares of the step's own, times 2^RATIO_BITS, [2, outputs] by step.
         sides: What holds in this region.
         known: Intervals that hold in a region around this one.
+        directly: Whether all sums of the first input alone are bounded over the change itself,
+            where its samples and channels move together.
     """
     _cut_inputs(region, sides)
     if region.empty:
@@ -129,6 +133,8 @@ def explore(
                 low = np.maximum(low, known[node.name][0])
                 high = np.minimum(high, known[node.name][1])
             chosen = refined.get(node.name)
+            if directly and known is None and _reads_front(region, node):
+                chosen = np.arange(len(node.rows))
             if chosen is not None and len(chosen) and node is not region.front:
                 least, greatest = _refine(region, index, node, chosen)
                 low[chosen] = np.maximum(low[chosen], least)
@@ -171,6 +177,10 @@ def _sum_at(step: Step, side: Side) -> int:
     if not 0 <= first < len(thresholds):
         raise Refused("an input value is split where it has no values")
     return int(thresholds[first]) - (0 if side.upper else 1)
+
+
+def _reads_front(region: Region, step: Step) -> bool:
+    return [name for name, _ in step.terms] == [region.front.output]
 
 
 def nodes(region: Region) -> tuple[Step | Maximum | Copy, ...]:

@@ -181,6 +181,12 @@ class Claim:
         if not _complete(sides):
             raise Refused("the leaves of the split tree do not cover the set")
         change = self.set.changes(self.space, parameters)
+        methods = self.file.column("leaf_method")[leaves]
+        if len(leaves) == 1 and METHODS[int(methods[0])] == "interval":
+            region = self._fresh(change)
+            explore(region, {}, {}, directly=False)
+            if not self._doubt(region):
+                return
         numbers = self.file.column("leaf_refined")[leaves]
         regions = {
             number: self._region(change, self._refined(number)) for number in np.unique(numbers)
@@ -220,14 +226,10 @@ class Claim:
         return [Side(names[step], neuron, at, bool(upper)) for step, neuron, at, upper in entries]
 
     def _require_leaf(self, region: Region, leaf: int, sides: Sequence[Side]) -> None:
-        low, high = region.low[self.network.output], region.high[self.network.output]
+        low = region.low[self.network.output]
         method = METHODS[int(self.file.column("leaf_method")[leaf])]
         own = self.decision
-        for rival in range(len(low)):
-            # Logits are whole numbers, and the first of equal ones wins.
-            needed = 1 if rival < own else 0
-            if rival == own or low[own] - high[rival] >= needed:
-                continue
+        for rival in self._doubt(region):
             if method != "linear":
                 raise Refused(f"intervals do not keep class {own} above class {rival}")
             goal = np.zeros((1, len(low)), np.int64)
@@ -250,11 +252,22 @@ class Claim:
                 region.lines | lines,
                 weights,
             )
-            if not int(least[0]) > (needed - 1) << (BITS + INTERCEPT_BITS):
+            if not int(least[0]) > (self._needed(rival) - 1) << (BITS + INTERCEPT_BITS):
                 reached = int(least[0]) / 2 ** (BITS + INTERCEPT_BITS)
                 raise Refused(
                     f"class {own} is only shown to be more than {reached:.3f} above class {rival}"
                 )
+
+    def _needed(self, rival: int) -> int:
+        """Return the margin that decides: logits are whole, and the first of equal ones wins."""
+        return 1 if rival < self.decision else 0
+
+    def _doubt(self, region: Region) -> list[int]:
+        """Return the classes that intervals of the logits leave a chance."""
+        low, high = region.low[self.network.output], region.high[self.network.output]
+        gaps = low[self.decision] - high
+        rivals = [each for each in range(len(low)) if each != self.decision]
+        return [rival for rival in rivals if gaps[rival] < self._needed(rival)]
 
     def _ratios(self, leaf: int, rival: int) -> list[tuple[Step, Ints]]:
         """Return the slopes that the file gives for a leaf and a rival class."""

@@ -16,13 +16,14 @@ import numpy as np
 
 from edgeprune.certificate_checker.bounds import CHANGE, ChangeSet
 from edgeprune.certificate_checker.network import Step
-from edgeprune.certificate_checker.stairs import Ints, Linear, Refused, stairs
+from edgeprune.certificate_checker.stairs import LEAST, MOST, NEVER, Ints, Linear, Refused, Stairs
 
 LENGTH, BEFORE, BOXCAR = 96, 48, 64
 SQUARE = BOXCAR * BOXCAR
 QRS, P_WAVE = slice(36, 62), slice(14, 38)
 _PEAK = 64
-_ROOM = 2**40
+# Fractional bits of the step's slope: of gain / 2^14, beyond the 12 of the conditioning.
+_SLOPE_SHIFT = 20
 
 
 @dataclass(frozen=True)
@@ -127,16 +128,26 @@ class Beat:
         """Return the front end as a step from the change of the counts to the signal."""
         weights = conditioning(self.converter.factor)
         both = np.repeat(weights, 2, axis=1)
-        size = 2 * LENGTH
-
-        def function(sums: Ints) -> Ints:
-            return _signal(self, sums)
-
-        slope = Fraction(self.gain, 2**14 * SQUARE)
-        found = stairs(function, [slope] * size, 0, (-127, 127), _ROOM)
+        rows = np.arange(2 * LENGTH)
+        slopes = np.full(len(rows), self.gain << _SLOPE_SHIFT >> 14)
+        found = Stairs(self._thresholds(), slopes, 12 + _SLOPE_SHIFT)
         terms = ((CHANGE, Linear(both[None], 1, 1)),)
-        rows = np.arange(size)
         return Step("front end", signal, terms, self.raw @ both, (0, 0), rows, found, found, found)
+
+    def _thresholds(self) -> Ints:
+        """Return the least sum that gives each signal value: the front end, solved for it.
+
+        A channel c gives at least v from c >= ceil((v * 2^14 - 2^13) / gain) on; c is a conditioned
+        count less the template, and that count is (sum + SQUARE / 2) >> 12; both clip to int16.
+        """
+        values = np.arange(LEAST + 1, MOST + 1)
+        channel = -((2**13 - (values << 14)) // self.gain)
+        template = np.stack([np.zeros_like(self.template), self.template], axis=1).reshape(-1, 1)
+        count = np.clip(channel, -32768, 32768) + template
+        sums = (np.clip(count, -32768, 32768) << 12) - SQUARE // 2
+        never = (channel > 32767) | (count > 32767)
+        always = (channel <= -32768) | (count <= -32768) | (values == -127)
+        return np.where(always, -NEVER, np.where(never, NEVER, sums))
 
     def rhythm(self, change: ChangeSet) -> tuple[Ints, Ints]:
         """Return the least and greatest rhythm features over a set of changes."""
