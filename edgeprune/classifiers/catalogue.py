@@ -52,6 +52,10 @@ CLASSIFIERS.add(
     "certifiable-ecg",
     lambda spec: CertifiableEcg(spec.signal_shape, spec.rhythm_features, spec.classes),
 )
+CLASSIFIERS.add(
+    "certifiable-ecg-formless",
+    lambda spec: CertifiableEcg(spec.signal_shape, spec.rhythm_features, spec.classes, form=False),
+)
 CLASSIFIERS.add("r1", lambda spec: R1(spec.signal_shape[1], spec.classes))
 
 

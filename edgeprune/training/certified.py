@@ -40,6 +40,15 @@ class CertifiedTraining:
     adc: Adc
     warm: bool = False
 
+    def check(self) -> None:
+        """Refuse what could not be trained, before anything is.
+
+        Raises:
+            UnknownNameError: Training knows no such perturbation or loss.
+        """
+        training_spec(self.settings.perturbation, self.adc)
+        MARGINS.get(self.settings.loss, where="robustness.loss")
+
     def progress(self, done: float) -> float:
         """Return how far radius and weight have risen, 0 to 1, after a share of all steps."""
         if self.warm:

@@ -107,7 +107,9 @@ def train(
     Raises:
         DataError: There are no training windows.
         ConfigurationError: The settings name no number of epochs.
-        ModelError: The loss or a weight stopped being a number.
+        ModelError: The loss or a weight stopped being a number, or bounds do not go through the
+            classifier.
+        UnknownNameError: Training knows no such perturbation or loss.
     """
     if len(windows.label) == 0:
         raise DataError(
@@ -118,6 +120,7 @@ def train(
             "nobody said how long to train", where="training.epochs", hint="give 1 or more"
         )
     if certified is not None:
+        certified.check()
         settings = certified_settings(settings, certified.settings)
     if teachers is None:
         teachers = _train_teachers(

@@ -122,6 +122,19 @@ def test_flatten_that_is_concatenated_with_something_else() -> None:
     assert torch.allclose(both(*inputs()), narrower(*inputs()), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["certifiable-ecg", "certifiable-ecg-formless"])
+def test_certifiable_network_without_zeroed_channels_is_the_same(name: str) -> None:
+    model = create(name, (96, 2), 18, 5, seed=1).eval()
+    example = torch.randn(2, 2, 96), torch.randn(2, 18)
+    removals = []
+    for layer, channels in (("convolutions.0", (1, 9)), ("rhythm", (0, 31)), ("joint", (7,))):
+        silence(model, layer, None, channels)
+        removals.append(Removal(layer, channels, 0.0))
+    narrower = remove(model, removals, example)
+    assert narrower.dense.in_features == model.dense.in_features - 1
+    assert torch.allclose(model(*example), narrower(*example), atol=1e-6)
+
+
 @pytest.mark.parametrize("layer", ["0", "4"])
 def test_flatten_between_convolution_and_dense(layer: str) -> None:
     model = flat()

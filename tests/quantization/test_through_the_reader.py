@@ -50,6 +50,8 @@ def integers_of_onnxruntime(model: onnx.ModelProto) -> dict[str, np.ndarray]:
         ("everything", "onnxruntime"),
         ("residual-ecg-small", "onnxruntime"),
         ("r1", "onnxruntime"),
+        ("certifiable-ecg", "onnxruntime"),
+        ("certifiable-ecg-formless", "onnxruntime"),
         ("residual-ecg-small", "neural-compressor"),
     ],
 )

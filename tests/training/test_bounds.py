@@ -154,7 +154,7 @@ def test_the_bounds_have_gradients() -> None:
     for bound in ("interval_margins", "linear_margins"):
         model.zero_grad()
         passed = BoundedClassifier(model)(*inputs)
-        weight = model.conv.weight
+        weight = model.convolutions[0].weight
         value = getattr(passed, bound)(label).mean()
         value.backward()
         step = 1e-3 * weight.grad / weight.grad.norm()
@@ -346,7 +346,10 @@ class Squaring(nn.Module):
         return value * value
 
 
-@pytest.mark.parametrize("name", ["residual-ecg", "residual-ecg-small", "certifiable-ecg", "r1"])
+@pytest.mark.parametrize(
+    "name",
+    ["residual-ecg", "residual-ecg-small", "certifiable-ecg", "certifiable-ecg-formless", "r1"],
+)
 def test_every_classifier_of_ours_can_be_bounded(name: str) -> None:
     model = create(name, (96, 2), FEATURES, 5, seed=1).eval()
     signal, rhythm = box(torch.randn(2, 2, 96), 0.01), box(torch.randn(2, FEATURES), 0.01)
