@@ -26,7 +26,6 @@ from edgeprune.verification.linear_bounds import (
     LinearBounds,
     linear_bounds,
     margins,
-    proves,
 )
 from edgeprune.verification.linear_maps import FloatArray
 from edgeprune.verification.outcomes import (
@@ -40,14 +39,15 @@ from edgeprune.verification.outcomes import (
 )
 from edgeprune.verification.perturbations import Pieces
 from edgeprune.verification.problem_rows import (
+    SlopeRow,
     interval_margins,
     joined,
+    least_needed,
     lines_of,
     on_steps_of,
-    row_of,
+    slope_rows,
     stacked,
 )
-from edgeprune.verification.slopes import Slopes
 from edgeprune.verification.split_choice import choose_split, width
 from edgeprune.verification.splits import BoolArray, Splits
 
@@ -65,7 +65,7 @@ class BranchSettings:
     """
 
     batch: int = 64
-    iterations: int = 6
+    iterations: int = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,18 +74,20 @@ class Problem:
 
     Args:
         window: The window.
+        lower: Best lower bounds of its objectives so far, its parents' included [objectives].
         piece: Least and greatest parameters [2, dimensions]; None for the whole set.
         splits: Sides of thresholds.
-        activations: Bounds that hold for it, of one problem; None where they are yet to be found.
-        slopes: Its parent's lines and multipliers.
+        activations: Bounds of its piece, of one problem; None where they are yet to be found.
+        slopes: For each objective, the lines that gave `lower`; None where there are none.
         width: Sum of the widths of the parent's input box.
     """
 
     window: int
+    lower: FloatArray
     piece: FloatArray | None = None
     splits: tuple[Split, ...] = ()
     activations: Activations | None = None
-    slopes: Slopes | None = None
+    slopes: tuple[SlopeRow, ...] | None = None
     width: float = np.inf
 
 
@@ -149,7 +151,7 @@ def branch(
     search = _Search(target, judge, graph, settings, keeps_proofs)
     search.state = {window: _Window(seconds) for window, seconds in limits.items()}
     for problem in roots:
-        search.push(problem, -np.inf)
+        search.push(problem)
     search.run()
     return {window: _result(state) for window, state in search.state.items()}
 
@@ -158,11 +160,13 @@ def roots_of(target: Target, windows: Int64Array) -> list[Problem]:
     """Return the problems that a search over these windows begins with, without any bounds."""
     held = target.held.select(windows)
     pieces = target.members.whole(held)
+    nothing = np.full(target.network.output_tensor.shape[0] - 1, -np.inf)
     if target.members.dimensions == 0 and len(pieces) == len(windows):
-        return [Problem(window) for window in windows.tolist()]
+        return [Problem(window, nothing) for window in windows.tolist()]
     ends = np.stack([pieces.low, pieces.high], axis=1)
     return [
-        Problem(int(windows[row]), ends[number]) for number, row in enumerate(pieces.row.tolist())
+        Problem(int(windows[row]), nothing, ends[number])
+        for number, row in enumerate(pieces.row.tolist())
     ]
 
 
@@ -192,11 +196,13 @@ class _Search:
         self.order = count()
         classes = target.network.output_tensor.shape[0]
         self.objectives = margins(target.decisions, classes)
+        self.needed = least_needed(target.decisions, classes)
         self.sets = target.members.input_sets(target.held)
 
-    def push(self, problem: Problem, bound: float) -> None:
-        """Queue a problem; `bound` is what is known of its least margin."""
-        heapq.heappush(self.state[problem.window].heap, (bound, next(self.order), problem))
+    def push(self, problem: Problem) -> None:
+        """Queue a problem by its lowest bound."""
+        entry = float(problem.lower.min()), next(self.order), problem
+        heapq.heappush(self.state[problem.window].heap, entry)
 
     def run(self) -> None:
         """Bound batches of problems until no window is open."""
@@ -237,8 +243,15 @@ class _Search:
         if fresh:
             self._bound_fresh(fresh)
         known = [problem for problem in batch if problem.activations is not None]
-        if known:
-            self._bound(known, self._sets(known))
+        # Most problems have one open objective; only those are bounded.
+        counts = [int(self._open(problem).sum()) for problem in known]
+        for wanted in sorted(set(counts)):
+            alike = [each for each, own in zip(known, counts, strict=True) if own == wanted]
+            self._bound(alike, self._sets(alike), wanted)
+
+    def _open(self, problem: Problem) -> BoolArray:
+        """Return which objectives are not proved yet."""
+        return np.asarray(problem.lower <= self.needed[problem.window])
 
     def _bound_fresh(self, problems: list[Problem]) -> None:
         """Try intervals, then linear bounds with refined activations."""
@@ -246,46 +259,68 @@ class _Search:
         coarse = bound_activations(self.graph, sets, refines=False)
         windows = np.array([problem.window for problem in problems])
         lower = interval_margins(self.graph, coarse, self.objectives[windows])
-        proved = proves(lower, self.target.decisions[windows])
+        proved = (lower > self.needed[windows]).all(axis=1)
         for row in np.flatnonzero(proved).tolist():
             self._leaf(problems[row], Method.INTERVAL, lower[row], None)
         rest = np.flatnonzero(~proved)
         if len(rest):
-            self._bound([problems[row] for row in rest.tolist()], sets.select(rest))
+            self._bound([problems[row] for row in rest.tolist()], sets.select(rest), None)
 
-    def _bound(self, problems: list[Problem], sets: InputSets) -> None:
+    def _bound(self, problems: list[Problem], sets: InputSets, count: int | None) -> None:
+        """Bound objectives of some problems.
+
+        Args:
+            problems: The problems.
+            sets: Their input sets.
+            count: How many objectives, those with the lowest bounds; None for all, of problems
+                whose activations are yet to be found.
+        """
         windows = np.array([problem.window for problem in problems])
         on_steps = [on_steps_of(problem.splits, self.graph) for problem in problems]
         splits = Splits.of(on_steps)
-        known = [problem.activations for problem in problems if problem.activations is not None]
-        starts = [problem.slopes for problem in problems if problem.slopes is not None]
-        activations = stacked(known) if known else None
-        if known and not len(splits):
-            # Only input values are split: intervals pass on what that changes.
-            activations = bound_activations(self.graph, sets, refines=False, known=activations)
+        before = np.stack([problem.lower for problem in problems])
+        chosen = np.sort(np.argsort(before, axis=1)[:, : count or before.shape[1]], axis=1)
+        objectives = np.take_along_axis(self.objectives[windows], chosen[:, :, None], axis=1)
+        activations = None
+        if count is not None:
+            activations = stacked([each.activations for each in problems if each.activations])
+            # Splits of input values have narrowed the sets since.
+            activations = bound_activations(
+                self.graph, sets, refines=False, known=activations, splits=splits
+            )
+        iterations = self.settings.iterations
+        if count is None and self.target.members.dimensions:
+            iterations = 0
         found = linear_bounds(
             self.graph,
             sets,
-            self.objectives[windows],
-            settings=BoundSettings(
-                iterations=self.settings.iterations, batch=self.settings.batch, scores=True
-            ),
+            objectives,
+            settings=BoundSettings(iterations=iterations, batch=self.settings.batch, scores=True),
             activations=activations,
             splits=splits if len(splits) else None,
-            start=joined(starts, on_steps) if len(starts) == len(problems) else None,
+            start=joined(problems, chosen, on_steps) if count is not None else None,
         )
-        proved = proves(found.lower, self.target.decisions[windows])
+        lower = before.copy()
+        np.put_along_axis(
+            lower, chosen, np.maximum(found.lower, np.take_along_axis(before, chosen, axis=1)), 1
+        )
+        proved = (lower > self.needed[windows]).all(axis=1)
         self._probe(windows, found, ~proved)
         cut = np.cumsum([0, *map(len, on_steps)])
         for row, problem in enumerate(problems):
-            slopes = row_of(found.slopes, row, slice(cut[row], cut[row + 1]))
+            rows = slope_rows(
+                problem.slopes, found.slopes, row, chosen[row], slice(cut[row], cut[row + 1])
+            )
             own = found.activations.select(np.array([row]))
             if proved[row]:
-                self._leaf(problem, Method.LINEAR, found.lower[row], lines_of(slopes, own))
+                lines = lines_of(rows, own, len(on_steps[row])) if self.keeps_proofs else None
+                self._leaf(problem, Method.LINEAR, lower[row], lines)
             elif self.state[problem.window].outcome is None:
                 scores = {node: values[row] for node, values in found.scores.items()}
                 box = sets.select(np.array([row]))
-                self._split(problem, box, own, slopes, scores, found.lower[row])
+                stored = tuple(each.narrowed() for each in rows)
+                left = replace(problem, lower=lower[row], slopes=stored)
+                self._split(left, box, own, scores)
 
     def _leaf(
         self, problem: Problem, method: Method, lower: FloatArray, lines: Lines | None
@@ -293,27 +328,15 @@ class _Search:
         state = self.state[problem.window]
         state.least = min(state.least, float(lower.min()))
         if self.keeps_proofs:
-            state.leaves.append(
-                Leaf(
-                    method,
-                    problem.piece,
-                    problem.splits,
-                    lines,
-                    lower,
-                )
-            )
+            state.leaves.append(Leaf(method, problem.piece, problem.splits, lines, lower))
 
     def _split(
         self,
         problem: Problem,
         box: InputSets,
         activations: Activations,
-        slopes: Slopes,
         scores: dict[int, FloatArray],
-        lower: FloatArray,
     ) -> None:
-        bound = float(lower.min())
-        held = self.target.held
         size = width(box)
         if (
             problem.piece is not None
@@ -323,20 +346,20 @@ class _Search:
         ):
             own = np.array([problem.window])
             piece = Pieces(own, problem.piece[:1], problem.piece[1:])
-            halves = self.target.members.split(held, piece)
+            halves = self.target.members.split(self.target.held, piece)
             for low, high in zip(halves.low, halves.high, strict=True):
-                half = np.stack([low, high])
-                self.push(Problem(problem.window, half, width=size), bound)
+                self.push(Problem(problem.window, problem.lower, np.stack([low, high]), width=size))
             return
         sides = choose_split(self.graph, box, activations, scores)
         if sides is None:
             state = self.state[problem.window]
             state.stuck = True
-            state.least = min(state.least, bound)
+            state.least = min(state.least, float(problem.lower.min()))
             return
-        child = replace(problem, activations=activations, slopes=slopes)
+        # What splits change is found again from the piece's own bounds, which all its parts share.
+        shared = problem.activations or activations
         for side in sides:
-            self.push(replace(child, splits=(*problem.splits, side)), bound)
+            self.push(replace(problem, splits=(*problem.splits, side), activations=shared))
 
     def _probe(self, windows: Int64Array, found: LinearBounds, left: BoolArray) -> None:
         """Judge the member that lies in the direction of each linear bound's worst input."""

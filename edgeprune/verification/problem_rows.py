@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.activations import Activations
 from edgeprune.verification.bound_nodes import BoundGraph
 from edgeprune.verification.linear_maps import FloatArray
@@ -26,24 +30,91 @@ def interval_margins(
     )
 
 
-def lines_of(slopes: Slopes, activations: Activations) -> Lines:
-    """Return the choices behind a bound of one problem."""
+def least_needed(decisions: Int64Array, classes: int) -> FloatArray:
+    """Return what a bound of each margin must exceed for the decision to hold [n, classes - 1].
+
+    Logits are integers and the first of equal ones wins: see `linear_bounds.proves`.
+    """
+    before = np.arange(classes - 1) < decisions[:, np.newaxis]
+    return np.asarray(np.where(before, 0.0, -1.0), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class SlopeRow:
+    """The lines and multipliers of one objective of one problem.
+
+    Args:
+        lower: By the number of the Step node, slopes of the lines below [size].
+        upper: The same above.
+        multipliers: Of the splits that the problem had [splits].
+    """
+
+    lower: Mapping[int, npt.NDArray[np.floating[Any]]]
+    upper: Mapping[int, npt.NDArray[np.floating[Any]]]
+    multipliers: FloatArray
+
+    def narrowed(self) -> SlopeRow:
+        """Return it in half the memory; any slopes are a start."""
+        return SlopeRow(
+            {node: np.asarray(values, np.float32) for node, values in self.lower.items()},
+            {node: np.asarray(values, np.float32) for node, values in self.upper.items()},
+            self.multipliers,
+        )
+
+
+def slope_rows(
+    before: Sequence[SlopeRow] | None,
+    found: Slopes,
+    row: int,
+    chosen: Int64Array,
+    splits: slice,
+) -> tuple[SlopeRow, ...]:
+    """Return the lines of all objectives of a problem: the new ones, else its parent's.
+
+    Args:
+        before: Its parent's.
+        found: Of a batch.
+        row: The problem's row in it.
+        chosen: Which objectives were bounded.
+        splits: The problem's multipliers among those of the batch.
+    """
+    rows: list[SlopeRow] = list(before or ())
+    for place, objective in enumerate(chosen.tolist()):
+        own = SlopeRow(
+            {
+                node: values[row, min(place, values.shape[1] - 1)].copy()
+                for node, values in found.lower.items()
+            },
+            {
+                node: values[row, min(place, values.shape[1] - 1)].copy()
+                for node, values in found.upper.items()
+            },
+            found.multipliers[splits, place].copy(),
+        )
+        if objective < len(rows):
+            rows[objective] = own
+        else:
+            rows.append(own)
+    return tuple(rows)
+
+
+def lines_of(rows: Sequence[SlopeRow], activations: Activations, splits: int) -> Lines:
+    """Return the choices behind a bound of one problem with so many splits of accumulators."""
     return Lines(
-        {node: values[0] for node, values in slopes.lower.items()},
-        {node: values[0] for node, values in slopes.upper.items()},
-        slopes.multipliers,
+        {node: _stack([row.lower[node] for row in rows]) for node in rows[0].lower},
+        {node: _stack([row.upper[node] for row in rows]) for node in rows[0].upper},
+        np.stack([_grown(row.multipliers, splits) for row in rows], axis=1),
         {node: mask[0] for node, mask in activations.refined.items()},
     )
 
 
-def row_of(slopes: Slopes, row: int, splits: slice) -> Slopes:
-    """Return one problem's slopes, and the multipliers of its splits."""
-    one = slice(row, row + 1)
-    return Slopes(
-        {node: values[one].copy() for node, values in slopes.lower.items()},
-        {node: values[one].copy() for node, values in slopes.upper.items()},
-        slopes.multipliers[splits].copy(),
-    )
+def _stack(rows: Sequence[npt.NDArray[np.floating[Any]]]) -> FloatArray:
+    return np.stack(rows).astype(np.float64)
+
+
+def _grown(multipliers: FloatArray, splits: int) -> FloatArray:
+    """Return the multipliers with 0 for splits that came later."""
+    return np.concatenate([multipliers, np.zeros(splits - len(multipliers))])
 
 
 def on_steps_of(splits: Sequence[Split], graph: BoundGraph) -> list[tuple[int, int, float, bool]]:
@@ -74,16 +145,43 @@ def _mask(part: Activations, node: int, parts: Sequence[Activations]) -> BoolArr
     return np.zeros_like(like)
 
 
+class HasSlopes(Protocol):
+    """A problem with its parent's lines."""
+
+    @property
+    def slopes(self) -> Sequence[SlopeRow] | None:
+        """One for each objective."""
+
+
 def joined(
-    parts: Sequence[Slopes], on_steps: Sequence[Sequence[tuple[int, int, float, bool]]]
-) -> Slopes:
-    """Return the slopes of several problems; a split that its parent had not has no multiplier."""
-    grown = []
-    for part, splits in zip(parts, on_steps, strict=True):
-        count, objectives = part.multipliers.shape
-        grown.append(np.vstack([part.multipliers, np.zeros((len(splits) - count, objectives))]))
+    problems: Sequence[HasSlopes],
+    chosen: Int64Array,
+    on_steps: Sequence[Sequence[tuple[int, int, float, bool]]],
+) -> Slopes | None:
+    """Return the slopes that a batch starts from; None where a problem has none.
+
+    Args:
+        problems: The problems.
+        chosen: Objectives of each [problems, k].
+        on_steps: Their splits of accumulators.
+    """
+    rows: list[list[SlopeRow]] = []
+    for problem, own in zip(problems, chosen.tolist(), strict=True):
+        if problem.slopes is None:
+            return None
+        rows.append([problem.slopes[objective] for objective in own])
+    multipliers = [
+        np.stack([_grown(row.multipliers, len(splits)) for row in own], axis=1)
+        for own, splits in zip(rows, on_steps, strict=True)
+    ]
     return Slopes(
-        {node: np.concatenate([part.lower[node] for part in parts]) for node in parts[0].lower},
-        {node: np.concatenate([part.upper[node] for part in parts]) for node in parts[0].upper},
-        np.concatenate(grown),
+        {
+            node: np.stack([_stack([row.lower[node] for row in own]) for own in rows])
+            for node in rows[0][0].lower
+        },
+        {
+            node: np.stack([_stack([row.upper[node] for row in own]) for own in rows])
+            for node in rows[0][0].upper
+        },
+        np.concatenate(multipliers),
     )

@@ -44,8 +44,13 @@ from edgeprune.verification.outcomes import (
     WindowResult,
 )
 from edgeprune.verification.perturbations import Perturbation
-from edgeprune.verification.problem_rows import interval_margins, lines_of, row_of, stacked
-from edgeprune.verification.slopes import Slopes
+from edgeprune.verification.problem_rows import (
+    SlopeRow,
+    interval_margins,
+    lines_of,
+    slope_rows,
+    stacked,
+)
 
 # Windows bounded at a time.
 _BATCH = 24
@@ -104,7 +109,8 @@ class Stages:
         self._counterexample: list[Counterexample | None] = [None] * count
         # Of each open window, what the last linear bounds found; of one problem each.
         self._activations: dict[int, Activations] = {}
-        self._slopes: dict[int, Slopes] = {}
+        self._slopes: dict[int, tuple[SlopeRow, ...]] = {}
+        self._lower: FloatArray = np.full((count, self._objectives.shape[1]), -np.inf)
         self._seconds += (time.monotonic() - begin) / max(count, 1)
 
     def intervals(self) -> None:
@@ -158,9 +164,10 @@ class Stages:
                     settings=BoundSettings(iterations=iterations, batch=_BATCH),
                     activations=stacked(kept) if len(kept) == len(rows) else None,
                 )
+                every = np.arange(self._objectives.shape[1])
                 for place, row in enumerate(rows.tolist()):
                     self._activations[row] = found.activations.select(np.array([place]))
-                    self._slopes[row] = row_of(found.slopes, place, slice(0))
+                    self._slopes[row] = slope_rows(None, found.slopes, place, every, slice(0))
                 self._take(rows, found.lower, Method.LINEAR)
 
     def branch(self) -> None:
@@ -171,7 +178,12 @@ class Stages:
         roots = roots_of(self._target, rows)
         if all(problem.piece is None for problem in roots):
             roots = [
-                Problem(row, None, (), self._activations.get(row), self._slopes.get(row))
+                Problem(
+                    row,
+                    self._lower[row],
+                    activations=self._activations.get(row),
+                    slopes=self._slopes.get(row),
+                )
                 for row in rows.tolist()
             ]
         left = self._limit - self._seconds[rows]
@@ -226,17 +238,19 @@ class Stages:
                 self._outcome[row] = Outcome.TIMEOUT
 
     def _take(self, rows: Int64Array, lower: FloatArray, method: Method) -> None:
+        # A leaf proves all margins by itself: bounds of several methods are not mixed.
         proved = proves(lower, self._decisions[rows])
         for place, row in enumerate(rows.tolist()):
             self._method[row] = method
-            self._margin[row] = max(self._margin[row], float(lower[place].min()))
+            self._lower[row] = np.maximum(self._lower[row], lower[place])
+            self._margin[row] = float(self._lower[row].min())
             if not proved[place]:
                 continue
             self._outcome[row] = Outcome.PROVED
             if self._keeps_proofs:
                 lines = None
                 if method is Method.LINEAR:
-                    lines = lines_of(self._slopes[row], self._activations[row])
+                    lines = lines_of(self._slopes[row], self._activations[row], 0)
                 self._proof[row] = Proof((Leaf(method, None, (), lines, lower[place]),))
 
     def _falsify(self, row: int, raw: Int16Array) -> None:
