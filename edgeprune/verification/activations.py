@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,9 @@ BoolArray = npt.NDArray[np.bool_]
 # Neighbouring neurons whose cones are passed together, and rows of one pass.
 _NEIGHBOURS = 64
 _ROWS = 1024
+# Neurons of a layer that are refined to see whether it pays, and by what share it must.
+_PROBES = 16
+_LEAST_GAIN = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,22 @@ class Activations:
             tuple(values[rows] for values in self.low),
             tuple(values[rows] for values in self.high),
             {number: mask[rows] for number, mask in self.refined.items()},
+        )
+
+    @staticmethod
+    def join(parts: Sequence[Activations]) -> Activations:
+        """Return the bounds of several batches of problems of one graph as one."""
+        refined = {}
+        for number in {number for part in parts for number in part.refined}:
+            size = next(part.refined[number] for part in parts if number in part.refined).shape[1]
+            masks = [
+                part.refined.get(number, np.zeros((len(part), size), np.bool_)) for part in parts
+            ]
+            refined[number] = np.concatenate(masks)
+        return Activations(
+            tuple(np.concatenate(each) for each in zip(*(p.low for p in parts), strict=True)),
+            tuple(np.concatenate(each) for each in zip(*(p.high for p in parts), strict=True)),
+            refined,
         )
 
 
@@ -103,8 +123,6 @@ def bound_activations(
                 for operand, places in zip(node.operands, node.places, strict=True):
                     low[:, places], high[:, places] = work.low[operand], work.high[operand]
                 work.set(number, low, high)
-        if isinstance(node, Maximum):
-            work.maximum(number, node)
     return Activations(tuple(work.low), tuple(work.high), work.refined)
 
 
@@ -120,12 +138,8 @@ class _Work:
         self.splits = splits
         self.low: list[FloatArray] = []
         self.high: list[FloatArray] = []
-        self.refined: dict[int, BoolArray] = {} if known is None else known.refined
-        self.steps: dict[int, StepTable] = {}
-        self.maxima: dict[int, MaximumTable] = {}
-        nominal = graph.run([self.forms.nominal[number] for number in graph.sources])
-        # The passes' errors are accounted for, and half the digits cost half the time.
-        self.frame = Frame(graph, nominal, np.float32)
+        self.refined: dict[int, BoolArray] = {} if known is None else dict(known.refined)
+        self._passes: _Passes | None = None
 
     def set(self, number: int, low: FloatArray, high: FloatArray) -> None:
         if self.known is not None:
@@ -133,32 +147,44 @@ class _Work:
             high = np.minimum(high, self.known.high[number])
         self.low.append(low)
         self.high.append(high)
-        self.frame.place(number, low, high)
 
     def step(self, number: int, node: Step, least_kink: float) -> None:
         operand = node.operand
         if self.splits is not None:
             cut_by_splits(self.splits, number, self.low[operand], self.high[operand])
-        if np.isfinite(least_kink) and isinstance(self.graph.nodes[operand], Affine):
+        # A pass of the first layer's ends where it starts; the interval has been that already.
+        is_deep = operand not in first_layer(self.graph)
+        if np.isfinite(least_kink) and is_deep and isinstance(self.graph.nodes[operand], Affine):
             chosen = unstable(node, self.low[operand], self.high[operand]) > least_kink
-            if operand in first_layer(self.graph):
-                # A pass of these ends where it starts; the interval has been that already.
-                chosen[:] = False
             if chosen.any():
-                self._refine(operand, chosen)
-                self.refined[number] = chosen
+                self.refined[number] = self._refine_where_it_pays(node, chosen)
         least, most = node.ends(self.low[operand], self.high[operand])
         self.set(number, least, most)
-        kinked = kinks(node, self.low[operand], self.high[operand], least, most).lifted()
-        found = lines(kinked, *adaptive(kinked))
-        self.steps[number] = self.frame.step(number, found)
 
-    def maximum(self, number: int, node: Maximum) -> None:
-        found = maximum_lines(node, self.low[node.operand], self.high[node.operand])
-        self.maxima[number] = self.frame.maximum(number, found)
+    def _refine_where_it_pays(self, node: Step, chosen: BoolArray) -> BoolArray:
+        """Refine a few neurons of each problem, and the others where that narrowed the few."""
+        if self._passes is None:
+            self._passes = _Passes(self.graph, self.forms)
+        tables = self._passes.reach(node.operand, self.low, self.high)
+        rank = np.cumsum(chosen, axis=1) - 1
+        stride = np.maximum(chosen.sum(axis=1, keepdims=True) // _PROBES, 1)
+        probed = chosen & (rank % stride == 0)
+        before = self._widths(node, probed)
+        self._refine(node.operand, probed, tables)
+        after = self._widths(node, probed)
+        pays = after <= (1 - _LEAST_GAIN) * before
+        rest = chosen & ~probed & pays[:, np.newaxis]
+        if rest.any():
+            self._refine(node.operand, rest, tables)
+        return np.asarray(probed | rest)
 
-    def _refine(self, operand: int, chosen: BoolArray) -> None:
-        tables = self.frame.tables(self.steps, self.maxima)
+    def _widths(self, node: Step, mask: BoolArray) -> FloatArray:
+        """Return the sum of the output widths of some neurons [n]."""
+        least, most = node.ends(self.low[node.operand], self.high[node.operand])
+        return np.asarray(((most - least) * mask).sum(axis=1))
+
+    def _refine(self, operand: int, chosen: BoolArray, tables: Tables) -> None:
+        assert self._passes is not None
         low, high = self.low[operand], self.high[operand]
         integral = getattr(self.graph.nodes[operand], "integral", False)
         for start in range(0, chosen.shape[1], _NEIGHBOURS):
@@ -166,7 +192,7 @@ class _Work:
             problem, neuron = np.nonzero(chosen[:, start:stop])
             for first in range(0, len(problem), _ROWS // 2):
                 some = slice(first, first + _ROWS // 2)
-                least, most = self._pass(
+                least, most = self._passes.bound(
                     operand, problem[some], neuron[some], (start, stop), tables
                 )
                 if integral:
@@ -175,7 +201,35 @@ class _Work:
                 low[place] = np.maximum(low[place], least)
                 high[place] = np.minimum(high[place], most)
 
-    def _pass(
+
+class _Passes:
+    """Backward passes from inside the graph, over the lines of the nodes before."""
+
+    def __init__(self, graph: BoundGraph, forms: InputForms) -> None:
+        self.graph, self.forms = graph, forms
+        nominal = graph.run([forms.nominal[number] for number in graph.sources])
+        # The passes' errors are accounted for, and half the digits cost half the time.
+        self.frame = Frame(graph, nominal, np.float32)
+        self._steps: dict[int, StepTable] = {}
+        self._maxima: dict[int, MaximumTable] = {}
+        self._done = 0
+
+    def reach(self, last: int, low: list[FloatArray], high: list[FloatArray]) -> Tables:
+        """Lay out the lines of all nodes up to `last`, whose bounds are final."""
+        for number in range(self._done, last + 1):
+            node = self.graph.nodes[number]
+            self.frame.place(number, low[number], high[number])
+            if isinstance(node, Step):
+                ends = low[node.operand], high[node.operand], low[number], high[number]
+                kinked = kinks(node, *ends).lifted()
+                self._steps[number] = self.frame.step(number, lines(kinked, *adaptive(kinked)))
+            elif isinstance(node, Maximum):
+                found = maximum_lines(node, low[node.operand], high[node.operand])
+                self._maxima[number] = self.frame.maximum(number, found)
+        self._done = last + 1
+        return self.frame.tables(self._steps, self._maxima)
+
+    def bound(
         self,
         operand: int,
         problem: Int64Array,

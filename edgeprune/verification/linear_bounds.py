@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.activations import (
     Activations,
     bound_activations,
@@ -93,13 +94,46 @@ def linear_bounds(
     """
     settings = settings or BoundSettings()
     splits = splits or Splits.none()
-    if activations is None or len(splits):
-        activations = bound_activations(
-            graph, sets, refines=settings.refines, known=activations, splits=splits
+    parts = []
+    for first in range(0, max(len(sets), 1), settings.batch):
+        rows = np.arange(first, min(first + settings.batch, len(sets)))
+        own = np.flatnonzero((splits.problem >= first) & (splits.problem < first + settings.batch))
+        part = _Part(
+            sets.select(rows),
+            objectives[rows],
+            None if activations is None else activations.select(rows),
+            splits.part(own, first),
+            None if start is None else start.select(rows, own),
         )
-    forms = InputForms.of(graph, sets)
-    chooses = settings.iterations > 0 or start is not None
-    bounded = Objectives(graph, forms, activations, objectives, splits, start, chooses=chooses)
+        parts.append((_bound(graph, part, settings), own))
+    return parts[0][0] if len(parts) == 1 else _joined(parts, len(splits))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    sets: InputSets
+    objectives: FloatArray
+    activations: Activations | None
+    splits: Splits
+    start: Slopes | None
+
+
+def _bound(graph: BoundGraph, part: _Part, settings: BoundSettings) -> LinearBounds:
+    activations = part.activations
+    if activations is None or len(part.splits):
+        activations = bound_activations(
+            graph, part.sets, refines=settings.refines, known=activations, splits=part.splits
+        )
+    forms = InputForms.of(graph, part.sets)
+    bounded = Objectives(
+        graph,
+        forms,
+        activations,
+        part.objectives,
+        part.splits,
+        part.start,
+        chooses=settings.iterations > 0 or part.start is not None,
+    )
     choice = climb(bounded, Ascent(settings.iterations, settings.rate, settings.decay))
     attained = bounded.evaluate(choice, keeps=settings.scores)
     lower = np.where(contradictory(activations)[:, np.newaxis], np.inf, attained.lower)
@@ -112,6 +146,38 @@ def linear_bounds(
         lost,
         tuple(values.reshape(*lower.shape, -1) for values in worst),
     )
+
+
+def _joined(parts: list[tuple[LinearBounds, Int64Array]], count: int) -> LinearBounds:
+    """Return the bounds of several batches as one."""
+    found = [part for part, _ in parts]
+    lower = np.concatenate([part.lower for part in found])
+    multipliers = np.zeros((count, lower.shape[1]))
+    for part, own in parts:
+        multipliers[own] = part.slopes.multipliers
+    return LinearBounds(
+        lower,
+        Slopes(
+            _by_node([part.slopes.lower for part in found]),
+            _by_node([part.slopes.upper for part in found]),
+            multipliers,
+        ),
+        Activations.join([part.activations for part in found]),
+        _by_node([part.scores for part in found]),
+        tuple(np.concatenate(each) for each in zip(*(p.worst for p in found), strict=True)),
+    )
+
+
+def _by_node(parts: list[dict[int, FloatArray]]) -> dict[int, FloatArray]:
+    """Return arrays of several batches as one; objectives that shared slopes are told apart."""
+    joined = {}
+    for number in parts[0]:
+        arrays = [part[number] for part in parts]
+        if arrays[0].ndim == 3:
+            width = max(each.shape[1] for each in arrays)
+            arrays = [np.broadcast_to(each, (len(each), width, each.shape[2])) for each in arrays]
+        joined[number] = np.concatenate(arrays)
+    return joined
 
 
 def gradient(

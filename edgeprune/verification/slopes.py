@@ -46,6 +46,14 @@ class Slopes:
     upper: dict[int, FloatArray]
     multipliers: FloatArray
 
+    def select(self, rows: Int64Array, splits: Int64Array) -> Slopes:
+        """Return the slopes of some problems and the multipliers of some splits."""
+        return Slopes(
+            {number: values[rows] for number, values in self.lower.items()},
+            {number: values[rows] for number, values in self.upper.items()},
+            self.multipliers[splits],
+        )
+
 
 @dataclass(eq=False)
 class Choice:
@@ -114,6 +122,7 @@ class Objectives:
         self.frame = Frame(graph, nominal, np.float64)
         self.kinks: dict[int, Kinks] = {}
         self.columns: dict[int, Int64Array] = {}
+        self._own_kinks: dict[int, Kinks] = {}
         self.shared: dict[int, tuple[FloatArray, FloatArray]] = {}
         self._steps: dict[int, StepTable] = {}
         self._single: dict[int, StepTable] = {}
@@ -174,7 +183,7 @@ class Objectives:
 
     def own_kinks(self, number: int) -> Kinks:
         """Return the kinks [n, 1, f] of the columns with a choice."""
-        return self.kinks[number].select(self.columns[number])
+        return self._own_kinks[number]
 
     def worst(self, attained: Attained) -> dict[int, FloatArray]:
         """Return, for each source, the input [n * k, size] where each bound is attained."""
@@ -191,6 +200,7 @@ class Objectives:
             columns = np.flatnonzero(_has_choice(node, kinked).any(axis=(0, 1)))
             if len(columns):
                 self.columns[number] = columns
+                self._own_kinks[number] = kinked.select(columns)
 
     def _first(self, start: Slopes | None) -> Choice:
         lower, upper = {}, {}

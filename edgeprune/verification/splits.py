@@ -59,19 +59,12 @@ class Splits:
             np.array(above, np.bool_),
         )
 
-    def select(self, rows: Int64Array) -> Splits:
-        """Return the constraints of some problems, renumbered to `rows`."""
-        taken = [
-            (np.flatnonzero(self.problem == row), position) for position, row in enumerate(rows)
-        ]
-        order = np.concatenate([index for index, _ in taken]) if taken else np.zeros(0, np.int64)
-        problem = np.concatenate(
-            [np.full(len(index), position) for index, position in taken] or [np.zeros(0)]
-        ).astype(np.int64)
+    def part(self, chosen: Int64Array, first: int) -> Splits:
+        """Return some constraints, their problems counted from `first`."""
         return Splits(
-            problem,
-            self.node[order],
-            self.neuron[order],
-            self.threshold[order],
-            self.above[order],
+            self.problem[chosen] - first,
+            self.node[chosen],
+            self.neuron[chosen],
+            self.threshold[chosen],
+            self.above[chosen],
         )
