@@ -13,6 +13,9 @@ from edgeprune.verification.perturbations.part import Changes, Linear, Part, blo
 from edgeprune.verification.perturbations.quantity import Amount, amount
 from edgeprune.verification.perturbations.shapes import HullShape
 
+# Shifts that are tried for the worst.
+_SHIFTS = 101
+
 
 @dataclass(frozen=True)
 class Gain(Part):
@@ -117,9 +120,17 @@ class Offset(Part):
         return self.at(held, np.rint(generator.uniform(-limit, limit, (len(held), 1))))
 
     def best(self, held: Held, weights: FloatArray) -> FloatArray:
-        """Return the better end of the range."""
+        """Return the best of the shifts: only what the converter's range cuts off is left of it."""
         (_, high), *_ = self.whole(held)
-        return self.at(held, np.where(weights.sum(axis=1, keepdims=True) < 0, -1, 1) * high)
+        most = int(high.max(initial=0))
+        least, greatest = held.count_range
+        shift, worth = np.zeros((len(held), 1)), np.zeros((len(held), 1))
+        for counted in np.unique(np.linspace(-most, most, _SHIFTS).astype(np.int64)).tolist():
+            change = np.clip(held.raw.astype(np.int64) + counted, least, greatest) - held.raw
+            gained = (change * weights).sum(axis=1, keepdims=True)
+            shift = np.where(gained > worth, counted, shift)
+            worth = np.maximum(gained, worth)
+        return self.at(held, shift)
 
     def contains(self, held: Held, low: FloatArray, high: FloatArray) -> BoolArray:
         """Return for which windows a whole shift lies between `low` and `high`."""

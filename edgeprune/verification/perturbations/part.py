@@ -218,6 +218,20 @@ def movable(held: Held) -> int:
     return held.sizes[0] if isinstance(held, HeldInputs) else held.raw.shape[1]
 
 
+def block_size(held: Held) -> int:
+    """Return how many neighbouring raw values share their effect on the network's input."""
+    return held.front_end.factor if isinstance(held, HeldBeats) else 1
+
+
+def free_range(held: Held) -> tuple[FloatArray, FloatArray]:
+    """Return the changes that lead to the ends of the converter's range, both [n, size]."""
+    least, greatest = held.count_range
+    raw = held.raw.astype(np.float64)
+    low, high = least - raw, greatest - raw
+    low[:, movable(held) :], high[:, movable(held) :] = 0, 0
+    return low, high
+
+
 def blocks_of(held: Held, values: FloatArray) -> FloatArray:
     """Return raw values [..., size] summed to the blocks that the network's input depends on."""
     used = values[..., : movable(held)]

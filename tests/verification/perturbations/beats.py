@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from itertools import product
 
 import numpy as np
 
@@ -60,8 +59,3 @@ def tiny(seed: int, count: int = 3, bits: int = 4) -> HeldBeats:
         np.zeros((count, front_end.interval_features), np.int8),
         np.full((count, 65), 10),
     )
-
-
-def all_changes(limit: int, samples: int = 7) -> np.ndarray:
-    """Return every change of `samples` samples by whole counts up to `limit`."""
-    return np.array(list(product(range(-limit, limit + 1), repeat=samples)), np.int16)
