@@ -269,6 +269,25 @@ def test_interval_bounds_through_roundings_are_those_of_the_integers(quantized: 
         assert np.abs(steps - wanted).mean() < 2.0, name
 
 
+def test_the_last_training_repeats_itself(quantized: tuple, tmp_path: Path) -> None:
+    name, trained, last, result = quantized
+    if name != "certifiable-ecg":
+        return
+    graph = to_float_onnx(trained, (96, 2), FEATURES)
+    ranges = result.ranges
+
+    def again(progress: Silent) -> bytes:
+        made = train_quantized(
+            graph, ranges, WINDOWS, VALIDATION, FRONT_END, SETTINGS, CERTIFIED, 5, progress,
+            tmp_path,
+        )  # fmt: skip
+        return made.model.SerializeToString(deterministic=True)
+
+    with pytest.raises(PowerCutError):
+        again(Killer(11))
+    assert again(Silent()) == last.model.SerializeToString(deterministic=True)
+
+
 def test_rounding_loses_no_decisions_that_were_proved(quantized: tuple) -> None:
     _, trained, last, result = quantized
     before = certified_share(trained, VALIDATION, FRONT_END, CERTIFIED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,11 +15,14 @@ from edgeprune.progress import Silent
 from edgeprune.training import train
 from edgeprune.training.augmentation import Augmentation
 from edgeprune.training.average import WeightAverage
+from edgeprune.training.batches import BatchSource
 from edgeprune.training.determinism import derive_seed, deterministic
 from edgeprune.training.regularizers import ChannelGroups, soft_threshold
 from edgeprune.training.sampling import draw, window_weights
 from edgeprune.training.schedule import one_cycle
 from tests.small_windows import FRONT_END, small_windows
+from tests.training.bounded_modules import FRONT_END as REAL_FRONT_END
+from tests.training.bounded_modules import beats
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +68,21 @@ def test_balance_of_classes_and_records() -> None:
     assert drawn.shape == (100, 64)
     counts = np.bincount(label[drawn.flatten().numpy()], minlength=4) / 6400
     assert counts == pytest.approx([2 / 3, 1 / 3, 0, 0], abs=0.03)
+
+
+def test_gains_are_drawn_alike_on_a_scale_of_ratios_between_the_usual_ones() -> None:
+    windows = beats(2000, 3)
+    gain = np.where(windows.record == 0, 200, np.geomspace(400, 1600, 2000).astype(np.int64))
+    gain[:3] = 10**6  # one odd window among many
+    settings = TrainingSettings(epochs=1, epoch_steps=8, batch_size=512, simulated_rhythms=0)
+    source = BatchSource(replace(windows, gain=gain), REAL_FRONT_END, settings, 7)
+    drawn = torch.cat([batch.gain for batch in source.epoch(0)]).log2()
+    assert drawn.min() >= np.log2(200)
+    assert drawn.max() <= np.log2(1600)
+    middle = (drawn.min() + drawn.max()) / 2
+    assert drawn.mean().item() == pytest.approx(middle.item(), abs=0.05)
+    again = torch.cat([batch.gain for batch in source.epoch(0)]).log2()
+    assert torch.equal(drawn, again)
 
 
 def test_soft_threshold_is_the_proximal_step() -> None:
