@@ -12,6 +12,7 @@ from edgeprune.verification.bound_nodes import BoundGraph
 from edgeprune.verification.input_sets import CorrelatedInput, InputSets
 from edgeprune.verification.line_tables import gamma
 from edgeprune.verification.linear_maps import FloatArray, Real, Span, widen
+from edgeprune.verification.worst_changes import worst_change
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class InputForms:
     def attained(
         self, graph: BoundGraph, sources: Mapping[int, tuple[Real, Span]], owners: Owners
     ) -> dict[int, FloatArray]:
-        """Return where each linear form is least over its box: for each source, [r, size].
+        """Return nearly where each linear form is least: for each source, [r, size].
 
         Args:
             graph: The graph.
@@ -86,7 +87,30 @@ class InputForms:
                 rows, span = sources[number]
                 radius = self.radius[number][own, slice(*span)]
                 found[number][:, slice(*span)] -= np.sign(rows) * radius
+        if self.sets.correlated is not None and self.signal in sources and owners.objectives:
+            rows, span = sources[self.signal]
+            own_rows = widen(rows, span, (0, found[self.signal].shape[1]))
+            together = self._attained_together(self.sets.correlated, own_rows, owners)
+            centre, radius = self.centre[self.signal], self.radius[self.signal]
+            low, high = (centre - radius)[own], (centre + radius)[own]
+            found[self.signal] = np.clip(together, low, high)
         return found
+
+    def _attained_together(
+        self, correlated: CorrelatedInput, rows: Real, owners: Owners
+    ) -> FloatArray:
+        length, channels = correlated.centre.shape[1:]
+        own = owners.problem
+        shaped = rows.reshape(len(rows), length, channels)
+        usable = correlated.usable[own]
+        directions = -(shaped * usable).sum(axis=2)
+        change = worst_change(
+            correlated, directions.reshape(len(correlated), owners.objectives, length)
+        ).reshape(len(rows), length, 1)
+        moved = correlated.centre[own] + change - np.sign(shaped) * correlated.slack[own]
+        centre, radius = self.centre[self.signal][own], self.radius[self.signal][own]
+        boxed = (centre - np.sign(rows) * radius).reshape(shaped.shape)
+        return np.asarray(np.where(usable, moved, boxed).reshape(len(rows), -1))
 
     def _least_correlated(
         self, correlated: CorrelatedInput, rows: Real, span: Span, owners: Owners
