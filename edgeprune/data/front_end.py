@@ -17,7 +17,7 @@ device (firmware_export/runtime/edgeprune_front_end.c) computes the same to the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +53,8 @@ _RHYTHM_NAMES = (
     *("log QRS difference to template", "log P difference to template", "log QRS energy"),
 )
 # Windows (changes back from the beat) and eighths of the quantiles of |RR change|.
-_CHANGE_QUANTILES = ((32, 2), (32, 4), (16, 3), (64, 2))
-_CHANGE_MEANS = (32, 64)
+CHANGE_QUANTILES = ((32, 2), (32, 4), (16, 3), (64, 2))
+CHANGE_MEANS = (32, 64)
 
 
 @dataclass(frozen=True)
@@ -337,21 +337,39 @@ class FrontEnd:
         """
         upper = running_quantile(before, self.history, 7)
         median = running_quantile(before, 32, 4)
-        log_before, log_after = integer_log(before), integer_log(after)
-        log_upper, log_median = integer_log(upper), integer_log(median)
         beat = np.arange(len(before))
-        lagged = [log_before[np.maximum(beat - lag, 0)] for lag in (4, 3, 2, 1, 0)]
+        lagged = [before[np.maximum(beat - lag, 0)] for lag in (4, 3, 2, 1, 0)]
         changes = np.abs(np.diff(before, prepend=before[:1]))
-        columns = [row - log_upper for row in lagged]
-        columns += [log_after - log_upper, log_before - log_median, log_after - log_median]
-        for window, eighths in _CHANGE_QUANTILES:
-            change = running_quantile(changes, window, eighths)
-            columns.append(integer_log(16 * change + 16) - log_upper)
-        for window in _CHANGE_MEANS:
-            total, number = running_sum(changes, window)
-            columns.append(integer_log(16 * total // number + 16) - log_upper)
+        measures = [running_quantile(changes, *each) for each in CHANGE_QUANTILES]
+        sums = [running_sum(changes, window) for window in CHANGE_MEANS]
+        measures = [16 * each + 16 for each in measures]
+        measures += [16 * total // number + 16 for total, number in sums]
+        return self.interval_columns(lagged, after, upper, median, measures), median
+
+    def interval_columns(
+        self,
+        lagged: Sequence[Int64Array],
+        after: Int64Array,
+        upper: Int64Array,
+        median: Int64Array,
+        measures: Sequence[Int64Array],
+    ) -> Int64Array:
+        """Return the features [k, interval_features] from what the intervals come to; all [k].
+
+        Args:
+            lagged: The last five intervals before the beat, oldest first.
+            after: The interval after it.
+            upper: The upper quantile of all remembered.
+            median: The median of the last 32.
+            measures: Sixteen times each measure of change, plus 16.
+        """
+        logs, log_after = [integer_log(each) for each in lagged], integer_log(after)
+        log_upper, log_median = integer_log(upper), integer_log(median)
+        columns = [each - log_upper for each in (*logs, log_after)]
+        columns += [logs[-1] - log_median, log_after - log_median]
+        columns += [integer_log(each) - log_upper for each in measures]
         columns.append(log_upper - integer_log(np.array([self.rr_reference])))
-        return clip8(np.stack(columns, axis=1)).astype(np.int64), median
+        return clip8(np.stack(columns, axis=1)).astype(np.int64)
 
     def _templates(self, conditioned: Int64Array, steady: npt.NDArray[np.bool_]) -> Int64Array:
         """Return the template that each beat meets: a running mean of earlier steady beats."""

@@ -18,7 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.front_end import BeatMemory, FrontEnd
+from edgeprune.data.front_end import (
+    CHANGE_MEANS,
+    CHANGE_QUANTILES,
+    BeatMemory,
+    FrontEnd,
+)
 from edgeprune.data.integer_arithmetic import Int8Array, Int16Array, Int64Array
 from edgeprune.files import write_bytes
 from edgeprune.targets import Adc
@@ -34,12 +39,13 @@ class HeldBeats:
         front_end: What conditions the samples.
         adc: The converter; its bits bound what a raw sample can be.
         raw: What each beat's window reads, int16 counts [n, reach]; the beat is at `beat_at`.
-            Before a recording's start its first sample is repeated.
+            Before a recording's start its first sample is repeated. Where RR intervals may move
+            too, those before and after the beat are two columns more (`with_intervals`).
         template: What each beat is compared with, int64 conditioned counts [n, length].
         gain: The front end's gain times 2^14, int64 [n].
         intervals: The rhythm features of the RR intervals alone, int8 [n, interval features].
-        rr: The RR intervals before the last `history` beats, this one's last, and the one after
-            it: int64 raw samples [n, history + 1]; 0 where there was none yet.
+        rr: The RR intervals before the last `history` + 1 beats, this one's last, and the one
+            after it: int64 raw samples [n, history + 2]; 0 where there was none yet.
     """
 
     front_end: FrontEnd
@@ -52,6 +58,11 @@ class HeldBeats:
 
     def __len__(self) -> int:
         return len(self.raw)
+
+    @property
+    def samples(self) -> int:
+        """Raw samples of a window."""
+        return sum(self.front_end.reach) + 1
 
     @property
     def beat_at(self) -> int:
@@ -68,15 +79,54 @@ class HeldBeats:
         """Return the network's inputs, for other raw samples where these are given.
 
         Args:
-            raw: int16 [n, reach].
+            raw: int16 [n, reach], or [n, reach + 2] with the intervals before and after the beat.
 
         Returns:
             Signal int8 [n, length, channels], rhythm int8 [n, features].
         """
-        counts = (self.raw if raw is None else raw).astype(np.int64)
+        values = (self.raw if raw is None else raw).astype(np.int64)
+        counts, around = values[:, : self.samples], values[:, self.samples :]
         conditioned = self.front_end.round_conditioned(centred(self.front_end, counts))
-        memory = BeatMemory(self.template, self.gain, self.intervals.astype(np.int64))
+        intervals = self.interval_features(around) if around.size else self.intervals
+        memory = BeatMemory(self.template, self.gain, intervals.astype(np.int64))
         return self.front_end.present(conditioned, memory)
+
+    def with_intervals(self) -> HeldBeats:
+        """Return the beats with the intervals before and after each as the last columns of raw."""
+        if self.raw.shape[1] > self.samples:
+            return self
+        around = self.rr[:, -2:].astype(np.int16)
+        return replace(self, raw=np.concatenate([self.raw, around], axis=1))
+
+    def interval_features(self, around: Int64Array) -> Int8Array:
+        """Return the rhythm features of the intervals, the ones around the beat being others.
+
+        Args:
+            around: The intervals before and after each beat, int64 raw samples [n, 2].
+
+        Returns:
+            int8 [n, interval_features].
+        """
+        front_end = self.front_end
+        before = np.concatenate([self.rr[:, :-2], around[:, :1]], axis=1)
+        known = before > 0
+        lagged = [before[:, -1]]
+        for lag in (1, 2, 3, 4):
+            # Before the first beat's interval that one is repeated.
+            lagged.insert(0, np.where(known[:, -1 - lag], before[:, -1 - lag], lagged[0]))
+        changes = np.abs(np.diff(before, axis=1))
+        changes[~known[:, :-1]] = 0
+        upper = _last_quantile(before[:, 1:], known[:, 1:], front_end.history, 7)
+        median = _last_quantile(before, known, 32, 4)
+        measures = [
+            16 * _last_quantile(changes, known[:, 1:], window, eighths) + 16
+            for window, eighths in CHANGE_QUANTILES
+        ]
+        for window in CHANGE_MEANS:
+            number = known[:, 1:][:, -window:].sum(axis=1)
+            measures.append(16 * changes[:, -window:].sum(axis=1) // number + 16)
+        columns = front_end.interval_columns(lagged, around[:, 1], upper, median, measures)
+        return columns.astype(np.int8)
 
     def microvolt_per_lsb(self) -> npt.NDArray[np.float64]:
         """Return what one step of the signal input is at the electrodes [n]."""
@@ -143,8 +193,8 @@ def hold(
     """
     _, memory = front_end.memory(samples, beats)
     before, after = front_end.intervals(beats)
-    earlier = np.concatenate([np.zeros(front_end.history - 1, np.int64), before])
-    history = np.lib.stride_tricks.sliding_window_view(earlier, front_end.history)
+    earlier = np.concatenate([np.zeros(front_end.history, np.int64), before])
+    history = np.lib.stride_tricks.sliding_window_view(earlier, front_end.history + 1)
     first, last = front_end.reach
     places = beats[chosen][:, None] + np.arange(-first, last + 1)
     return HeldBeats(
@@ -162,3 +212,13 @@ def join(parts: Sequence[HeldBeats]) -> HeldBeats:
     """Return the beats of all parts, which share converter and front end, one after another."""
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
     return replace(parts[0], **arrays)
+
+
+def _last_quantile(
+    values: Int64Array, known: npt.NDArray[np.bool_], window: int, eighths: int
+) -> Int64Array:
+    """Return the lower `eighths`/8 quantile of the last `window` known values of each row."""
+    last, there = values[:, -window:], known[:, -window:]
+    ordered = np.sort(np.where(there, last, np.iinfo(np.int64).max), axis=1)
+    rank = ((there.sum(axis=1) - 1) * eighths) >> 3
+    return np.asarray(np.take_along_axis(ordered, rank[:, None], axis=1)[:, 0])

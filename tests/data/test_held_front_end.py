@@ -98,9 +98,36 @@ def test_the_matrix_is_the_conditioning() -> None:
 def test_the_intervals_are_the_recordings() -> None:
     gaps = np.diff(RECORDING.beats)
     row = HELD.rr[20]
+    assert len(row) == 66
     np.testing.assert_array_equal(row[-22:-1], np.concatenate([gaps[:1], gaps[:20]]))
     assert row[-1] == gaps[20]
     assert not row[:-22].any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    gaps=st.lists(st.integers(1, 2500), min_size=2, max_size=90),
+    before=st.integers(36, 2047),
+    after=st.integers(36, 2047),
+)
+def test_moved_intervals_are_those_of_a_recording_with_other_beats(
+    gaps: list[int], before: int, after: int
+) -> None:
+    """Moving this beat's intervals is what another recording's last beats would have had."""
+    beats = np.cumsum([*gaps, 400, 300])
+    rows, _ = FRONT_END.interval_rows(*FRONT_END.intervals(beats))
+    held = hold(FRONT_END, ADC, np.zeros(beats[-1] + 4000, np.int16), beats, np.arange(len(beats)))
+    around = held.rr[:, -2:]
+    np.testing.assert_array_equal(held.interval_features(around), rows)
+    last = len(beats) - 2
+    moved = beats.copy()
+    moved[last:] = beats[last - 1] + before, beats[last - 1] + before + after
+    other, _ = FRONT_END.interval_rows(*FRONT_END.intervals(moved))
+    one = held.select(np.array([last])).with_intervals()
+    raw = one.raw.copy()
+    raw[0, -2:] = before, after
+    _, rhythm = one.inputs(raw)
+    np.testing.assert_array_equal(rhythm[0, : FRONT_END.interval_features], other[last])
 
 
 def test_saved_selected_and_joined(tmp_path: Path) -> None:

@@ -57,5 +57,5 @@ def tiny(seed: int, count: int = 3, bits: int = 4) -> HeldBeats:
         template,
         generator.integers(1, 90, count) << 13,
         np.zeros((count, front_end.interval_features), np.int8),
-        np.full((count, 65), 10),
+        np.full((count, 66), 10),
     )
