@@ -15,7 +15,6 @@ from itertools import count
 
 import numpy as np
 
-from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.activations import Activations, bound_activations
 from edgeprune.verification.bound_nodes import BoundGraph
@@ -23,7 +22,6 @@ from edgeprune.verification.falsify import Judge, Target
 from edgeprune.verification.input_sets import InputSets
 from edgeprune.verification.linear_bounds import (
     BoundSettings,
-    LinearBounds,
     linear_bounds,
     margins,
 )
@@ -38,6 +36,7 @@ from edgeprune.verification.outcomes import (
     Split,
 )
 from edgeprune.verification.perturbations import Pieces
+from edgeprune.verification.probes import probe_pieces, probe_worst
 from edgeprune.verification.problem_rows import (
     SlopeRow,
     interval_margins,
@@ -255,6 +254,8 @@ class _Search:
 
     def _bound_fresh(self, problems: list[Problem]) -> None:
         """Try intervals, then linear bounds with refined activations."""
+        ends = [(each.window, each.piece) for each in problems if each.piece is not None]
+        self._falsify(probe_pieces(self.target, self.judge, ends))
         sets = self._sets(problems)
         coarse = bound_activations(self.graph, sets, refines=False)
         windows = np.array([problem.window for problem in problems])
@@ -305,7 +306,9 @@ class _Search:
             lower, chosen, np.maximum(found.lower, np.take_along_axis(before, chosen, axis=1)), 1
         )
         proved = (lower > self.needed[windows]).all(axis=1)
-        self._probe(windows, found, ~proved)
+        left = np.flatnonzero(~proved)
+        worst = found.worst[0][left, found.lower[left].argmin(axis=1)]
+        self._falsify(probe_worst(self.target, self.judge, windows[left], worst))
         cut = np.cumsum([0, *map(len, on_steps)])
         for row, problem in enumerate(problems):
             rows = slope_rows(
@@ -319,8 +322,7 @@ class _Search:
                 scores = {node: values[row] for node, values in found.scores.items()}
                 box = sets.select(np.array([row]))
                 stored = tuple(each.narrowed() for each in rows)
-                left = replace(problem, lower=lower[row], slopes=stored)
-                self._split(left, box, own, scores)
+                self._split(replace(problem, lower=lower[row], slopes=stored), box, own, scores)
 
     def _leaf(
         self, problem: Problem, method: Method, lower: FloatArray, lines: Lines | None
@@ -361,26 +363,10 @@ class _Search:
         for side in sides:
             self.push(replace(problem, splits=(*problem.splits, side), activations=shared))
 
-    def _probe(self, windows: Int64Array, found: LinearBounds, left: BoolArray) -> None:
-        """Judge the member that lies in the direction of each linear bound's worst input."""
-        rows = np.flatnonzero(left)
-        if not len(rows):
-            return
-        target = self.target
-        own = windows[rows]
-        worst = found.worst[0][rows, found.lower[rows].argmin(axis=1)]
-        held = target.held.select(own)
-        change = worst - held.inputs()[0].reshape(len(rows), -1)
-        if isinstance(held, HeldBeats):
-            change = change.reshape(len(rows), -1, held.inputs()[0].shape[2]).sum(axis=2)
-        raw = target.members.vertex(held, change)
-        inside = target.members.contains(held, raw)
-        _, decided = self.judge.logits(held.inputs(raw))
-        flipped = inside & (decided != target.decisions[own])
-        for row in np.flatnonzero(flipped).tolist():
-            state = self.state[int(own[row])]
-            state.outcome = Outcome.FALSIFIED
-            state.raw = raw[row]
+    def _falsify(self, found: Mapping[int, Int16Array]) -> None:
+        for window, raw in found.items():
+            self.state[window].outcome = Outcome.FALSIFIED
+            self.state[window].raw = raw
 
     def _sets(self, problems: list[Problem]) -> InputSets:
         """Return the input sets of problems; sides of input values cut their boxes."""

@@ -31,6 +31,8 @@ Gradient = Callable[[tuple[Int8Array, ...], Float64Array], tuple[Float64Array, .
 
 # Members tried at a time: as many as keep intermediates small.
 _CHUNK = 1024
+# Steps from vertex to vertex in low-dimensional sets, which soon repeat themselves.
+_WHOLE_STEPS = 4
 # Raw samples in a block that the search over blocks moves.
 _BLOCKS = (1, 2, 3, 6, 12, 24, 48, 96)
 
@@ -74,6 +76,15 @@ class Attacked:
     raw: Int16Array
     margin: Float64Array
     falsified: BoolArray
+
+    def better_of(self, other: Attacked) -> Attacked:
+        """Return, for each window, the member that came nearer."""
+        better = ~self.falsified & (other.falsified | (other.margin < self.margin))
+        return Attacked(
+            np.where(better[:, np.newaxis], other.raw, self.raw),
+            np.where(better, other.margin, self.margin),
+            self.falsified | other.falsified,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,13 +157,14 @@ def attack(
         random: Decides starts and blocks.
         judge: Of the same network.
     """
-    state = _State(target, judge)
+    state = State(target, judge)
     state.take(np.arange(len(target.decisions)), target.held.raw)
+    steps = min(settings.steps, _WHOLE_STEPS) if target.members.dimensions else settings.steps
     for start in range(settings.restarts):
         rows, others = _rows(state, settings.restarts > 1)
         if len(rows):
-            _walk(state, rows, others, settings.steps, random, from_centre=start == 0)
-    for _ in range(settings.rounds):
+            _walk(state, rows, others, steps, random, from_centre=start == 0)
+    for _ in range(0 if target.members.dimensions else settings.rounds):
         rows = state.open()
         if len(rows):
             _search(state, rows, settings.proposals, random)
@@ -177,8 +189,13 @@ def counterexample(target: Target, window: int, raw: Int16Array) -> Counterexamp
     return Counterexample(raw.copy(), tuple(each[0] for each in inputs), logits, decision)
 
 
-class _State:
-    """The best member of each window so far."""
+class State:
+    """The best member of each window so far.
+
+    Args:
+        target: What is attacked.
+        judge: Of the same network.
+    """
 
     def __init__(self, target: Target, judge: Judge) -> None:
         count = len(target.decisions)
@@ -221,7 +238,7 @@ def _least_margin(logits: Float64Array, own: Int64Array) -> Float64Array:
     return np.asarray(gaps.min(axis=1))
 
 
-def _rows(state: _State, every_class: bool) -> tuple[Int64Array, Int64Array]:
+def _rows(state: State, every_class: bool) -> tuple[Int64Array, Int64Array]:
     """Return windows and the class that each row drives towards: every one, or the nearest."""
     rows = state.open()
     own = state.target.decisions[rows]
@@ -236,7 +253,7 @@ def _rows(state: _State, every_class: bool) -> tuple[Int64Array, Int64Array]:
 
 
 def _walk(
-    state: _State,
+    state: State,
     rows: Int64Array,
     others: Int64Array,
     steps: int,
@@ -264,6 +281,10 @@ def _walk(
         scale = np.maximum(np.abs(slope).max(axis=1, keepdims=True), 1e-30)
         heading = 0.5 * heading + slope / scale if step else slope / scale
         vertex = target.members.vertex(held, heading)
+        if target.members.dimensions:
+            # Between members of a low-dimensional set lies none.
+            raw = vertex
+            continue
         share = 1.0 if step == 0 and from_centre else 2.0 / (step + 3)
         position += share * (vertex - position)
         raw = _member(target, held, position, vertex)
@@ -342,7 +363,7 @@ def _through_form(held: HeldBeats, raw: Int16Array, slopes: Float64Array) -> Flo
     return np.asarray(result * (2.0**14 / held.gain)[:, np.newaxis])
 
 
-def _search(state: _State, rows: Int64Array, proposals: int, random: np.random.Generator) -> None:
+def _search(state: State, rows: Int64Array, proposals: int, random: np.random.Generator) -> None:
     """Try changes of each window's best member: blocks of other members, and steps towards them.
 
     A block of another member leads to a member only in sets that bound each sample on its own;

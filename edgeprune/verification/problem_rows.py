@@ -36,7 +36,9 @@ def least_needed(decisions: Int64Array, classes: int) -> FloatArray:
     Logits are integers and the first of equal ones wins: see `linear_bounds.proves`.
     """
     before = np.arange(classes - 1) < decisions[:, np.newaxis]
-    return np.asarray(np.where(before, 0.0, -1.0), np.float64)
+    needed = np.full(before.shape, -1.0)
+    needed[before] = 0.0
+    return needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ def lines_of(rows: Sequence[SlopeRow], activations: Activations, splits: int) ->
 
 
 def _stack(rows: Sequence[npt.NDArray[np.floating[Any]]]) -> FloatArray:
-    return np.stack(rows).astype(np.float64)
+    return np.asarray(np.stack(rows), np.float64)
 
 
 def _grown(multipliers: FloatArray, splits: int) -> FloatArray:

@@ -43,6 +43,7 @@ from edgeprune.verification.outcomes import (
     Runtime,
     WindowResult,
 )
+from edgeprune.verification.parameter_search import search_parameters
 from edgeprune.verification.perturbations import Perturbation
 from edgeprune.verification.problem_rows import (
     SlopeRow,
@@ -142,6 +143,9 @@ class Stages:
                 return
             part = self._target.select(rows)
             found = attack(part, settings, self._random, self._judge)
+            if self._target.members.dimensions and settings is not QUICK:
+                wider = search_parameters(part, settings, self._random, self._judge)
+                found = found.better_of(wider)
             if isinstance(part.held, HeldInputs):
                 found = enumerate_members(part, found, self._judge)
             for place in np.flatnonzero(found.falsified).tolist():
