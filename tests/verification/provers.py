@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeprune.data.windows import Windows
 from edgeprune.network.operation import Bounds
 from edgeprune.verification import bound_graph as graphs
 from edgeprune.verification import decides
 from edgeprune.verification.input_sets import CorrelatedInput, InputSets, Selection
 from edgeprune.verification.linear_bounds import BoundSettings, linear_bounds, margins, proves
+from edgeprune.verification.outcomes import Outcome
+from edgeprune.verification.verify import VerifySettings, verify_windows
 from tests.verification.soundness import Claims, Floats, Prover
 from tests.verification.tiny_networks import SharedChange, TinyCase
 
@@ -18,7 +21,8 @@ from tests.verification.tiny_networks import SharedChange, TinyCase
 def interval(case: TinyCase) -> Claims:
     """Exact interval bounds of every tensor."""
     network = case.network
-    boxes = zip(case.low, case.high, strict=True)
+    sets = input_sets(case)
+    boxes = zip(sets.low, sets.high, strict=True)
     bounds: dict[str, Bounds] = dict(zip(network.inputs, boxes, strict=True))
     for operation in network.operations:
         operands = (bounds[name] for name in operation.inputs)
@@ -62,8 +66,58 @@ def linear(settings: BoundSettings, rounding_lsb: int = 0) -> Prover:
     return prove
 
 
+def complete(settings: VerifySettings) -> Prover:
+    """All stages; what they leave open is claimed by nobody."""
+
+    def prove(case: TinyCase) -> Claims:
+        assert case.held is not None
+        assert case.perturbation is not None
+        run = verify_windows(
+            case.network, case.held, _windows(case), case.perturbation, settings=settings
+        )
+        falsified = {}
+        for window, result in enumerate(run.results):
+            if result.counterexample is not None:
+                raw = result.counterexample.raw
+                if raw is not None:
+                    assert case.perturbation.contains(
+                        case.held.select(np.array([window])), raw[np.newaxis]
+                    ).all()
+                falsified[window] = result.counterexample.inputs
+        proved = run.mask(Outcome.PROVED)
+        margins = [
+            result.margin if result.outcome is Outcome.PROVED else -np.inf for result in run.results
+        ]
+        return Claims(
+            proved=proved,
+            falsified=falsified,
+            least_margin=np.array(margins),
+            unsettled=len(proved) - int(proved.sum()) - len(falsified),
+        )
+
+    return prove
+
+
+def _windows(case: TinyCase) -> Windows:
+    count = case.windows
+    return Windows(
+        signal=case.centre[0],
+        rhythm=case.centre[-1],
+        gain=np.ones(count, np.int64),
+        label=case.decisions,
+        record=np.zeros(count, np.int64),
+        beat=np.arange(count),
+        record_names=("1",),
+        patients=("1",),
+        class_names=tuple("ABCDE"),
+        synthetic=True,
+    )
+
+
 def input_sets(case: TinyCase) -> InputSets:
     """Return the sets of a case as the package describes them."""
+    if case.perturbation is not None and case.held is not None:
+        return case.perturbation.input_sets(case.held)
     correlated = None if case.shared is None else correlated_input(case.shared)
     return InputSets(case.low, case.high, correlated)
 

@@ -31,6 +31,8 @@ class Claims:
         values: What else low and high speak of, for every member [members, ...].
         margins: Lower bounds of logit[decision] - logit[class] [windows, classes]; the decision's
             own is not read.
+        least_margin: Lower bounds of the least of these margins [windows].
+        unsettled: Windows neither proved nor falsified.
     """
 
     proved: npt.NDArray[np.bool_] | None = None
@@ -39,6 +41,8 @@ class Claims:
     high: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     values: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict)
     margins: Floats | None = None
+    least_margin: Floats | None = None
+    unsettled: int = 0
 
 
 Prover = Callable[[TinyCase], Claims]
@@ -64,6 +68,7 @@ class Search:
         proved: Windows proved.
         falsified: Windows falsified.
         holds: Windows whose decision does hold for all members.
+        unsettled: Windows of which a complete prover says neither.
         contradictions: Claims that are not true.
     """
 
@@ -73,6 +78,7 @@ class Search:
     proved: int
     falsified: int
     holds: int
+    unsettled: int
     contradictions: tuple[Contradiction, ...]
 
 
@@ -84,7 +90,7 @@ def search(
     stop_at_first: bool = False,
 ) -> Search:
     """Compare a prover's claims with brute force on the network of each seed."""
-    networks = windows = members = proved = falsified = holds = 0
+    networks = windows = members = proved = falsified = holds = unsettled = 0
     found: list[Contradiction] = []
     for seed in seeds:
         case = draw(seed)
@@ -96,9 +102,10 @@ def search(
         proved += 0 if claims.proved is None else int(claims.proved.sum())
         falsified += len(claims.falsified)
         holds += int(case.holds.sum())
+        unsettled += claims.unsettled
         if found and stop_at_first:
             break
-    return Search(networks, windows, members, proved, falsified, holds, tuple(found))
+    return Search(networks, windows, members, proved, falsified, holds, unsettled, tuple(found))
 
 
 def contradictions(case: TinyCase, claims: Claims) -> list[Contradiction]:
@@ -128,7 +135,7 @@ def _wrong_counterexample(case: TinyCase, claims: Claims, window: int) -> Iterab
     same = np.ones(int(mine.sum()), np.bool_)
     for value, members in zip(inputs, case.members, strict=True):
         same &= (members[mine] == value).reshape(len(same), -1).all(axis=1)
-    if not same.any():
+    if case.complete and not same.any():
         yield "the counterexample is no member of the set"
     if case.network.predict(*(value[np.newaxis] for value in inputs))[0] == case.decisions[window]:
         yield "the counterexample is decided alike"
@@ -148,11 +155,14 @@ def _wrong_bounds(case: TinyCase, claims: Claims, window: int) -> Iterable[str]:
 
 
 def _wrong_margins(case: TinyCase, claims: Claims, window: int) -> Iterable[str]:
+    others = [each for each in range(case.logits.shape[1]) if each != case.decisions[window]]
+    if claims.least_margin is not None:
+        least = min((case.least_margin(window, other) for other in others), default=0)
+        if least < claims.least_margin[window]:
+            yield f"the least margin falls to {least}, below its bound"
     if claims.margins is None:
         return
-    for other in range(case.logits.shape[1]):
-        if other == case.decisions[window]:
-            continue
+    for other in others:
         least = case.least_margin(window, other)
         if least < claims.margins[window, other]:
             yield f"the margin to class {other} falls to {least}, below its bound"

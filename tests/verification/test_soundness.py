@@ -7,9 +7,11 @@ import pytest
 
 from edgeprune.network import OPERATORS
 from edgeprune.verification.linear_bounds import BoundSettings
+from edgeprune.verification.verify import VerifySettings
 from tests.verification import provers
 from tests.verification.linear_mutations import LINEAR_MUTATIONS
 from tests.verification.mutations import INTERVAL_MUTATIONS, try_mutation
+from tests.verification.perturbed_networks import lsb_case, raw_case
 from tests.verification.soundness import Claims, contradictions, search
 from tests.verification.tiny_networks import TinyCase, loose_case, tiny_case
 
@@ -36,6 +38,29 @@ def test_no_runtime_that_is_off_by_an_lsb_contradicts_what_is_proved_of_any() ->
     assert result.proved > 10
     # The exact arithmetic's own proofs do not hold there.
     assert search(PROVERS["linear"], range(80), draw=loose_case).contradictions
+
+
+@pytest.mark.parametrize("name", PROVERS)
+def test_brute_force_over_raw_samples_contradicts_nothing(name: str) -> None:
+    result = search(PROVERS[name], range(40), draw=raw_case)
+    assert result.contradictions == ()
+    assert result.proved > 20
+
+
+def test_the_complete_prover_agrees_with_brute_force() -> None:
+    prover = provers.complete(VerifySettings(seconds=3.0))
+    result = search(prover, range(25), draw=lsb_case)
+    assert result.contradictions == ()
+    assert result.unsettled <= 2
+    assert result.falsified == result.windows - result.holds
+
+
+def test_the_complete_prover_is_right_about_raw_samples() -> None:
+    prover = provers.complete(VerifySettings(seconds=0.2))
+    result = search(prover, range(12), draw=raw_case)
+    assert result.contradictions == ()
+    assert result.proved > 5
+    assert result.falsified > 2
 
 
 @pytest.mark.parametrize("number", range(len(ALL_MUTATIONS)))

@@ -15,6 +15,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.errors import NetworkError
 from edgeprune.network import (
     Add,
@@ -33,6 +34,8 @@ from edgeprune.network import (
 from edgeprune.network.operation import ClampedOperation
 from edgeprune.network.tensor import Int8Array, Int64Array
 from edgeprune.network.weighted import WeightedOperation
+from edgeprune.verification.held_inputs import HeldInputs
+from edgeprune.verification.perturbations import Perturbation
 
 _MOST_MEMBERS = 256
 
@@ -86,6 +89,9 @@ class TinyCase:
         members: Inputs of all members of all sets.
         shared: What the signal's set is where it is smaller than its box.
         loose: By how many LSB a layer may be off: members then are runs of some runtimes.
+        held: What the set's perturbation moves, where the set is that of one.
+        perturbation: It.
+        complete: Whether the members are all of the set, or some.
     """
 
     seed: int
@@ -97,6 +103,9 @@ class TinyCase:
     members: tuple[Int8Array, ...]
     shared: SharedChange | None
     loose: int = 0
+    held: HeldBeats | HeldInputs | None = None
+    perturbation: Perturbation | None = None
+    complete: bool = True
 
     @property
     def windows(self) -> int:
@@ -423,14 +432,22 @@ def tiny_case(seed: int, *, shared: bool | None = None, windows: int = 2) -> Tin
     random = np.random.default_rng(seed)
     if shared is None:
         shared = bool(random.random() < 0.3)
+    return drawn(random, lambda: _draw(random, seed, shared, windows))
+
+
+def drawn(random: np.random.Generator, draw: Callable[[], TinyCase]) -> TinyCase:
+    """Draw until the ranges fit and, mostly, until every window's members move a logit."""
+    # Where nothing moves there is little to be wrong about: few of those are enough.
+    least = 1.0
     while True:
+        least -= 0.1
         try:
-            case = _draw(random, seed, shared, windows)
+            case = draw()
         except NetworkError:
-            continue  # ranges too far apart: draw another
-        # Where no member moves a logit there is little to be wrong about: few of those are enough.
-        moves = [np.ptp(case.logits[case.owner == each], axis=0).any() for each in range(windows)]
-        if all(moves) or random.random() < 0.1:
+            continue
+        windows = range(case.windows)
+        moves = [np.ptp(case.logits[case.owner == each], axis=0).any() for each in windows]
+        if np.mean(moves) >= least or random.random() < 0.1:
             return case
 
 
@@ -457,8 +474,40 @@ def _draw(random: np.random.Generator, seed: int, shared: bool, windows: int) ->
             _with_signal(random, members, change.members(window)[1])
             for window, members in enumerate(sets)
         ]
+    network, owner, members = network_over(random, shapes, sets)
+    by_window = [[values[owner == each] for each in range(windows)] for values in members]
+    return TinyCase(
+        seed=seed,
+        network=network,
+        low=tuple(np.stack([part.min(axis=0) for part in each]) for each in by_window),
+        high=tuple(np.stack([part.max(axis=0) for part in each]) for each in by_window),
+        centre=tuple(np.stack([part[len(part) // 2] for part in each]) for each in by_window),
+        owner=owner,
+        members=members,
+        shared=change,
+    )
+
+
+def network_over(
+    random: np.random.Generator,
+    shapes: Sequence[tuple[int, ...]],
+    sets: Sequence[tuple[Int8Array, ...]],
+) -> tuple[IntegerNetwork, Int64Array, tuple[Int8Array, ...]]:
+    """Draw a network that is tight over given sets.
+
+    Args:
+        random: Decides everything.
+        shapes: Of the signal, and perhaps of a rhythm.
+        sets: The members of each window's set, for each input int8 [members, ...].
+
+    Returns:
+        The network; the window of each member; the members of all windows.
+
+    Raises:
+        NetworkError: The ranges that were drawn lie too far apart.
+    """
     names = ("signal", "rhythm")[: len(shapes)]
-    owner = np.repeat(np.arange(windows), [len(members[0]) for members in sets])
+    owner = np.repeat(np.arange(len(sets)), [len(members[0]) for members in sets])
     sketch = _Sketch(random, owner)
     for name, shape, parts in zip(names, shapes, zip(*sets, strict=True), strict=True):
         scale = float(np.float32(2.0 ** random.uniform(-6, -3)))
@@ -475,18 +524,7 @@ def _draw(random: np.random.Generator, seed: int, shared: bool, windows: int) ->
     if len(shapes) > 1:
         value = _join(sketch, value, _aligned(sketch, "rhythm", value), axis=0)
     _logits(sketch, value)
-    members = tuple(sketch.values[name] for name in names)
-    by_window = [[values[owner == each] for each in range(windows)] for values in members]
-    return TinyCase(
-        seed=seed,
-        network=sketch.network(names),
-        low=tuple(np.stack([part.min(axis=0) for part in each]) for each in by_window),
-        high=tuple(np.stack([part.max(axis=0) for part in each]) for each in by_window),
-        centre=tuple(np.stack([part[len(part) // 2] for part in each]) for each in by_window),
-        owner=owner,
-        members=members,
-        shared=change,
-    )
+    return sketch.network(names), owner, tuple(sketch.values[name] for name in names)
 
 
 def _alike(
