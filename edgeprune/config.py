@@ -88,6 +88,7 @@ class RobustnessSettings:
         warm_up: Share of the steps over which they rise.
         teachers: Classifiers that are trained naturally first and that it learns from besides the
             labels, in place of `training.teachers`.
+        logit_offsets: In place of `training.logit_offsets`.
         neuron_stability: Weight of a penalty on units whose ReLU can switch, in units of their
             normalization's scale.
         relu_stability: Weight of the same in plain units.
@@ -104,10 +105,13 @@ class RobustnessSettings:
     natural: float = 0.05
     warm_up: float = 0.5
     teachers: int = 0
+    logit_offsets: Mapping[str, float] = field(
+        default_factory=lambda: {"S": -2.0, "V": -0.4, "F": -2.75}
+    )
     neuron_stability: float = 0.0
     relu_stability: float = 0.0
     quantized_epochs: int = 3
-    quantized_rate: float = 0.1
+    quantized_rate: float = 0.03
 
 
 @dataclass(frozen=True)
@@ -267,7 +271,7 @@ class BuildConfig:
     weights: str = ""
     seed: int = 1
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    robustness: RobustnessSettings = RobustnessSettings()
+    robustness: RobustnessSettings = field(default_factory=RobustnessSettings)
     pruning: PruningSettings = PruningSettings()
     quantization: QuantizationSettings = QuantizationSettings()
     firmware: FirmwareSettings = FirmwareSettings()

@@ -53,8 +53,8 @@ CLASSIFIERS.add(
     lambda spec: CertifiableEcg(spec.signal_shape, spec.rhythm_features, spec.classes),
 )
 CLASSIFIERS.add(
-    "certifiable-ecg-formless",
-    lambda spec: CertifiableEcg(spec.signal_shape, spec.rhythm_features, spec.classes, form=False),
+    "certifiable-ecg-form",
+    lambda spec: CertifiableEcg(spec.signal_shape, spec.rhythm_features, spec.classes, form=True),
 )
 CLASSIFIERS.add("r1", lambda spec: R1(spec.signal_shape[1], spec.classes))
 

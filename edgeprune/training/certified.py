@@ -65,14 +65,15 @@ def certified_settings(training: TrainingSettings, robust: RobustnessSettings) -
     """Return the training settings of a robust build: all that differs from a natural one.
 
     Weights are averaged from when radius and weight of the worst-case loss have stopped rising.
-    Teachers are as many as `[robustness]` says: what they know of rare classes is not what can be
-    proved of them.
+    Teachers and logit offsets are those of `[robustness]`: what teachers know of rare classes is
+    not what can be proved of them, and worst cases ask more of a class that is rare.
     """
     risen = robust.natural + robust.warm_up
     return replace(
         training,
         average_from=max(training.average_from, min(risen, 1.0)),
         teachers=robust.teachers,
+        logit_offsets=robust.logit_offsets,
     )
 
 

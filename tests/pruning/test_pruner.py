@@ -122,7 +122,7 @@ def test_flatten_that_is_concatenated_with_something_else() -> None:
     assert torch.allclose(both(*inputs()), narrower(*inputs()), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["certifiable-ecg", "certifiable-ecg-formless"])
+@pytest.mark.parametrize("name", ["certifiable-ecg", "certifiable-ecg-form"])
 def test_certifiable_network_without_zeroed_channels_is_the_same(name: str) -> None:
     model = create(name, (96, 2), 18, 5, seed=1).eval()
     example = torch.randn(2, 2, 96), torch.randn(2, 18)

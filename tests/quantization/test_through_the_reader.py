@@ -51,7 +51,7 @@ def integers_of_onnxruntime(model: onnx.ModelProto) -> dict[str, np.ndarray]:
         ("residual-ecg-small", "onnxruntime"),
         ("r1", "onnxruntime"),
         ("certifiable-ecg", "onnxruntime"),
-        ("certifiable-ecg-formless", "onnxruntime"),
+        ("certifiable-ecg-form", "onnxruntime"),
         ("residual-ecg-small", "neural-compressor"),
     ],
 )

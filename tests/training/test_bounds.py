@@ -348,7 +348,7 @@ class Squaring(nn.Module):
 
 @pytest.mark.parametrize(
     "name",
-    ["residual-ecg", "residual-ecg-small", "certifiable-ecg", "certifiable-ecg-formless", "r1"],
+    ["residual-ecg", "residual-ecg-small", "certifiable-ecg", "certifiable-ecg-form", "r1"],
 )
 def test_every_classifier_of_ours_can_be_bounded(name: str) -> None:
     model = create(name, (96, 2), FEATURES, 5, seed=1).eval()
