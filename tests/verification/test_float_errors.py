@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from edgeprune.verification.activations import Activations, bound_activations
+from edgeprune.verification.backward import Owners, backward
 from edgeprune.verification.bound_graph import bound_graph
-from edgeprune.verification.bound_nodes import Affine, BoundGraph, Step
+from edgeprune.verification.bound_nodes import Affine, BoundGraph, Maximum, Step
+from edgeprune.verification.input_forms import InputForms
 from edgeprune.verification.input_sets import InputSets
+from edgeprune.verification.line_tables import Frame
 from edgeprune.verification.linear_bounds import BoundSettings, linear_bounds
+from edgeprune.verification.relaxations import adaptive, kinks, lines, maximum_lines
 from tests.verification.exact_pass import adaptive_slopes, exact_lower
 from tests.verification.tiny_networks import TinyCase, tiny_case
 
@@ -83,6 +87,46 @@ def test_refined_accumulators_in_float32_are_outside_of_rational_ones(seed: int)
             )
             assert Fraction(float(found.low[step.operand][window, neuron])) >= low - slack
     assert len(plain.refined) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_pass_in_either_arithmetic_is_below_a_rational_one(seed: int, dtype: type) -> None:
+    case, graph, sets = prepared(seed)
+    found = bound_activations(graph, sets)
+    slopes = adaptive_slopes(graph, found)
+    forms = InputForms.of(graph, sets)
+    frame = Frame(graph, graph.run([forms.nominal[n] for n in graph.sources]), dtype)
+    steps, maxima = {}, {}
+    for number, node in enumerate(graph.nodes):
+        frame.place(number, found.low[number], found.high[number])
+        if isinstance(node, Step):
+            ends = [
+                bounds[of] for of in (node.operand, number) for bounds in (found.low, found.high)
+            ]
+            kinked = kinks(node, *ends).lifted()
+            steps[number] = frame.step(number, lines(kinked, *adaptive(kinked)))
+        elif isinstance(node, Maximum):
+            before = found.low[node.operand], found.high[node.operand]
+            maxima[number] = frame.maximum(number, maximum_lines(node, *before))
+    random = np.random.default_rng(seed)
+    rows = random.normal(0, 3, (case.windows, graph.nodes[graph.output].size)).astype(dtype)
+    owners = Owners(np.arange(case.windows), 1)
+    span = 0, rows.shape[1]
+    passed = backward(graph, graph.output, rows.copy(), span, owners, frame.tables(steps, maxima))
+    lower = passed.constant + forms.least(passed.sources, owners)
+    for window in range(case.windows):
+        row = rows[window].astype(np.float64)
+        box = [*case.low], [*case.high]
+        exact = exact_lower(graph, found, slopes, window, graph.output, row, box)
+        nominal = frame.nominal[graph.output][window]
+        exact -= sum(
+            Fraction(float(a)) * Fraction(float(b)) for a, b in zip(row, nominal, strict=True)
+        )
+        assert Fraction(float(lower[window])) <= exact
+        assert float(exact) - lower[window] < (0.05 if dtype == np.float32 else 1e-8) * (
+            1 + np.abs(row).sum()
+        )
 
 
 def interval(
