@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeprune.network import IntegerNetwork
+from edgeprune.network.operation import ClampedOperation
 from edgeprune.verification import box, output_bounds
 from edgeprune.verification.bound_graph import bound_graph
+from edgeprune.verification.bound_nodes import Maximum, Step
 from edgeprune.verification.input_sets import InputSets
-from edgeprune.verification.linear_bounds import BoundSettings, linear_bounds
+from edgeprune.verification.linear_bounds import BoundSettings, gradient, linear_bounds
 from tests.network.strategies import Case, cases
+from tests.verification.tiny_networks import tiny_case
 
 quietly = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
@@ -94,3 +99,96 @@ def test_no_input_of_the_set_is_below_the_bound(
         assert (own_high >= outputs.max(axis=0)).all()
         assert (own_low >= low[window]).all()
         assert (own_high <= high[window]).all()
+
+
+@settings(max_examples=40, **quietly)
+@given(case=cases(count=2), radius=st.integers(1, 4), seed=st.integers(0, 2**32 - 1))
+def test_the_climb_never_loosens_a_bound(case: Case, radius: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    boxes = boxes_of(case, radius, 400, random)
+    sets = InputSets(tuple(low for low, _ in boxes), tuple(high for _, high in boxes))
+    objectives = objectives_for(case.network, 2, random)
+    graph = bound_graph(case.network)
+    first = linear_bounds(graph, sets, objectives)
+    for rate in (0.1, 0.5, 2.0):
+        climbed = linear_bounds(
+            graph,
+            sets,
+            objectives,
+            activations=first.activations,
+            settings=BoundSettings(iterations=5, rate=rate),
+        )
+        assert (climbed.lower >= first.lower - 1e-6 * (1 + np.abs(first.lower))).all()
+
+
+@settings(max_examples=40, **quietly)
+@given(case=cases(count=3), seed=st.integers(0, 2**32 - 1))
+def test_any_runtime_stays_within_its_bounds(case: Case, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    boxes = boxes_of(case, 1, 3, random)
+    sets = InputSets(tuple(low for low, _ in boxes), tuple(high for _, high in boxes))
+    objectives = objectives_for(case.network, 3, random)
+    graph = bound_graph(case.network, rounding_lsb=1)
+    found = linear_bounds(graph, sets, objectives, settings=BoundSettings(iterations=2))
+    for window in range(3):
+        members = every_member(
+            [part[window] for part, _ in boxes], [part[window] for _, part in boxes], 300
+        )
+        for _ in range(4):
+            outputs = rounded_anyhow(case.network, members, random)
+            least = (outputs @ objectives[window].T).min(axis=0)
+            assert (found.lower[window] <= least + 1e-9).all()
+
+
+def rounded_anyhow(
+    network: IntegerNetwork, inputs: list[np.ndarray], random: np.random.Generator
+) -> np.ndarray:
+    """Run a network each of whose layers that round is off by up to one step, anywhere."""
+    values = dict(zip(network.inputs, inputs, strict=True))
+    for operation in network.operations:
+        operands = [values[name] for name in operation.inputs]
+        exact = operation.run(network.tensors, *operands)
+        if isinstance(operation, ClampedOperation) and operation.kind != "max_pool1d":
+            # A runtime is off before it clamps; what an int8 cannot hold is not seen here.
+            free = replace(operation, clamp_low=-128, clamp_high=127)
+            wide = free.run(network.tensors, *operands).astype(np.int64)
+            moved = wide + random.integers(-1, 2, wide.shape)
+            moved = np.where(np.isin(wide, (-128, 127)), wide, moved)
+            exact = np.clip(moved, operation.clamp_low, operation.clamp_high).astype(np.int8)
+        values[operation.output] = exact
+    return values[network.output].astype(np.float64)
+
+
+def test_the_gradient_is_that_of_the_network_without_rounding() -> None:
+    for seed in range(20):
+        case = tiny_case(seed, shared=False)
+        graph = bound_graph(case.network)
+        objectives = np.random.default_rng(seed).normal(0, 1, (case.windows, case.logits.shape[1]))
+        found = gradient(graph, case.centre, objectives)
+        nodes = graph.run(case.centre)
+        steps = [(number, graph.nodes[number]) for number in graph.steps]
+        at_a_clamp = any(
+            (np.abs(edge - step.offset - step.factor * nodes[step.operand]) < 1).any()
+            for _, step in steps
+            for edge in (step.low, step.high)
+        )
+        has_maximum = any(isinstance(node, Maximum) for node in graph.nodes)
+        if at_a_clamp or has_maximum:
+            continue
+        # Roundings of all layers aside, a move of 1e-3 moves the unrounded network linearly.
+        smooth = replace(
+            graph,
+            nodes=tuple(
+                replace(node, levels=None) if isinstance(node, Step) else node
+                for node in graph.nodes
+            ),
+        )
+        for position, values in enumerate(case.centre):
+            for place in np.ndindex(values.shape[1:]):
+                moved = [each.astype(np.float64) for each in case.centre]
+                moved[position][(slice(None), *place)] += 1e-3
+                change = smooth.run(moved)[graph.output] - smooth.run(case.centre)[graph.output]
+                slope = (change * objectives).sum(axis=1) / 1e-3
+                np.testing.assert_allclose(
+                    found[position][(slice(None), *place)], slope, rtol=1e-3, atol=1e-4
+                )
