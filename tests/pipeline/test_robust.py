@@ -1,0 +1,71 @@
+"""`[robustness]` through the chain: what it changes, what it repeats, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeprune.config import load_config
+from edgeprune.errors import EdgepruneError, UnknownNameError
+from edgeprune.network import load_onnx
+from edgeprune.pipeline.build import BuildResult, build
+from edgeprune.quantization.graph import initializers_of
+from tests.pipeline.small import SETTINGS, small_card
+
+
+def _quantized(folder: Path, name: str, **overrides: object) -> BuildResult:
+    flags = {
+        **SETTINGS,
+        "dataset": str(small_card(folder)),
+        "model": "certifiable-ecg",
+        "robustness.perturbation": "linf:30uV",
+        "robustness.warm_up": 0.3,
+        "robustness.quantized_epochs": 1,
+        **overrides,
+    }
+    return build(load_config(None, flags), folder / name, until="quantize")
+
+
+@pytest.fixture(scope="module")
+def robust(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    return _quantized(tmp_path_factory.mktemp("robust"), "result")
+
+
+def _network(result: BuildResult) -> bytes:
+    return result.stages["quantize"].file("network.safetensors").read_bytes()
+
+
+def test_it_is_trained_through_the_roundings_of_what_is_flashed(robust: BuildResult) -> None:
+    stage = robust.stages["quantize"]
+    quantization = json.loads(stage.file("quantization.json").read_text(encoding="utf-8"))
+    assert "ranges it was trained for" in json.dumps(quantization)
+    graph = load_onnx(stage.file("float.onnx")).graph
+    weight = initializers_of(graph)["joint.weight"]
+    steps = weight / (abs(weight).max() / 127)
+    assert abs(steps - steps.round()).max() < 1e-3
+
+
+def test_the_same_bytes_again_and_others_without(robust: BuildResult, tmp_path: Path) -> None:
+    assert _network(_quantized(tmp_path, "again")) == _network(robust)
+    kept = build(robust.context.config, robust.out, until="quantize")
+    assert all(stage.reused for stage in kept.stages.values())
+    other = _quantized(tmp_path, "other", **{"robustness.quantized_epochs": 0})
+    assert _network(other) != _network(robust)
+
+
+def test_the_share_to_reach_trains_nothing_anew(robust: BuildResult, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    config = robust.context.config
+    stricter = replace(config, robustness=replace(config.robustness, share=0.9))
+    again = build(stricter, robust.out, until="quantize")
+    assert all(stage.reused for stage in again.stages.values())
+
+
+def test_what_cannot_be_trained_for_is_said(tmp_path: Path) -> None:
+    with pytest.raises(EdgepruneError):
+        _quantized(tmp_path, "result", **{"robustness.perturbation": "linf:30"})
+    with pytest.raises(UnknownNameError, match="certified loss"):
+        _quantized(tmp_path, "result", **{"robustness.loss": "hope"})
