@@ -12,7 +12,9 @@
 | `wander:500uV@0.5Hz` | a sinusoid of up to 500 uV, up to 0.5 Hz, any phase                      |
 | `hum:100uV@50Hz`     | mains hum of up to 100 uV, any phase; `@50/60Hz`: of one of the two      |
 | `drift:1%`           | the sampling clock is off by up to 1 %                                   |
-| `linf:2lsb`          | each value of the network's signal input moves by up to 2; `l2`, `l0` too |
+| `rr:8ms`             | the RR intervals before and after the beat are wrong by up to 8 ms each  |
+| `linf:2lsb`          | each value of the network's signal input moves by up to 2          |
+| `l2:5lsb`, `l0:3lsb` | the same of the signal input; `rr:2lsb` of the rhythm input             |
 
 Parts are added with `+`: "gain:10%+linf:5uV". Whatever a set's size, samples stay within the
 converter's range.
@@ -29,13 +31,15 @@ from edgeprune.verification.perturbations.band import Band
 from edgeprune.verification.perturbations.drift import Drift
 from edgeprune.verification.perturbations.flat import Flat
 from edgeprune.verification.perturbations.gain import Gain, Offset
+from edgeprune.verification.perturbations.intervals import Intervals
 from edgeprune.verification.perturbations.linf import LInfinity
 from edgeprune.verification.perturbations.part import Part, Pieces
 from edgeprune.verification.perturbations.perturbation import Perturbation
 from edgeprune.verification.perturbations.sinusoid import Hum, Wander
 
 PERTURBATIONS: Registry[Callable[[str, str], Part]] = Registry("perturbation")
-for _family in (LInfinity, L2, L0, Band, Flat, Gain, Offset, Wander, Hum, Drift):
+_FAMILIES = (LInfinity, L2, L0, Band, Flat, Gain, Offset, Wander, Hum, Drift, Intervals)
+for _family in _FAMILIES:
     PERTURBATIONS.add(_family.name, _family.parse)
 
 __all__ = ["PERTURBATIONS", "Part", "Perturbation", "Pieces", "parse_perturbation"]
@@ -67,9 +71,14 @@ def _check_sum(parts: Sequence[Part], text: str) -> None:
     Raises:
         ConfigurationError: As it says.
     """
-    hint = "sums are of gain, offset, wander, hum and drift, or of one other, and linf at the end"
-    main = parts[:-1] if len(parts) > 1 and isinstance(parts[-1], LInfinity) else parts
-    if len(main) > 1 and any(part.in_counts for part in main):
+    hint = "sums are of gain, offset, wander, hum, drift, or of one other; then linf, then rr"
+    main = list(parts)
+    if len(main) > 1 and isinstance(main[-1], Intervals):
+        main.pop()
+    if len(main) > 1 and isinstance(main[-1], LInfinity):
+        main.pop()
+    apart = any(part.in_counts for part in main)
+    if (len(main) > 1 and apart) or (len(parts) > 1 and isinstance(main[0], Intervals)):
         raise ConfigurationError("these cannot be added", where=text, hint=hint)
     if len({part.of_inputs for part in parts}) > 1:
         what = "raw samples and the network's inputs cannot be added"

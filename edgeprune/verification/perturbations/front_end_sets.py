@@ -20,25 +20,28 @@ from edgeprune.verification.input_sets import (
     CorrelatedInput,
     FloatArray,
     InputSets,
+    Int8Array,
+    Int64Array,
     Shape,
 )
 
-Int64Array = npt.NDArray[np.int64]
 
-
-def front_end_sets(held: HeldBeats, shape: Shape, rhythm: InputSets | None = None) -> InputSets:
+def front_end_sets(
+    held: HeldBeats, shape: Shape, intervals: tuple[Int8Array, Int8Array] | None = None
+) -> InputSets:
     """Return the sets of the network's inputs for changes of the raw samples.
 
     Args:
         held: The beats [n].
         shape: Changes in counts of the blocks of `factor` raw samples; changed samples are whole
             counts.
-        rhythm: The sets of the rhythm inputs of the intervals, where these move too.
+        intervals: Least and greatest features of the RR intervals, int8 [n, interval_features];
+            None where they are held.
     """
     front_end = held.front_end
     square = front_end.boxcar**2
     blocks = conditioning_matrix(front_end)[:: front_end.factor].astype(np.float64)
-    middle = centred(front_end, held.raw.astype(np.int64))
+    middle = centred(front_end, held.raw[:, : held.samples].astype(np.int64))
     low, high = _ranges(shape, blocks, middle)
     usable = (np.minimum(low, 0) >= -32768 * square) & (high < 32767 * square)
     low, high = front_end.round_conditioned(low), front_end.round_conditioned(high)
@@ -62,10 +65,7 @@ def front_end_sets(held: HeldBeats, shape: Shape, rhythm: InputSets | None = Non
     correlated = CorrelatedInput(centre, slack, within, shape, matrix, correlated.scale)
 
     form_low, form_high = _form(held, shape, matrix, wanted, low_channels, high_channels)
-    if rhythm is None:
-        rhythm_low = rhythm_high = held.intervals
-    else:
-        rhythm_low, rhythm_high = rhythm.low[0], rhythm.high[0]
+    rhythm_low, rhythm_high = (held.intervals, held.intervals) if intervals is None else intervals
     return InputSets(
         (low_signal, np.concatenate([rhythm_low, form_low], axis=1)),
         (high_signal, np.concatenate([rhythm_high, form_high], axis=1)),
@@ -73,13 +73,17 @@ def front_end_sets(held: HeldBeats, shape: Shape, rhythm: InputSets | None = Non
     )
 
 
-def plain_sets(held: HeldInputs, shape: Shape) -> InputSets:
-    """Return the sets of inputs that move themselves: the first by `shape`, others not at all.
+def plain_sets(
+    held: HeldInputs, shape: Shape, rest: tuple[FloatArray, FloatArray] | None = None
+) -> InputSets:
+    """Return the sets of inputs that move themselves: the first by `shape`, others by a box.
 
     Args:
         held: The inputs [n].
         shape: Changes in LSB of the flattened first input; a change past the int8 range stops
             there.
+        rest: Least and greatest change of the other inputs' values, whole LSB side by side; None
+            where these are held.
     """
     signal = held.values[0].reshape(len(held), -1)
     identity = np.eye(signal.shape[1])
@@ -97,8 +101,11 @@ def plain_sets(held: HeldInputs, shape: Shape) -> InputSets:
         None,
         np.ones(len(held)),
     )
-    rest = held.values[1:]
-    return InputSets((low_signal, *rest), (high_signal, *rest), correlated)
+    below, above = held.values[1:], held.values[1:]
+    if rest is not None:
+        moves = (np.concatenate([np.zeros(signal.shape), each], axis=1) for each in rest)
+        below, above = (held.inputs((held.raw + each).astype(np.int16))[1:] for each in moves)
+    return InputSets((low_signal, *below), (high_signal, *above), correlated)
 
 
 def _ranges(shape: Shape, blocks: FloatArray, middle: Int64Array) -> tuple[Int64Array, Int64Array]:

@@ -82,12 +82,14 @@ class Part(ABC):
         in_counts: The changes are whole counts, added after the converter; others are voltages,
             added before it.
         rounds: The converter rounds what the part adds.
+        of_signal: The part moves the signal; others move what is beside it in raw.
         dimensions: Parameters that the set can be split by, 0 for none.
     """
 
     name: ClassVar[str]
     in_counts: ClassVar[bool] = False
     rounds: ClassVar[bool] = True
+    of_signal: ClassVar[bool] = True
     dimensions: ClassVar[int] = 0
 
     @property
@@ -132,7 +134,8 @@ class Part(ABC):
                 moved = largest.copy()
                 moved[:, parameter] = end[:, parameter]
                 ends.append(self.at(held, moved))
-            effects[:, parameter] = np.abs((ends[1] - ends[0]) @ matrix).max(axis=1)
+            moved = (ends[1] - ends[0])[:, : movable(held)]
+            effects[:, parameter] = np.abs(moved @ matrix).max(axis=1)
         return effects
 
     @abstractmethod
@@ -215,7 +218,9 @@ def converter(held: Held) -> HeldBeats:
 
 def movable(held: Held) -> int:
     """Return how many leading values of `raw` a set of the signal may move."""
-    return held.sizes[0] if isinstance(held, HeldInputs) else held.raw.shape[1]
+    if isinstance(held, HeldInputs):
+        return held.sizes[0]
+    return held.samples if isinstance(held, HeldBeats) else held.raw.shape[1]
 
 
 def block_size(held: Held) -> int:

@@ -25,6 +25,7 @@ from edgeprune.verification.input_sets import (
     Shape,
 )
 from edgeprune.verification.perturbations.front_end_sets import front_end_sets, plain_sets
+from edgeprune.verification.perturbations.intervals import interval_box
 from edgeprune.verification.perturbations.part import Changes, Part, Pieces, blocks_of, movable
 from edgeprune.verification.perturbations.shapes import BoxShape, CommonShape, SumShape, UnionShape
 
@@ -64,9 +65,11 @@ class Perturbation:
 
     def place(self, held: HeldBeats | HeldInputs) -> HeldBeats | HeldInputs:
         """Return the space that `raw` of all methods is of: raw samples, or flattened inputs."""
-        if self.of_inputs and isinstance(held, HeldBeats):
+        if not isinstance(held, HeldBeats):
+            return held
+        if self.of_inputs:
             return HeldInputs.of(held)
-        return held
+        return held if self._beside is None else held.with_intervals()
 
     def whole(self, held: HeldBeats | HeldInputs) -> Pieces:
         """Return the parameter sets of all windows: one piece each, or one for each alternative."""
@@ -87,7 +90,12 @@ class Perturbation:
         """Return both halves of each piece [2 p], cut where it changes the samples most.
 
         The halves of piece i are 2 i and 2 i + 1.
+
+        Raises:
+            ValueError: The set has no parameters.
         """
+        if not self.dimensions:
+            raise ValueError(f"'{self.text}' has no parameters to split")
         place = self.place(held).select(pieces.row)
         effects, start = [], 0
         for part in self.parts:
@@ -122,24 +130,36 @@ class Perturbation:
             cuts = [slice(k * len(held), (k + 1) * len(held)) for k in range(count)]
             shapes = [self._shape(place, whole.low[cut], whole.high[cut]) for cut in cuts]
             shape = shapes[0] if count == 1 else UnionShape(tuple(shapes))
+        rest = self._moves_beside(place)
         if isinstance(place, HeldBeats):
-            return front_end_sets(place, shape)
-        return plain_sets(place, shape)
+            intervals = None if rest is None else interval_box(place, *rest)
+            return front_end_sets(place, shape, intervals)
+        return plain_sets(place, shape, rest)
 
     def contains(self, held: HeldBeats | HeldInputs, raw: Int16Array) -> BoolArray:
         """Return which windows' `raw` [n, size] is a member of their sets."""
         place = self.place(held)
-        least, greatest = place.count_range
-        within = ((raw >= least) & (raw <= greatest)).all(axis=1)
         change = raw.astype(np.float64) - place.raw
+        count = movable(place)
+        within = (change[:, count:] == 0).all(axis=1)
+        if self._beside is not None:
+            beside = np.where(np.arange(change.shape[1]) < count, 0, change)
+            within = self._beside.contains(place, beside, beside)
+        least, greatest = place.count_range
+        signal = raw[:, :count]
+        within &= ((signal >= least) & (signal <= greatest)).all(axis=1)
         low, high = change.copy(), change.copy()
         if self._rounds:
             low, high = low - 0.5 - _TOLERANCE, high + 0.5 + _TOLERANCE
-        # What the converter cut may have been more.
+        # What the converter cut may have been more; what is beside the signal is seen to above.
         low[raw == least] = -np.inf
         high[raw == greatest] = np.inf
-        main = [part for part in self.parts if not part.in_counts] or list(self.parts[:1])
-        for rest in self.parts:
+        low[:, count:], high[:, count:] = -np.inf, np.inf
+        parts = self._moving
+        if not parts:
+            return np.asarray(within & (change[:, :count] == 0).all(axis=1))
+        main = [part for part in parts if not part.in_counts] or list(parts[:1])
+        for rest in parts:
             if rest not in main:
                 low, high = rest.widen(place, low, high)
         if len(main) == 1:
@@ -167,7 +187,7 @@ class Perturbation:
         weights = np.zeros(place.raw.shape)
         if isinstance(place, HeldBeats):
             matrix = conditioning_matrix(place.front_end).astype(np.float64)
-            weights[:] = directions @ matrix.T
+            weights[:, : place.samples] = directions @ matrix.T
         else:
             weights[:, : movable(place)] = directions
         return self._through(place, [part.best(place, weights) for part in self.parts])
@@ -211,22 +231,35 @@ class Perturbation:
     def _rounds(self) -> bool:
         return any(part.rounds for part in self.parts)
 
+    @property
+    def _moving(self) -> tuple[Part, ...]:
+        """The parts that move the signal."""
+        return tuple(part for part in self.parts if part.of_signal)
+
+    @property
+    def _beside(self) -> Part | None:
+        """The part, if any, that moves what is beside the signal."""
+        return next((part for part in self.parts if not part.of_signal), None)
+
     def _through(self, place: Held, changes: list[FloatArray]) -> Int16Array:
         """Return what the converter makes of the parts' changes."""
         voltage, whole = place.raw.astype(np.float64), np.zeros(place.raw.shape)
+        count = movable(place)
         for part, change in zip(self.parts, changes, strict=True):
-            if part.in_counts:
-                whole += change
-            else:
-                voltage += change
-        return np.clip(np.rint(voltage) + whole, *place.count_range).astype(np.int16)
+            where = slice(0, count) if part.of_signal else slice(count, None)
+            target = whole if part.in_counts else voltage
+            target[:, where] += change[:, where]
+        result = np.rint(voltage) + whole
+        result[:, :count] = np.clip(result[:, :count], *place.count_range)
+        return np.asarray(result, np.int16)
 
     def _shape(self, place: Held, low: FloatArray, high: FloatArray) -> Shape:
         """Return the changes of the blocks for the parameters between `low` and `high`."""
         raw = place.raw.astype(np.float64)
-        parts: list[Changes] = []
+        nothing = np.zeros(raw.shape)
+        parts = [Changes(None, nothing, nothing)]
         start = 0
-        for part in self.parts:
+        for part in self._moving:
             end = start + part.dimensions
             parts.append(part.changes(place, low[:, start:end], high[:, start:end]))
             start = end
@@ -249,3 +282,11 @@ class Perturbation:
             blocks_of(place, sum((each.high for each in boxed), cut_low + rounding)),
         )
         return CommonShape((SumShape((*free, rest)), box))
+
+    def _moves_beside(self, place: Held) -> tuple[FloatArray, FloatArray] | None:
+        """Return the least and greatest changes of what is beside the signal, if any moves."""
+        if self._beside is None:
+            return None
+        none = np.zeros((len(place), 0))
+        changes = self._beside.changes(place, none, none)
+        return changes.low[:, movable(place) :], changes.high[:, movable(place) :]

@@ -20,7 +20,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 def change_in_lsb(held: HeldBeats, raw: np.ndarray) -> np.ndarray:
     """Return the change of the signal before all rounding [n, length]."""
-    moved = raw.astype(np.int64) - held.raw
+    moved = raw[:, : held.samples].astype(np.int64) - held.raw[:, : held.samples]
     square = held.front_end.boxcar**2
     return centred(held.front_end, moved) / square * (held.gain / (1 << 14))[:, None]
 
@@ -47,11 +47,12 @@ def assert_described(held: HeldBeats, perturbation: Perturbation, raw: np.ndarra
 @settings(max_examples=4, deadline=None)
 @given(seed=seeds)
 def test_drawn_members_are_described(text: str, beats: str, seed: int) -> None:
-    held, perturbation = BEATS[beats](), parse_perturbation(text)
+    perturbation = parse_perturbation(text)
+    held = perturbation.place(BEATS[beats]())
     raw = perturbation.random(held, np.random.default_rng(seed))
     assert raw.dtype == np.int16
-    assert raw.min() >= -1024
-    assert raw.max() <= 1023
+    assert raw[:, :669].min() >= -1024
+    assert raw[:, :669].max() <= 1023
     assert_described(held, perturbation, raw)
 
 
@@ -60,7 +61,8 @@ def test_drawn_members_are_described(text: str, beats: str, seed: int) -> None:
 @settings(max_examples=4, deadline=None)
 @given(seed=seeds)
 def test_extreme_members_are_described(text: str, beats: str, seed: int) -> None:
-    held, perturbation = BEATS[beats](), parse_perturbation(text)
+    perturbation = parse_perturbation(text)
+    held = perturbation.place(BEATS[beats]())
     directions = np.random.default_rng(seed).normal(size=(len(held), held.front_end.length))
     assert_described(held, perturbation, perturbation.vertex(held, directions))
     one = np.zeros_like(directions)
@@ -70,7 +72,8 @@ def test_extreme_members_are_described(text: str, beats: str, seed: int) -> None
 
 @pytest.mark.parametrize("text", RAW)
 def test_the_unchanged_beat_and_members_are_contained(text: str) -> None:
-    held, perturbation = recorded(), parse_perturbation(text)
+    perturbation = parse_perturbation(text)
+    held = perturbation.place(recorded())
     if text not in QUICK:
         held = held.select(np.array([3]))
     assert perturbation.contains(held, held.raw).all()
@@ -83,11 +86,12 @@ def test_the_unchanged_beat_and_members_are_contained(text: str) -> None:
 @pytest.mark.parametrize("text", RAW)
 def test_other_samples_are_not_contained(text: str) -> None:
     """Two far samples that jump by 3.5 mV in opposite directions are in none of these sets."""
-    held, perturbation = recorded(), parse_perturbation(text)
+    perturbation = parse_perturbation(text)
+    held = perturbation.place(recorded())
     held = held.select(np.array([3]))
     raw = perturbation.random(held, np.random.default_rng(1))
     raw[:, [5, 200, 400, 660]] += np.array([700, -700, 700, -700], np.int16)
-    assert not perturbation.contains(held, np.clip(raw, -1024, 1023).astype(np.int16)).any()
+    assert not perturbation.contains(held, np.clip(raw, -1024, 1500).astype(np.int16)).any()
     beyond = held.raw.copy()
     beyond[:, 3] = 1024
     assert not perturbation.contains(held, beyond).any()
@@ -95,7 +99,8 @@ def test_other_samples_are_not_contained(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOMOGENEOUS)
 def test_the_support_is_attained(text: str) -> None:
-    held, perturbation = recorded(), parse_perturbation(text)
+    perturbation = parse_perturbation(text)
+    held = perturbation.place(recorded())
     linear = perturbation.input_sets(held).correlated
     assert linear is not None
     times = np.arange(96) - 48
@@ -210,6 +215,42 @@ def test_membership_in_tiny_windows(text: str) -> None:
     found = perturbation.contains(held.select(np.zeros(600, np.int64)), near)
     assert found.tolist() == [tuple(each) in members for each in near.tolist()]
     assert 0 < found.sum() < 600
+
+
+def test_moved_intervals() -> None:
+    """The box of the interval features is that of all intervals within the limits."""
+    held, perturbation = recorded(), parse_perturbation("rr:8ms")
+    place = perturbation.place(held)
+    sets = perturbation.input_sets(held)
+    features = []
+    for before in range(-2, 3):
+        for after in range(-2, 3):
+            raw = place.raw.copy()
+            raw[:, -2:] += np.array([before, after], np.int16)
+            assert perturbation.contains(held, raw).all()
+            features.append(place.inputs(raw)[1])
+    np.testing.assert_array_equal(sets.low[1], np.min(features, axis=0))
+    np.testing.assert_array_equal(sets.high[1], np.max(features, axis=0))
+    np.testing.assert_array_equal(sets.low[0], sets.high[0])
+    raw[:, -1] += 1
+    assert not perturbation.contains(held, raw).any()
+    raw[:, -1] -= 1
+    raw[:, 100] += 1
+    assert not perturbation.contains(held, raw).any()
+
+
+def test_sets_of_the_rhythm_input_itself() -> None:
+    generator = np.random.default_rng(1)
+    signal = generator.integers(-128, 128, (9, 5, 3)).astype(np.int8)
+    rhythm = generator.integers(-128, 128, (9, 4)).astype(np.int8)
+    held, perturbation = HeldInputs((signal, rhythm)), parse_perturbation("linf:1lsb+rr:2lsb")
+    sets = perturbation.input_sets(held)
+    np.testing.assert_array_equal(sets.low[1], np.maximum(rhythm.astype(int) - 2, -128))
+    np.testing.assert_array_equal(sets.high[1], np.minimum(rhythm.astype(int) + 2, 127))
+    raw = perturbation.random(held, generator)
+    assert perturbation.contains(held, raw).all()
+    assert sets.contains(held.inputs(raw)).all()
+    assert (raw[:, 15:] != held.raw[:, 15:]).any()
 
 
 def test_sets_of_the_inputs_themselves() -> None:

@@ -11,7 +11,9 @@ from edgeprune.verification.perturbations import PERTURBATIONS, parse_perturbati
 from tests.verification.perturbations.texts import RAW
 
 
-@pytest.mark.parametrize("text", [*RAW, "linf:2lsb", "l2:5lsb", "l0:3lsb"])
+@pytest.mark.parametrize(
+    "text", [*RAW, "linf:2lsb", "l2:5lsb", "l0:3lsb", "rr:2lsb", "linf:2lsb+rr:1lsb"]
+)
 def test_a_text_is_read_and_written_again(text: str) -> None:
     perturbation = parse_perturbation(text)
     assert parse_perturbation(perturbation.text) == perturbation
@@ -42,6 +44,8 @@ def test_sizes_are_physical() -> None:
         ("wander:500uV", "no frequency"),
         ("gain:10%+gain:5%+band:50ms", "cannot be added"),
         ("linf:5uV+gain:10%", "cannot be added"),
+        ("rr:8ms+linf:5uV", "cannot be added"),
+        ("rr:8ms+rr:4ms", "cannot be added"),
         ("linf:20uV+linf:2lsb", "cannot be added"),
         ("l0:2.5", "whole number"),
     ],

@@ -15,6 +15,9 @@ QUICK = [
     "l0:2+linf:10uV",
     "l2:200uV+linf:5uV",
     "drift:1%",
+    "rr:12ms",
+    "linf:20uV+rr:8ms",
+    "gain:10%+rr:8ms",
 ]
 PARAMETRIC = [
     "gain:10%",
