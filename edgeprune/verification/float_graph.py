@@ -29,6 +29,7 @@ from edgeprune.verification.linear_maps import (
     Scaling,
     SlidingMap,
 )
+from edgeprune.verification.twins import Twin
 
 
 def float_graph(
@@ -53,6 +54,21 @@ def float_graph(
         ModelError: An operator, or the form in which it is used, is not known here.
     """
     return _Lowering(model, inputs, boxes, single_precision).graph()
+
+
+def float_twin(
+    name: str,
+    model: onnx.ModelProto,
+    inputs: Sequence[Tensor],
+    *,
+    boxes: Sequence[Box] | None = None,
+    single_precision: bool = False,
+) -> Twin:
+    """Return a float network as a twin of others that read the same integers; see `float_graph`."""
+    graph = float_graph(model, inputs, boxes=boxes, single_precision=single_precision)
+    return Twin(
+        name, graph, 1.0, integral=False, logits=lambda given: graph.run(given)[graph.output]
+    )
 
 
 @dataclass(frozen=True, eq=False)
