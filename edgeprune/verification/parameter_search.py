@@ -95,4 +95,7 @@ def _add_samples(state: State, settings: AttackSettings, random: np.random.Gener
     moved = replace(part.held, raw=state.raw[rows])
     around = replace(part, held=moved, members=Perturbation(rest))
     found = attack(around, settings, random, state.judge)
-    state.take(rows, found.raw)
+    # What the converter had cut off already is not given back by a sample's own change.
+    inside = target.members.contains(part.held, found.raw)
+    if inside.any():
+        state.take(rows[inside], found.raw[inside])
