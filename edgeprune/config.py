@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeprune.errors import ConfigurationError
+from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.typed_toml import parse_table, read_toml
+
+RUNTIMES = ("firmware", "any")
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class RobustnessSettings:
     perturbation: str = ""
     share: float = 0.0
     loss: str = "interval"
-    overshoot: float = 1.6
+    overshoot: float = 1.2
     weight: float = 0.5
     natural: float = 0.05
     warm_up: float = 0.5
@@ -199,19 +201,36 @@ class VerificationSettings:
     """What is certified.
 
     Attributes:
-        radii_lsb: Radii of the L-infinity box around each window, in steps of the network input.
+        perturbations: What each decision must withstand at the converter, one set a text:
+            "linf:20uV", "gain:10%", "wander:500uV@0.5Hz", "gain:10%+linf:5uV".
         windows: Test windows, drawn stratified by record.
+        seconds: Processor time that a window may take until it is given up as a timeout; 0 stops
+            after bounds and attacks, which always end the same, and leaves the rest unknown.
+        runtime: "firmware" proves the exact arithmetic that is flashed, "any" every arithmetic
+            whose layers round within one step of it.
+        workers: Processes; 0 takes one for each processor. It changes no result.
     """
 
-    radii_lsb: tuple[int, ...] = (1, 2, 4, 8, 16)
-    windows: int = 1000
+    perturbations: tuple[str, ...] = (
+        "linf:5uV",
+        "linf:10uV",
+        "linf:20uV",
+        "linf:50uV",
+        "gain:10%",
+        "wander:500uV@0.5Hz",
+        "hum:100uV@50Hz",
+    )
+    windows: int = 200
+    seconds: float = 0.0
+    runtime: str = "firmware"
+    workers: int = 0
 
 
 @dataclass(frozen=True)
 class CertifiedShare:
-    """A required share of windows proved and right at a radius in steps of the network input."""
+    """A required share of windows proved and right under a perturbation."""
 
-    radius_lsb: int
+    perturbation: str
     share: float
 
 
@@ -229,7 +248,7 @@ class Requirements:
         flash_bytes: Most flash of the firmware image.
         ram_bytes: Most RAM, stack included.
         instructions: Most instructions a window (emulator).
-        certified_share: Least share of windows proved and right at a radius.
+        certified_share: Least share of windows proved and right under a perturbation.
     """
 
     accuracy: float | None = None
@@ -277,6 +296,17 @@ class BuildConfig:
     firmware: FirmwareSettings = FirmwareSettings()
     verification: VerificationSettings = VerificationSettings()
     requirements: Requirements = Requirements()
+
+    @property
+    def perturbations(self) -> tuple[str, ...]:
+        """All perturbations that are verified: asked for, trained for, or required."""
+        required = self.requirements.certified_share
+        texts = [
+            *self.verification.perturbations,
+            self.robustness.perturbation,
+            required.perturbation if required else "",
+        ]
+        return tuple(dict.fromkeys(filter(None, texts)))
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> BuildConfig:
@@ -333,6 +363,8 @@ def check_config(config: BuildConfig) -> None:
         ("quantization.calibration_windows", config.quantization.calibration_windows, 1, 1 << 30),
         ("firmware.parity_windows", config.firmware.parity_windows, 1, 1 << 30),
         ("verification.windows", config.verification.windows, 1, 1 << 30),
+        ("verification.seconds", config.verification.seconds, 0.0, 1e6),
+        ("verification.workers", config.verification.workers, 0, 1 << 16),
         ("seed", config.seed, 0, 2**31 - 1),
     )
     for key, value, low, high in bounds:
@@ -340,17 +372,16 @@ def check_config(config: BuildConfig) -> None:
             raise ConfigurationError(
                 f"'{key}' is {value}, outside {low} to {high}", where=key, hint="change the value"
             )
-    for radius in config.verification.radii_lsb:
-        if not 0 <= radius <= 255:
-            raise ConfigurationError(
-                f"the radius {radius} lies outside 0 to 255 steps of an int8 input",
-                where="verification.radii_lsb",
-                hint="give steps of the network input, not microvolts",
-            )
+    if config.verification.runtime not in RUNTIMES:
+        raise UnknownNameError(
+            "runtime", config.verification.runtime, RUNTIMES, where="verification.runtime"
+        )
     shares = {"accuracy": config.requirements.accuracy, "macro_f1": config.requirements.macro_f1}
     for table in ("sensitivity", "precision", "f1"):
         limits = getattr(config.requirements, table)
         shares |= {f"{table}.{name}": limit for name, limit in limits.items()}
+    if config.requirements.certified_share is not None:
+        shares["certified_share.share"] = config.requirements.certified_share.share
     for name, share in shares.items():
         if share is not None and not 0 <= share <= 1:
             raise ConfigurationError(

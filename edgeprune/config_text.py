@@ -20,7 +20,7 @@ EXAMPLE_REQUIREMENTS = """
 # flash_bytes = 65536
 # ram_bytes = 20480
 # instructions = 2000000
-# certified_share = { radius_lsb = 1, share = 0.5 }
+# certified_share = { perturbation = "linf:20uV", share = 0.5 }
 """
 
 

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeprune.config import BuildConfig, CertifiedShare, Requirements, load_config
+from edgeprune.config import (
+    BuildConfig,
+    CertifiedShare,
+    Requirements,
+    RobustnessSettings,
+    VerificationSettings,
+    load_config,
+)
 from edgeprune.config_text import EXAMPLE_REQUIREMENTS, render_config
 from edgeprune.errors import ConfigurationError, EdgepruneError
 
@@ -44,8 +51,8 @@ def test_unknown_key_names_file_line_and_the_nearest_key(tmp_path: Path) -> None
         ("[pruning]\nratio = true", 2, "a number"),
         ("[requirements]\naccuracy = 93", 0, "not a share"),
         ("[requirements.sensitivity]\nV = 92.0", 0, "sensitivity.V"),
-        ("[verification]\nradii_lsb = [1, 999]", 0, "steps of an int8 input"),
-        ("[verification]\nradii_lsb = 4", 2, "an array"),
+        ("[verification]\nseconds = -1", 0, "outside 0.0 to"),
+        ('[verification]\nperturbations = "linf:20uV"', 2, "an array"),
         ("pruning = 3", 1, "a table"),
         ("[pruning]\nratio = 0.99", 0, "outside 0.0 to 0.95"),
     ],
@@ -61,15 +68,25 @@ def test_a_wrong_value_says_what_is_wanted(
         assert caught.value.where == f"{path}:{line}"
 
 
+def test_whatever_is_trained_for_or_required_is_verified() -> None:
+    config = BuildConfig(
+        verification=VerificationSettings(perturbations=("linf:5uV", "gain:10%")),
+        robustness=RobustnessSettings(perturbation="linf:5uV"),
+        requirements=Requirements(certified_share=CertifiedShare("hum:1mV@50Hz", 0.5)),
+    )
+    assert config.perturbations == ("linf:5uV", "gain:10%", "hum:1mV@50Hz")
+
+
 def test_nested_requirements_are_typed(tmp_path: Path) -> None:
     path = _write(
         tmp_path,
         "[requirements]\naccuracy = 0.9\n"
-        "certified_share = { radius_lsb = 2, share = 0.5 }\nsensitivity = { V = 0.92 }\n",
+        "certified_share = { perturbation = 'linf:20uV', share = 0.5 }\n"
+        "sensitivity = { V = 0.92 }\n",
     )
     requirements = load_config(path, {}).requirements
     assert requirements.certified_share is not None
-    assert requirements.certified_share.radius_lsb == 2
+    assert requirements.certified_share.perturbation == "linf:20uV"
     assert requirements.sensitivity == {"V": 0.92}
 
 
@@ -104,7 +121,7 @@ def test_any_text_gives_a_configuration_or_a_clear_error(text: str) -> None:
             requirements=Requirements(
                 accuracy=0.9,
                 sensitivity={"V": 0.92, "S": 0.5},
-                certified_share=CertifiedShare(2, 0.5),
+                certified_share=CertifiedShare("linf:20uV", 0.5),
             ),
         ),
     ],
@@ -117,4 +134,4 @@ def test_the_example_requirements_can_be_uncommented(tmp_path: Path) -> None:
     lines = EXAMPLE_REQUIREMENTS.replace("# Limits", "## Limits").replace("\n# ", "\n")
     requirements = load_config(_write(tmp_path, lines), {}).requirements
     assert requirements.flash_bytes == 65536
-    assert requirements.certified_share == CertifiedShare(1, 0.5)
+    assert requirements.certified_share == CertifiedShare("linf:20uV", 0.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeprune.cli.console import Answer, Console, number
@@ -11,10 +11,11 @@ from edgeprune.evidence import Outcome
 if TYPE_CHECKING:
     from edgeprune.evidence import (
         CertificateEvidence,
-        CertificatePoint,
         CycleEvidence,
         Evidence,
+        PerturbationCertificates,
         Quantity,
+        Requirement,
     )
     from edgeprune.pipeline.build import BuildResult
 
@@ -144,43 +145,91 @@ def _modelled(cycles: CycleEvidence, console: Console) -> None:
 
 def _verify(result: BuildResult, console: Console) -> Answer:
     from edgeprune.evidence import CertificateEvidence
+    from edgeprune.pipeline.requirements import judge_certificates
 
     certificates = _record(result, "verify", "certificates.json", CertificateEvidence)
     _certificates(certificates, console)
-    return Answer({"certificates": _plain(certificates)}, verdict=certificates.method)
-
-
-def _certificates(certificates: CertificateEvidence, console: Console) -> None:
-    console.table(
-        ("radius LSB", "radius uV", "windows", "proved", "unknown", "proved and right"),
-        [
-            (
-                point.radius_lsb,
-                _microvolts(point),
-                point.n,
-                point.proved,
-                point.unknown,
-                _text(point.proved_and_right_share),
-            )
-            for point in certificates.points
-        ],
+    config = result.context.config
+    judged = judge_certificates(config.requirements, config.robustness, certificates)
+    if judged:
+        console.line()
+        _requirements(judged, console)
+    folder = result.stages["verify"].folder / "certificates"
+    synthetic = ", SYNTHETIC data" if result.context.card.synthetic else ""
+    return Answer(
+        {
+            "certificates": _plain(certificates),
+            "files": str(folder),
+            "requirements": [_plain(requirement) for requirement in judged],
+        },
+        passed=all(requirement.outcome is Outcome.PASS for requirement in judged),
+        verdict=f"{_proved(certificates)}{synthetic}; certificates: {folder}",
     )
 
 
-def _microvolts(point: CertificatePoint) -> str:
-    return "-" if point.radius_uv is None else f"{point.radius_uv.median:.1f}"
+def _proved(certificates: CertificateEvidence) -> str:
+    """Say in one line what was proved of the flashed network."""
+    rows = certificates.networks[-1].perturbations
+    shares = [(row.text, row.proved_and_right_share.value) for row in rows]
+    told = ", ".join(f"{share:.2f} under {text}" for text, share in shares[:3] if share is not None)
+    more = f" and {len(rows) - 3} more sets" if len(rows) > 3 else ""
+    return f"proved and right: {told}{more}" if told else "nothing was tried"
 
 
-def _build(result: BuildResult, console: Console) -> Answer:
-    evidence = result.evidence
-    assert evidence is not None
-    _scores(evidence, console)
-    _on_device(evidence, console)
-    if evidence.certificates is not None:
+def _certificates(certificates: CertificateEvidence, console: Console) -> None:
+    *_, flashed = certificates.networks
+    console.line(
+        f"{flashed.stage}, {flashed.right_share.n} windows, runtime {certificates.runtime}: "
+        f"{_text(flashed.right_share)} right without any change"
+    )
+    console.table(
+        (
+            *("set", "proved", "falsified", "unknown", "timeout"),
+            *("proved and right", "limit set by attacks", "ms a window"),
+        ),
+        [
+            (
+                row.text,
+                row.outcomes.proved,
+                row.outcomes.falsified,
+                row.outcomes.unknown,
+                row.outcomes.timeout,
+                _text(row.proved_and_right_share),
+                _text(row.attack_limit),
+                _milliseconds(row),
+            )
+            for row in flashed.perturbations
+        ],
+    )
+    if len(certificates.networks) > 1:
+        _by_stage(certificates, console)
+
+
+def _by_stage(certificates: CertificateEvidence, console: Console) -> None:
+    shares = {
+        (row.text, network.stage): _text(row.proved_and_right_share)
+        for network in certificates.networks
+        for row in network.perturbations
+    }
+    stages = [network.stage for network in certificates.networks]
+    texts = [row.text for row in certificates.networks[0].perturbations]
+    if texts:
         console.line()
-        console.line(f"certificates ({evidence.certificates.method}); median microvolts")
-        _certificates(evidence.certificates, console)
-    console.line()
+        console.table(
+            ("proved and right", *stages),
+            [(text, *(shares.get((text, stage), "-") for stage in stages)) for text in texts],
+        )
+
+
+def _milliseconds(row: PerturbationCertificates) -> str:
+    times = [(each.milliseconds, each.windows) for each in row.methods]
+    known = [(spread.median, windows) for spread, windows in times if spread is not None]
+    if not known:
+        return "-"
+    return f"{sum(median * windows for median, windows in known) / sum(n for _, n in known):,.0f}"
+
+
+def _requirements(requirements: Sequence[Requirement], console: Console) -> None:
     console.table(
         ("requirement", "found", "", "limit", "outcome"),
         [
@@ -191,9 +240,21 @@ def _build(result: BuildResult, console: Console) -> Answer:
                 number(requirement.limit),
                 requirement.outcome.value,
             )
-            for requirement in evidence.requirements
+            for requirement in requirements
         ],
     )
+
+
+def _build(result: BuildResult, console: Console) -> Answer:
+    evidence = result.evidence
+    assert evidence is not None
+    _scores(evidence, console)
+    _on_device(evidence, console)
+    if evidence.certificates is not None:
+        console.line()
+        _certificates(evidence.certificates, console)
+    console.line()
+    _requirements(evidence.requirements, console)
     console.line()
     report = result.out / "report.html"
     return Answer(

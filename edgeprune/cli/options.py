@@ -46,6 +46,32 @@ Layout = Annotated[
     str | None,
     typer.Option(help="Package besides the C: cmake, zephyr, arduino, platformio or cmsis-pack."),
 ]
+Perturbations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--perturbation",
+        metavar="SET",
+        help="What decisions must withstand, e.g. linf:20uV or gain:10%; may be repeated.",
+    ),
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option(help="Arithmetic to verify: firmware (exact) or any (each layer within a step)."),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(help="Seconds a window may take to be verified; 0 tries bounds and attacks only."),
+]
+VerifiedWindows = Annotated[
+    int | None, typer.Option("--windows", help="Test windows to verify, from every record.")
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that verify; 0 takes one for each processor.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="tcp://HOST:PORT", help="Dask scheduler whose workers verify instead."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other key, e.g. pruning.steps=3."),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from edgeprune.cli import options
+from edgeprune.cli import options, verify
 from edgeprune.cli.console import Answer, Console, run_verb
 
 _VERBS = {
@@ -15,7 +17,7 @@ _VERBS = {
     "quantize": "Make the integer network: the one thing that is certified and flashed.",
     "export": "Write model.tflite, model.onnx and the C library, and compare them.",
     "bench": "Run the firmware on the emulator: parity, exact instructions, modelled cycles.",
-    "verify": "Certify the integer network on test windows.",
+    "verify": "Prove or falsify the integer network's decisions on test windows.",
     "build": "Everything: from recordings to certified firmware and its report.",
 }
 
@@ -23,12 +25,19 @@ _VERBS = {
 def add_to(app: typer.Typer) -> None:
     """Add the verbs."""
     for verb, summary in _VERBS.items():
-        _add_verb(app, verb, summary)
+        if verb == "verify":
+            group = typer.Typer(help=summary, short_help=summary, invoke_without_command=True)
+            app.add_typer(group, name=verb)
+            verify.add_to(group)
+            _add_verb(group.callback(), verb)
+        else:
+            _add_verb(app.command(verb, help=summary, short_help=summary), verb)
 
 
-def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
-    @app.command(verb, help=summary, short_help=summary)
+def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None:
+    @register
     def command(
+        context: typer.Context,
         target: options.Target = None,
         dataset: options.Dataset = None,
         data_dir: options.DataDir = None,
@@ -47,11 +56,19 @@ def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
         emulator: options.Emulator = None,
         optimize: options.Optimize = None,
         layout: options.Layout = None,
+        perturbation: options.Perturbations = None,
+        runtime: options.Runtime = None,
+        time_limit: options.TimeLimit = None,
+        windows: options.VerifiedWindows = None,
+        workers: options.Workers = None,
+        scheduler: options.Scheduler = None,
         settings: options.Settings = None,
         seed: options.Seed = None,
         as_json: options.AsJson = False,
         quiet: options.Quiet = False,
     ) -> None:
+        if context.invoked_subcommand is not None:
+            return
         console = Console(quiet=quiet, as_json=as_json)
         flags = {
             "target": target,
@@ -70,6 +87,11 @@ def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
             "firmware.emulator": emulator,
             "firmware.optimize": optimize,
             "firmware.layout": layout,
+            "verification.perturbations": perturbation,
+            "verification.runtime": runtime,
+            "verification.seconds": time_limit,
+            "verification.windows": windows,
+            "verification.workers": workers,
             "seed": seed,
         }
 
@@ -78,7 +100,7 @@ def _add_verb(app: typer.Typer, verb: str, summary: str) -> None:
             from edgeprune.cli.answers import answer_for
             from edgeprune.pipeline.build import build
 
-            result = build(resolved, out, until=verb, progress=console)
+            result = build(resolved, out, until=verb, progress=console, scheduler=scheduler)
             return answer_for(verb, result, console)
 
         run_verb(verb, console, body)

@@ -2,8 +2,11 @@
 
 from edgeprune.evidence.certificates import (
     CertificateEvidence,
-    CertificatePoint,
-    ClassCertificates,
+    CertificateFile,
+    MethodCounts,
+    NetworkCertificates,
+    OutcomeCounts,
+    PerturbationCertificates,
 )
 from edgeprune.evidence.dataset import (
     AdcEvidence,
@@ -81,8 +84,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AdcEvidence",
     "CertificateEvidence",
-    "CertificatePoint",
-    "ClassCertificates",
+    "CertificateFile",
     "ClassCount",
     "ClassDescription",
     "ClassPerformance",
@@ -107,10 +109,14 @@ __all__ = [
     "ManifestDifferences",
     "ManifestFile",
     "MemoryEvidence",
+    "MethodCounts",
     "ModelPerformance",
     "ModelRange",
+    "NetworkCertificates",
     "Outcome",
+    "OutcomeCounts",
     "ParityRow",
+    "PerturbationCertificates",
     "PlannedTensor",
     "PruningEvidence",
     "PruningStepEvidence",

@@ -1,4 +1,4 @@
-"""What was proved of the integer network that is flashed."""
+"""What was proved of the integer network that is flashed, and of what it was made from."""
 
 from __future__ import annotations
 
@@ -8,66 +8,138 @@ from edgeprune.evidence.quantity import Quantity, Spread
 
 
 @dataclass(frozen=True)
-class ClassCertificates:
-    """Outcomes of one reference class at one radius.
+class OutcomeCounts:
+    """Outcomes of some windows; the kinds of outcome are never merged.
 
     Attributes:
-        name: Short name of the class.
+        name: What the windows have in common: a reference class or a recording.
         n: Windows tried.
-        proved: Windows whose decision cannot change within the radius.
+        proved: Windows whose decision no change within the set can alter.
+        falsified: Windows whose decision a change was found to alter.
         unknown: Windows about which nothing was shown.
+        timeout: Windows about which nothing was shown when their time was over.
         proved_and_right: Proved windows whose decision is also the reference class.
+        right_unless_attacked: Windows decided for the reference class that no attack altered:
+            what `proved_and_right` could be at most.
     """
 
     name: str
     n: int
     proved: int
+    falsified: int
     unknown: int
+    timeout: int
     proved_and_right: int
+    right_unless_attacked: int
 
 
 @dataclass(frozen=True)
-class CertificatePoint:
-    """Outcomes at one radius; the kinds of outcome are never merged.
+class MethodCounts:
+    """Windows that one method settled, or that were left when it ended.
 
     Attributes:
-        radius_lsb: Largest change of a sample, in steps of the signal input.
-        radius_uv: The same in microvolts at the electrodes, which differs from window to window
-            with the gain; absent where the signal has no unit.
-        n: Windows tried.
-        proved: Windows whose decision cannot change within the radius.
-        unknown: Windows about which nothing was shown.
-        proved_and_right: Proved windows whose decision is also the reference class.
-        proved_share: `proved` / n.
-        proved_and_right_share: `proved_and_right` / n.
-        classes: Per reference class.
+        method: "interval", "linear", "branching" or "attack".
+        windows: How many.
+        milliseconds: Processor time that one of them took, all methods before it included; absent
+            where no time limit was set, so that equal builds end in equal bytes.
     """
 
-    radius_lsb: int
-    radius_uv: Spread | None
-    n: int
-    proved: int
-    unknown: int
-    proved_and_right: int
+    method: str
+    windows: int
+    milliseconds: Spread | None = None
+
+
+@dataclass(frozen=True)
+class PerturbationCertificates:
+    """Outcomes under one perturbation set.
+
+    Attributes:
+        text: The set as it is written in the configuration, e.g. "linf:20uV".
+        description: What may happen, in plain words with units.
+        family: The set's name without its size, e.g. "linf".
+        radius: Its size in `unit`, where one number says it; else absent.
+        unit: Unit of the radius, e.g. "uV".
+        outcomes: All windows.
+        proved_share: Share of windows proved.
+        proved_and_right_share: Share of windows proved and right.
+        attack_limit: Share of windows right and not falsified: no proof can reach beyond.
+        classes: Per reference class.
+        records: Per recording.
+        methods: Per method.
+    """
+
+    text: str
+    description: str
+    family: str
+    radius: float | None
+    unit: str
+    outcomes: OutcomeCounts
     proved_share: Quantity
     proved_and_right_share: Quantity
-    classes: tuple[ClassCertificates, ...] = ()
+    attack_limit: Quantity
+    classes: tuple[OutcomeCounts, ...] = ()
+    records: tuple[OutcomeCounts, ...] = ()
+    methods: tuple[MethodCounts, ...] = ()
+
+
+@dataclass(frozen=True)
+class NetworkCertificates:
+    """Everything proved of one stage of the network.
+
+    Attributes:
+        stage: "float", "pruned float" or "int8 as flashed".
+        network_sha256: The integer network; absent for a float one.
+        arithmetic: Which arithmetic the proofs are about.
+        method: How it was proved.
+        right_share: Share of the windows decided rightly without any change: where every curve
+            begins.
+        perturbations: Per set.
+    """
+
+    stage: str
+    network_sha256: str | None
+    arithmetic: str
+    method: str
+    right_share: Quantity
+    perturbations: tuple[PerturbationCertificates, ...]
+
+
+@dataclass(frozen=True)
+class CertificateFile:
+    """A file of certificates that someone else can check.
+
+    Attributes:
+        path: Where it is in the result directory.
+        perturbation: What it is about.
+        certificates: Proofs in it.
+        accepted: Proofs that the independent checker recomputed and accepted; absent where it was
+            not run.
+    """
+
+    path: str
+    perturbation: str
+    certificates: int
+    accepted: int | None = None
 
 
 @dataclass(frozen=True)
 class CertificateEvidence:
-    """The certificate curve.
+    """What was proved, for which windows, and on which assumptions.
 
     Attributes:
-        method: How it was proved.
-        arithmetic: Which arithmetic the proof is about.
-        perturbation: What may change within the radius, in words.
+        runtime: "firmware" for the exact arithmetic that is flashed, "any" for every arithmetic
+            whose layers round within one step of it.
+        threat_model: What may change and what is held, in plain words.
+        seconds: Processor time that a window might take; absent where only bounds and attacks were
+            tried.
         windows: Which windows were tried and how they were chosen.
-        points: By rising radius.
+        networks: The network's history, as far as it was verified; the flashed one is the last.
+        files: Certificates to be checked by others.
     """
 
-    method: str
-    arithmetic: str
-    perturbation: str
+    runtime: str
+    threat_model: str
+    seconds: float | None
     windows: str
-    points: tuple[CertificatePoint, ...]
+    networks: tuple[NetworkCertificates, ...]
+    files: tuple[CertificateFile, ...] = ()

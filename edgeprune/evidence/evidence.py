@@ -18,7 +18,7 @@ from edgeprune.evidence.performance import ModelPerformance, StageComparison
 from edgeprune.evidence.requirements import Outcome, Requirement
 
 SCHEMA_NAME = "edgeprune-evidence"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)

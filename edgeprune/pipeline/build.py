@@ -11,8 +11,9 @@ from edgeprune import __version__
 from edgeprune.config import BuildConfig
 from edgeprune.config_text import render_config
 from edgeprune.data import FrontEnd, load_card
-from edgeprune.errors import ConfigurationError, UnknownNameError
+from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameError
 from edgeprune.evidence import Evidence, Outcome
+from edgeprune.executor import Executor
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.cost import Meter
 from edgeprune.pipeline.deploy import bench_stage, export_stage, firmware_stage
@@ -65,6 +66,7 @@ def build(
     *,
     until: str = LAST,
     progress: Progress | None = None,
+    scheduler: str | None = None,
 ) -> BuildResult:
     """Run the chain from recordings to certified firmware; a killed run resumes.
 
@@ -75,6 +77,8 @@ def build(
         out: The result directory.
         until: The verb whose stages are run: a key of `GOALS`.
         progress: Receives the course of the work.
+        scheduler: Address of a Dask scheduler that verifies, e.g. "tcp://host:8786"; None for
+            processes of this machine. It changes no result.
 
     Raises:
         EdgepruneError: Something cannot be used, is missing, or does not agree.
@@ -83,7 +87,7 @@ def build(
         raise UnknownNameError("goal", until, GOALS)
     out = Path(out)
     check_out(out)
-    context = open_context(config, out, progress or Silent())
+    context = open_context(config, out, progress or Silent(), scheduler)
     check_files(context)
     check_tools(context, GOALS[until])
     _announce(context, out)
@@ -111,7 +115,9 @@ def _announce(context: Context, out: Path) -> None:
     )
 
 
-def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
+def open_context(
+    config: BuildConfig, out: Path, progress: Progress, scheduler: str | None = None
+) -> Context:
     """Look up everything that the configuration names.
 
     Raises:
@@ -149,6 +155,7 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
             hint="use --emulator unicorn"
             + (f", or --target {target.board_of}" if target.board_of else ""),
         )
+    _check_perturbations(config)
     config = _with_epochs(config, card.epochs)
     adc = target.adc or card.adc
     return Context(
@@ -159,7 +166,19 @@ def open_context(config: BuildConfig, out: Path, progress: Progress) -> Context:
         front_end=FrontEnd.for_adc(adc),
         store=StageStore(work_folder(out)),
         progress=progress,
+        executor=Executor(config.verification.workers, scheduler),
     )
+
+
+def _check_perturbations(config: BuildConfig) -> None:
+    from edgeprune.verification.perturbations import parse_perturbation
+
+    for text in config.perturbations:
+        try:
+            parse_perturbation(text)
+        except EdgepruneError as error:
+            error.where = f"perturbation '{text}'"
+            raise
 
 
 def _with_epochs(config: BuildConfig, recommended: int) -> BuildConfig:
@@ -196,6 +215,12 @@ def _makers(context: Context, stages: dict[str, Stage]) -> dict[str, Callable[[]
         "bench": lambda: bench_stage(
             context, stages["data"], stages["quantize"], stages["firmware"]
         ),
-        "verify": lambda: verify_stage(context, stages["data"], stages["quantize"]),
+        "verify": lambda: verify_stage(
+            context,
+            stages["data"],
+            stages["quantize"],
+            stages.get("train"),
+            stages.get("prune"),
+        ),
     }
     return makers

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgeprune.config import BuildConfig
 from edgeprune.data import DatasetCard, FrontEnd
+from edgeprune.executor import Executor
 from edgeprune.pipeline.store import StageStore
 from edgeprune.progress import Progress
 from edgeprune.targets import Adc, Target
@@ -24,6 +25,7 @@ class Context:
         front_end: What the device does to raw samples.
         store: Where finished stages are kept.
         progress: Receives the course of the work.
+        executor: Where the work that can be divided is done.
     """
 
     config: BuildConfig
@@ -33,6 +35,7 @@ class Context:
     front_end: FrontEnd
     store: StageStore
     progress: Progress
+    executor: Executor
 
     @property
     def data_dir(self) -> Path | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeprune.data import FrontEnd
 from edgeprune.errors import MissingRangeError, ModelError
 from edgeprune.network import IntegerNetwork, Requantize, Tensor, read_qdq
 from edgeprune.pipeline.context import Context
@@ -59,13 +60,13 @@ def fitted_to_front_end(network: IntegerNetwork, context: Context) -> IntegerNet
             hint="end the graph in one logit a class, in the order of the data card",
         )
     fitted = replace(network, inputs=tuple(tensor.name for tensor in given))
-    for tensor, own in zip(given, _front_end_tensors(context), strict=False):
+    for tensor, own in zip(given, front_end_tensors(context.front_end), strict=False):
         fitted = _with_input(fitted, tensor, own)
     return fitted
 
 
-def _front_end_tensors(context: Context) -> tuple[Tensor, Tensor]:
-    front_end = context.front_end
+def front_end_tensors(front_end: FrontEnd) -> tuple[Tensor, Tensor]:
+    """Return what the integers of the front end stand for: signal, then rhythm."""
     return (
         Tensor(
             "front_end_signal",
@@ -83,7 +84,7 @@ def _front_end_tensors(context: Context) -> tuple[Tensor, Tensor]:
 
 
 def _check_inputs(shapes: Sequence[tuple[int, ...]], context: Context) -> None:
-    wanted = [tensor.shape for tensor in _front_end_tensors(context)]
+    wanted = [tensor.shape for tensor in front_end_tensors(context.front_end)]
     if list(shapes) not in (wanted[:1], wanted):
         raise ModelError(
             f"its inputs are {_in_words(shapes)}; the front end makes {_in_words(wanted)}",

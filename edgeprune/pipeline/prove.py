@@ -1,61 +1,219 @@
-"""The stage that certifies the integer network on test windows."""
+"""The stage that verifies the networks' decisions on test windows."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from edgeprune.data import Windows
-from edgeprune.evaluation import Bootstrap, certificate_point
-from edgeprune.evidence import CertificateEvidence
+from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.evaluation import Bootstrap, Found, perturbation_certificates, radius_of, right_share
+from edgeprune.evidence import CertificateEvidence, CertificateFile, NetworkCertificates
+from edgeprune.executor import Executor
+from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.learn import network_of, windows_of
-from edgeprune.pipeline.products import decisions_of, save_record, stratified
+from edgeprune.pipeline.float_bounds import FloatNetwork, float_found
+from edgeprune.pipeline.learn import classifier_of, network_of, windows_of
+from edgeprune.pipeline.products import decisions_of, save_record, save_windows, stratified
+from edgeprune.pipeline.recordings import held_of
+from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED
 from edgeprune.pipeline.store import Stage
-from edgeprune.verification import CertificateCurve, certify
+from edgeprune.verification.certificates import write_certificates
+from edgeprune.verification.outcomes import Runtime, VerificationRun
+from edgeprune.verification.perturbations import Perturbation, parse_perturbation
+from edgeprune.verification.verify import VerifySettings, verify_windows
 
 CERTIFICATES = "certificates.json"
+FILES = "certificates"
+_TASKS = "tasks"
+_THREAT_MODEL = (
+    "The raw samples that a beat's own window reads may change within the set, at the converter "
+    "and within its range; they pass through the front end like any others. What the device "
+    "remembers from earlier beats (template, gain, RR intervals) is held as it was, and so is the "
+    "place of the beat."
+)
+_ARITHMETIC = {
+    Runtime.FIRMWARE: "the int8 arithmetic that is flashed: int32 accumulators, TFLite's double "
+    "rounding, saturation",
+    Runtime.ANY: "every int8 arithmetic whose layers round within one step of the specification",
+}
 
 
-def verify_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
-    """Certificates by exact integer interval bounds, radius by radius."""
+@dataclass(frozen=True)
+class Subject:
+    """What is verified, and on what.
+
+    Attributes:
+        windows: Test windows, drawn from every record in proportion [n].
+        held: The same as raw samples.
+        perturbations: What they must withstand.
+    """
+
+    windows: Windows
+    held: HeldBeats
+    perturbations: tuple[Perturbation, ...]
+
+
+def verify_stage(
+    context: Context,
+    data: Stage,
+    quantized: Stage,
+    trained: Stage | None,
+    pruned: Stage | None,
+) -> Stage:
+    """Proofs and counterexamples for the int8 network, bounds for what it was made from."""
     settings = context.config.verification
 
     def produce(folder: Path) -> None:
+        executor = replace(context.executor, store=folder / _TASKS)
+        subject = _subject(context, data)
+        floats = {
+            stage: FloatNetwork.of(classifier_of(context, source)[0], context.front_end)
+            for stage, source in ((FLOAT, trained), (PRUNED, pruned))
+            if source is not None
+        }
+        networks = [
+            _float_certificates(context, subject, stage, network, executor.below(stage))
+            for stage, network in floats.items()
+        ]
         network = network_of(quantized)
-        test = windows_of(data, "test")
-        windows = test.select(stratified(test, settings.windows, context.seed))
-        curve = certify(network, windows, settings.radii_lsb, progress=context.progress)
-        save_record(folder / CERTIFICATES, _evidence(context, curve, windows))
+        runs = tuple(_runs(context, subject, network, executor))
+        networks.append(_int8_certificates(context, subject, network, runs))
+        files = tuple(_write_files(folder / FILES, runs, network))
+        # What the certificates are about, for the checker and to try another network on.
+        subject.held.save(folder / FILES / "held.npz")
+        save_windows(folder / FILES / "windows.npz", subject.windows)
+        save_record(folder / CERTIFICATES, _evidence(context, subject, tuple(networks), files))
+        shutil.rmtree(folder / _TASKS, ignore_errors=True)
 
     return context.store.run(
         "verify",
         produce,
-        reads=[data, quantized],
-        settings={"verification": asdict(settings), "seed": context.seed},
-        rooms=("network", "verification", "data/front_end"),
+        reads=[stage for stage in (data, quantized, trained, pruned) if stage is not None],
+        settings={
+            "verification": asdict(settings) | {"workers": 0},
+            "perturbations": context.config.perturbations,
+            "seed": context.seed,
+        },
+        rooms=("network", "verification", "evaluation", "data"),
     )
 
 
-def _evidence(context: Context, curve: CertificateCurve, windows: Windows) -> CertificateEvidence:
-    steps = context.front_end.microvolt_per_lsb(windows.gain, context.adc)
-    points = tuple(
-        certificate_point(
-            point.radius_lsb,
-            point.proved,
-            decisions_of(windows, point.subject.decisions),
-            steps,
-            Bootstrap(context.seed),
+def _subject(context: Context, data: Stage) -> Subject:
+    test = windows_of(data, "test")
+    windows = test.select(stratified(test, context.config.verification.windows, context.seed))
+    return Subject(
+        windows,
+        held_of(context, data, windows),
+        tuple(map(parse_perturbation, context.config.perturbations)),
+    )
+
+
+def _runs(
+    context: Context, subject: Subject, network: IntegerNetwork, executor: Executor
+) -> Iterator[VerificationRun]:
+    settings = context.config.verification
+    for perturbation in subject.perturbations:
+        yield verify_windows(
+            network,
+            subject.held,
+            subject.windows,
+            perturbation,
+            VerifySettings(
+                runtime=Runtime(settings.runtime), seconds=settings.seconds, seed=context.seed
+            ),
+            progress=context.progress,
+            executor=executor.below(_slug(perturbation.text)),
         )
-        for point in curve.points
+
+
+def _int8_certificates(
+    context: Context,
+    subject: Subject,
+    network: IntegerNetwork,
+    runs: tuple[VerificationRun, ...],
+) -> NetworkCertificates:
+    bootstrap = Bootstrap(context.seed)
+    limited = context.config.verification.seconds > 0
+    inputs = subject.held.inputs()[: len(network.inputs)]
+    decisions = decisions_of(subject.windows, network.predict(*inputs))
+    return NetworkCertificates(
+        stage=INT8,
+        network_sha256=network.sha256,
+        arithmetic=_ARITHMETIC[Runtime(context.config.verification.runtime)],
+        method="exact integer intervals, attacks, backward linear bounds with optimised slopes"
+        + (", branch and bound" if limited else ""),
+        right_share=right_share(decisions, bootstrap),
+        perturbations=tuple(
+            perturbation_certificates(
+                Found(
+                    run.perturbation,
+                    perturbation.describe(),
+                    [result.outcome.value for result in run.results],
+                    [result.method.value for result in run.results],
+                    decisions,
+                    run.seconds if limited else None,
+                ),
+                bootstrap,
+            )
+            for run, perturbation in zip(runs, subject.perturbations, strict=True)
+        ),
     )
+
+
+def _float_certificates(
+    context: Context, subject: Subject, stage: str, network: FloatNetwork, executor: Executor
+) -> NetworkCertificates:
+    """Bound a float network under the sets that the curve is drawn of."""
+    bootstrap = Bootstrap(context.seed)
+    sets = [each for each in subject.perturbations if radius_of(each.text)[::2] == ("linf", "uV")]
+    sets.sort(key=lambda each: radius_of(each.text)[1] or 0.0)
+    decisions = decisions_of(subject.windows, network.decide(subject.held.inputs()))
+    found = float_found(network, subject.held, sets, decisions, stage, executor, context.progress)
+    return NetworkCertificates(
+        stage=stage,
+        network_sha256=None,
+        arithmetic="real numbers, with the weights as float32 holds them and the front end's "
+        "integers as input",
+        method="backward linear bounds",
+        right_share=right_share(decisions, bootstrap),
+        perturbations=tuple(perturbation_certificates(each, bootstrap) for each in found),
+    )
+
+
+def _write_files(
+    folder: Path, runs: tuple[VerificationRun, ...], network: IntegerNetwork
+) -> Iterator[CertificateFile]:
+    for run in runs:
+        path = folder / f"{_slug(run.perturbation)}.npz"
+        write_certificates(run, network, path)
+        yield CertificateFile(f"{FILES}/{path.name}", run.perturbation, run.total.proved)
+
+
+def _slug(text: str) -> str:
+    """Return a perturbation's text as a file name."""
+    return re.sub(r"[^\w.]+", "-", text.replace("%", "pct"))
+
+
+def _evidence(
+    context: Context,
+    subject: Subject,
+    networks: tuple[NetworkCertificates, ...],
+    files: tuple[CertificateFile, ...],
+) -> CertificateEvidence:
+    settings = context.config.verification
+    records = len(np.unique(subject.windows.record))
     return CertificateEvidence(
-        method="exact integer interval bounds",
-        arithmetic="the int8 arithmetic that is flashed: int32 accumulators, TFLite's double "
-        "rounding, saturation",
-        perturbation="every value of the signal input may change by up to the radius, "
-        "independently and within int8; the rhythm input stays",
-        windows=f"{len(windows)} test windows, drawn from every record in proportion, "
-        f"seed {context.seed}",
-        points=points,
+        runtime=settings.runtime,
+        threat_model=_THREAT_MODEL,
+        seconds=settings.seconds or None,
+        windows=f"{len(subject.windows)} test windows of {records} records, drawn from every "
+        f"record in proportion, seed {context.seed}",
+        networks=networks,
+        files=files,
     )

@@ -48,7 +48,7 @@ from edgeprune.pipeline.learn import (
 )
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import decisions_of, load_array, load_record
-from edgeprune.pipeline.prove import CERTIFICATES
+from edgeprune.pipeline.prove import CERTIFICATES, FILES
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
 from edgeprune.pipeline.store import Stage
 from edgeprune.report import write_report
@@ -74,17 +74,18 @@ _ROLES = {
     f"{FIRMWARE}/": "C99 library",
     f"{PACKAGE}/": "C99 library as a package with an example",
     IMAGE: "linked test image",
+    f"{FILES}/": "certificates, for `edgeprune verify check`",
 }
 _LIMITS = (
     "Instructions are exact and come from an emulator; they are no latency. No board was measured.",
     "Cycles, time and energy of a window come from a model; they are no measurement.",
     "Beat positions are those of the annotations: the error of a beat detector is not in these "
     "figures.",
-    "Certificates hold for the network's int8 inputs; what the front end does to a disturbed "
-    "recording is not certified.",
+    "Certificates are about the raw samples of a beat's own window, through the front end; what "
+    "the device remembers from earlier beats, and the place of the beat, are held as they were.",
 )
 _NOT_TESTED = (
-    "robustness against attacks and recorded noise",
+    "recorded noise, and disturbances of what the device remembers",
     "latency and energy on silicon",
     "other data sets than the one named",
 )
@@ -122,6 +123,7 @@ def _copy_files(stages: Stages, folder: Path) -> None:
         "prune": {CLASSIFIER: CLASSIFIER, "history.json": "pruning-history.json"},
         "quantize": {FLOAT_ONNX: FLOAT_ONNX, QDQ_ONNX: QDQ_ONNX, NETWORK: NETWORK},
         "export": {TFLITE: TFLITE, ONNX: ONNX},
+        "verify": {FILES: FILES},
         "firmware": {FIRMWARE: FIRMWARE, PACKAGE: PACKAGE, IMAGE: IMAGE},
     }
     for name, files in wanted.items():
@@ -174,7 +176,10 @@ def collect(context: Context, stages: Stages) -> Evidence:
         limits=_LIMITS,
         not_tested=(*_NOT_TESTED, *exported.absent, *benched.absent),
     )
-    return replace(evidence, requirements=judge_all(context.config.requirements, evidence))
+    return replace(
+        evidence,
+        requirements=judge_all(context.config.requirements, evidence, context.config.robustness),
+    )
 
 
 def _optional(stages: Stages, stage: str, file: str, kind: type[Record]) -> Record | None:

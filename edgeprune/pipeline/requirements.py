@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edgeprune.config import Requirements
+from edgeprune.config import Requirements, RobustnessSettings
 from edgeprune.errors import ConfigurationError
-from edgeprune.evidence import Comparison, Evidence, Quantity, Requirement, Where, judge
+from edgeprune.evidence import (
+    CertificateEvidence,
+    Comparison,
+    Evidence,
+    Quantity,
+    Requirement,
+    Where,
+    judge,
+)
 
 FLOAT = "float"
 PRUNED = "pruned float"
@@ -31,7 +39,11 @@ def check_classes(requirements: Requirements, class_names: tuple[str, ...]) -> N
                 )
 
 
-def judge_all(requirements: Requirements, evidence: Evidence) -> tuple[Requirement, ...]:
+def judge_all(
+    requirements: Requirements,
+    evidence: Evidence,
+    robustness: RobustnessSettings | None = None,
+) -> tuple[Requirement, ...]:
     """Return every requirement: those that hold for any build, then those of the configuration.
 
     The value of each is the figure at its `source`, a path in the evidence; what is not there was
@@ -41,7 +53,9 @@ def judge_all(requirements: Requirements, evidence: Evidence) -> tuple[Requireme
         *_of_any_build(evidence),
         *_on_size(requirements, evidence),
         *_on_performance(requirements, evidence),
-        *_on_certificates(requirements, evidence),
+        *judge_certificates(
+            requirements, robustness or RobustnessSettings(), evidence.certificates
+        ),
     )
 
 
@@ -137,19 +151,30 @@ def _on_performance(requirements: Requirements, evidence: Evidence) -> Iterator[
         yield _at_least(evidence, "macro_f1_loss", title, limit, source)
 
 
-def _on_certificates(requirements: Requirements, evidence: Evidence) -> Iterator[Requirement]:
-    wanted = requirements.certified_share
-    if wanted is None:
-        return
-    points = evidence.certificates.points if evidence.certificates else ()
-    radii = [point.radius_lsb for point in points]
-    source = ""
-    if wanted.radius_lsb in radii:
-        source = f"certificates.points.{radii.index(wanted.radius_lsb)}.proved_and_right_share"
-    yield _at_least(
-        evidence,
-        "certified_share",
-        f"share of windows proved and right at {wanted.radius_lsb} LSB",
-        wanted.share,
-        source,
-    )
+def judge_certificates(
+    requirements: Requirements,
+    robustness: RobustnessSettings,
+    certificates: CertificateEvidence | None,
+) -> tuple[Requirement, ...]:
+    """Return the requirements on what was proved of the flashed network."""
+    wanted = []
+    if requirements.certified_share is not None:
+        certified = requirements.certified_share
+        wanted.append(("certified_share", certified.perturbation, certified.share))
+    if robustness.perturbation and robustness.share > 0:
+        wanted.append(("robustness.share", robustness.perturbation, robustness.share))
+    found = {
+        each.text: (
+            each.proved_and_right_share,
+            f"certificates.networks.{number}.perturbations.{place}.proved_and_right_share",
+        )
+        for number, network in enumerate(certificates.networks if certificates else ())
+        if network.stage == INT8
+        for place, each in enumerate(network.perturbations)
+    }
+    rows = []
+    for name, text, limit in wanted:
+        share, source = found.get(text, (None, ""))
+        title = f"share of windows proved and right under {text}, {INT8}"
+        rows.append(judge(name, title, Comparison.AT_LEAST, limit, "1", share, source))
+    return tuple(rows)

@@ -13,8 +13,10 @@ from edgeprune.evidence import Evidence, evidence_bytes, parse_evidence, read_ev
 from edgeprune.files import write_text
 from edgeprune.report.charts import (
     certificate_chart,
+    curve_points,
     layer_chart,
     memory_chart,
+    perturbation_chart,
     score_chart,
     training_chart,
 )
@@ -90,11 +92,14 @@ def _environment() -> Environment:
         "number": number,
         "plain": raw,
         "distinct": _distinct,
+        "curve_points": curve_points,
+        "timed": _timed,
     }
     environment.globals |= {
         "certificate_chart": certificate_chart,
         "layer_chart": layer_chart,
         "memory_chart": memory_chart,
+        "perturbation_chart": perturbation_chart,
         "score_chart": score_chart,
         "training_chart": training_chart,
     }
@@ -104,3 +109,9 @@ def _environment() -> Environment:
 def _distinct(citations: Iterable[Citation]) -> list[Citation]:
     """Return the first citation of each different value that is something, in order."""
     return list(dict.fromkeys(citation for citation in citations if citation))
+
+
+def _timed(rows: Iterable[Citation]) -> Citation | None:
+    """Return the first time that a method of any set tells, or None."""
+    times = (method.milliseconds for row in rows for method in row.methods)
+    return next((time for time in times if time), None)

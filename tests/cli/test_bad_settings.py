@@ -73,7 +73,9 @@ def test_the_configuration_of_the_folder_is_read(
         ("[pruning]\nratio = 2.0\n", "outside 0.0 to 0.95"),
         ("[requirements]\naccuracy = 92\n", "0.92"),
         ("[requirements]\nsensitivity = { X = 0.9 }\n", "has no class 'X'"),
-        ("[verification]\nradii_lsb = [300]\n", "outside 0 to 255"),
+        ("[verification]\nseconds = -1.0\n", "outside 0.0 to"),
+        ("[requirements]\ncertified_share = { perturbation = 'linf', share = 0.5 }\n", "no size"),
+        ("[requirements]\ncertified_share = { perturbation = 'linf:1uV', share = 5 }\n", "0.92"),
     ],
 )
 def test_values_that_cannot_be(edgeprune: Edgeprune, tmp_path: Path, text: str, words: str) -> None:
@@ -94,6 +96,8 @@ def test_values_that_cannot_be(edgeprune: Edgeprune, tmp_path: Path, text: str, 
         (["--toolchain", "zigg"], "zig"),
         (["--emulator", "unicorns"], "unicorn"),
         (["--layout", "cmakes"], "cmake"),
+        (["--runtime", "firmwear"], "firmware"),
+        (["--perturbation", "lniff:20uV"], "linf"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(
@@ -101,6 +105,28 @@ def test_unknown_names_are_answered_with_the_nearest(
 ) -> None:
     result = edgeprune("build", *flags, "--out", tmp_path / "result")
     result.failed(2, "EP102", f"did you mean '{nearest}", "known: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--perturbation", "linf:20xV"], "linf:20xV"),
+        (["--perturbation", "linf:twenty"], "linf:twenty"),
+        (["--perturbation", "linf:-3uV"], "linf:-3uV"),
+        (["--perturbation", "gain"], "no size"),
+        (["--time-limit", "-3"], "verification.seconds"),
+        (["--windows", "0"], "verification.windows"),
+        (["--workers", "-1"], "verification.workers"),
+    ],
+)
+def test_a_verification_that_cannot_be(
+    edgeprune: Edgeprune, tmp_path: Path, flags: list[str], words: str
+) -> None:
+    result = edgeprune("verify", *flags, "--out", tmp_path / "result")
+    assert result.code == 2
+    assert "error EP10" in result.err
+    assert words in result.err
     assert list(tmp_path.iterdir()) == []
 
 

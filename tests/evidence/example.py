@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -11,15 +12,18 @@ import numpy.typing as npt
 from edgeprune.evaluation import (
     Bootstrap,
     Decisions,
+    Found,
     LeftOut,
-    certificate_point,
     compare,
     evaluate,
+    perturbation_certificates,
+    right_share,
     spread,
 )
 from edgeprune.evidence import (
     AdcEvidence,
     CertificateEvidence,
+    CertificateFile,
     ClassCount,
     ClassDescription,
     ClassifierEvidence,
@@ -39,7 +43,9 @@ from edgeprune.evidence import (
     LayerEvidence,
     MemoryEvidence,
     ModelRange,
+    NetworkCertificates,
     ParityRow,
+    PerturbationCertificates,
     PlannedTensor,
     PruningEvidence,
     PruningStepEvidence,
@@ -484,19 +490,51 @@ def _device() -> DeviceEvidence:
 
 
 def _certificates(bootstrap: Bootstrap) -> CertificateEvidence:
-    decisions = example_decisions(2)
-    mask = np.arange(len(decisions.labels)) % 16 == 0
-    chosen = decisions.select(mask)
-    strength = np.random.default_rng(5).gamma(2.2, 1.7, mask.sum()) * (1 + (chosen.labels == 0))
-    points = [
-        certificate_point(radius, strength > radius, chosen, _microvolts()[mask], bootstrap)
-        for radius in (0, 1, 2, 4, 8, 16)
-    ]
-    return CertificateEvidence(
-        method="interval bounds, exact in int64",
-        arithmetic="the integer network as flashed: int8, int32 sums, double rounding",
-        perturbation="every sample of the signal input by up to the radius, independently; "
-        "the rhythm input is fixed",
-        windows="every 16th window of the test part",
-        points=tuple(points),
+    mask = np.arange(len(example_decisions(2).labels)) % 16 == 0
+    networks = tuple(
+        NetworkCertificates(
+            stage=stage,
+            network_sha256="8f0c6c1f0a5bb9e2" * 4 if index == 2 else None,
+            arithmetic="the integers as flashed" if index == 2 else "real numbers",
+            method="bounds, attacks, then branch and bound" if index == 2 else "linear bounds",
+            right_share=right_share(example_decisions(index).select(mask), bootstrap),
+            perturbations=tuple(_perturbations(index, mask, bootstrap)),
+        )
+        for index, stage in enumerate(STAGES)
     )
+    return CertificateEvidence(
+        runtime="firmware",
+        threat_model="The raw samples of the window may change; what is remembered is held.",
+        seconds=10.0,
+        windows="every 16th window of the test part",
+        networks=networks,
+        files=(
+            CertificateFile("certificates/linf-20uV.safetensors", "linf:20uV", 712, 712),
+            CertificateFile("certificates/gain-10.safetensors", "gain:10%", 640),
+        ),
+    )
+
+
+def _perturbations(
+    stage: int, mask: npt.NDArray[np.bool_], bootstrap: Bootstrap
+) -> Iterator[PerturbationCertificates]:
+    decisions = example_decisions(stage).select(mask)
+    random = np.random.default_rng(5)
+    strength = random.gamma(2.2, 12 - 2 * (2 - stage), mask.sum()) * (1 + (decisions.labels == 0))
+    effort = random.gamma(2, 0.02, mask.sum())
+    texts = {f"linf:{radius}uV": radius for radius in (5, 10, 20, 50)}
+    if stage == 2:
+        texts |= {"gain:10%": 15, "wander:500uV@0.5Hz": 22, "hum:100uV@50Hz": 40}
+    for text, radius in texts.items():
+        proved, attacked = strength > radius, strength < 0.6 * radius * (stage == 2)
+        late = ~proved & ~attacked & (effort > 0.06)
+        outcomes = np.select(
+            [proved, attacked, late], ["proved", "falsified", "timeout"], default="unknown"
+        )
+        method = np.select(
+            [strength > 2 * radius, attacked, strength > 1.3 * radius],
+            ["interval", "attack", "linear"],
+            default="branching",
+        )
+        found = Found(text, f"invented: {text}", outcomes, method, decisions, effort)
+        yield perturbation_certificates(found, bootstrap)

@@ -152,8 +152,8 @@ def test_the_place_of_an_altered_value_is_named() -> None:
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ({"name": "edgeprune-evidence", "version": 2}, "reads edgeprune-evidence version 1, not"),
-        ({"name": "edgeprune-evidence", "version": "1"}, "reads edgeprune-evidence version 1, not"),
+        ({"name": "edgeprune-evidence", "version": 3}, "reads edgeprune-evidence version 2, not"),
+        ({"name": "edgeprune-evidence", "version": "2"}, "reads edgeprune-evidence version 2, not"),
         ({"name": "other", "version": 1}, "does not say that it is"),
         (None, "does not say that it is"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -21,7 +22,8 @@ SETTINGS = {
     "firmware.parity_windows": 24,
     "firmware.layout": "cmake",
     "verification.windows": 24,
-    "verification.radii_lsb": (1, 2),
+    "verification.perturbations": ("linf:5uV", "linf:10uV", "gain:10%"),
+    "verification.workers": 1,
 }
 
 
@@ -38,7 +40,7 @@ def small_card(folder: Path) -> Path:
 def small_flags() -> list[str]:
     """Return the settings as flags of the command line."""
     values = {
-        key: str(list(value)) if isinstance(value, tuple) else str(value).lower()
+        key: json.dumps(value) if isinstance(value, tuple) else str(value).lower()
         for key, value in SETTINGS.items()
     }
     return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]

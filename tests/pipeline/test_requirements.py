@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeprune.config import CertifiedShare, Requirements
+from edgeprune.config import CertifiedShare, Requirements, RobustnessSettings
 from edgeprune.errors import ConfigurationError
 from edgeprune.evidence import Outcome
 from edgeprune.pipeline.requirements import check_classes, figure_at, judge_all
@@ -22,7 +22,7 @@ DEMANDS = Requirements(
     flash_bytes=1 << 30,
     ram_bytes=1 << 30,
     instructions=1 << 30,
-    certified_share=CertifiedShare(1, 0.0),
+    certified_share=CertifiedShare("linf:20uV", 0.0),
 )
 IMPOSSIBLE = Requirements(
     accuracy=1.0,
@@ -60,6 +60,32 @@ def test_removing_a_result_turns_its_requirement_into_not_tested() -> None:
     judged = {row.name: row.outcome for row in judge_all(DEMANDS, evidence)}
     assert judged["certified_share"] is Outcome.NOT_TESTED
     assert judged["accuracy"] is Outcome.PASS
+
+
+def test_what_is_trained_for_gates_the_build() -> None:
+    evidence = example_evidence()
+    assert evidence.certificates is not None
+    flashed = evidence.certificates.networks[-1]
+    share = flashed.perturbations[0].proved_and_right_share.value
+    assert share is not None
+    text = flashed.perturbations[0].text
+    for limit, outcome in ((share, Outcome.PASS), (share + 1e-6, Outcome.FAIL)):
+        rows = judge_all(Requirements(), evidence, RobustnessSettings(text, limit))
+        assert {row.name: row.outcome for row in rows}["robustness.share"] is outcome
+    rows = judge_all(Requirements(), evidence, RobustnessSettings("linf:3uV", 0.1))
+    assert {row.name: row.outcome for row in rows}["robustness.share"] is Outcome.NOT_TESTED
+    rows = judge_all(Requirements(), evidence, RobustnessSettings(text))
+    assert "robustness.share" not in {row.name for row in rows}
+
+
+def test_a_share_is_that_of_the_flashed_network() -> None:
+    evidence = example_evidence()
+    assert evidence.certificates is not None
+    rows = {row.name: row for row in judge_all(DEMANDS, evidence)}
+    stage, _, place = rows["certified_share"].source.split(".")[2:5]
+    assert evidence.certificates.networks[int(stage)].stage == "int8 as flashed"
+    flashed = evidence.certificates.networks[int(stage)]
+    assert flashed.perturbations[int(place)].text == "linf:20uV"
 
 
 def test_a_limit_on_a_class_that_is_not_there_is_refused() -> None:

@@ -102,7 +102,7 @@ def _width(row: Node) -> int:
 
 def test_every_chart_has_a_text_alternative() -> None:
     charts = ROOT.all("svg")
-    assert len(charts) == 5
+    assert len(charts) == 6
     for chart in charts:
         assert chart.attributes["role"] == "img"
         title = chart.all("title")[0]
@@ -270,6 +270,7 @@ def _contrast(first: str, second: str) -> float:
         ("faint", "paper"),
         ("accent", "paper"),
         ("second", "paper"),
+        ("third", "paper"),
         ("ink", "heat"),
         ("ink", "tint"),
         ("pass", "pass-tint"),
