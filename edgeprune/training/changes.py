@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from edgeprune.data.held_front_end import conditioning_matrix
+from edgeprune.errors import ConfigurationError
 from edgeprune.registry import Registry
 from edgeprune.targets import Adc
 from edgeprune.training.bounded import Bounded, Interval, related_signal
@@ -49,6 +50,18 @@ class LargestChange:
     def weigh(self, directions: Tensor) -> Tensor:
         """Return the L1 norm."""
         return self.microvolt * directions.abs().sum(-1)
+
+
+@dataclass(frozen=True)
+class TotalChange:
+    """The changes of all raw samples together have at most this root of their squares' sum (L2)."""
+
+    microvolt: float
+
+    def weigh(self, directions: Tensor) -> Tensor:
+        """Return the L2 norm."""
+        norm: Tensor = torch.linalg.vector_norm(directions, dim=-1)
+        return self.microvolt * norm
 
 
 @dataclass(frozen=True)
@@ -85,17 +98,38 @@ class PerturbationSpec:
         parts: Perturbations of the raw samples whose changes add up.
         gain: Share by which the amplifier's gain moves.
         signal_lsb: Steps by which each value of the signal input moves by itself.
+        rhythm_lsb: Steps by which each value of the rhythm input moves by itself.
     """
 
     parts: tuple[Part, ...] = ()
     gain: float = 0.0
     signal_lsb: float = 0.0
+    rhythm_lsb: float = 0.0
 
 
 def _largest(part: Any, adc: Adc) -> PerturbationSpec:
     if part.of_inputs:
         return PerturbationSpec(signal_lsb=part.radius.value)
     return PerturbationSpec((LargestChange(part.radius.microvolt),))
+
+
+def _total(part: Any, adc: Adc) -> PerturbationSpec:
+    _refuse(part, inputs=True)
+    return PerturbationSpec((TotalChange(part.radius.microvolt),))
+
+
+def _rhythm(part: Any, adc: Adc) -> PerturbationSpec:
+    _refuse(part, inputs=False)
+    return PerturbationSpec(rhythm_lsb=part.size.value)
+
+
+def _refuse(part: Any, *, inputs: bool) -> None:
+    if part.of_inputs is inputs:
+        raise ConfigurationError(
+            f"training cannot bound {part.text}",
+            where="robustness.perturbation",
+            hint="give it in uV" if inputs else "give it in lsb",
+        )
 
 
 def _gain(part: Any, adc: Adc) -> PerturbationSpec:
@@ -111,7 +145,7 @@ def _sinusoid(part: Any, adc: Adc) -> PerturbationSpec:
 
 
 FAMILIES: Registry[Callable[[Any, Adc], PerturbationSpec]] = Registry(
-    "perturbation to train for", linf=_largest, gain=_gain, offset=_offset
+    "perturbation to train for", linf=_largest, gain=_gain, offset=_offset, l2=_total, rr=_rhythm
 )
 FAMILIES.add("wander", _sinusoid)
 FAMILIES.add("hum", _sinusoid)
@@ -137,6 +171,7 @@ def training_spec(text: str, adc: Adc) -> PerturbationSpec:
             total.parts + spec.parts,
             total.gain + spec.gain,
             total.signal_lsb + spec.signal_lsb,
+            total.rhythm_lsb + spec.rhythm_lsb,
         )
     if not rounds:
         return total
@@ -174,11 +209,10 @@ class Perturbed:
         per_count = gain / _GAIN
         step = front_end.signal_scale
         if self.spec.signal_lsb:
-            # A set of inputs: whole steps, each value by itself, and the rhythm held.
+            # A set of inputs: whole steps, each value by itself.
             radius = torch.full_like(signal, self.spec.signal_lsb * step * factor)
-            return Interval(signal, signal, radius), Interval(
-                rhythm, rhythm, torch.zeros_like(rhythm)
-            )
+            still = torch.full_like(rhythm, self._rhythm_radius(factor))
+            return Interval(signal, signal, radius), Interval(rhythm, rhythm, still)
         beat = signal[:, 0]
         changes = BatchChanges(self.spec, self._per_microvolt, per_count * step, beat, factor)
         # The conditioned sample is rounded, and so is its product with the gain.
@@ -210,10 +244,14 @@ class Perturbed:
             least, now, greatest = (torch.log2(unit * energy + 1) for energy in energies)
             low[:, place] += share * (least - now) - step * min(1.0, 4 * factor)
             high[:, place] += share * (greatest - now) + step * min(1.0, 4 * factor)
-        limit = _HIGHEST * step
+        moved, limit = self._rhythm_radius(factor), _HIGHEST * step
+        low, high = low - moved, high + moved
         low = torch.minimum(low.clamp(-limit, limit), rhythm)
         high = torch.maximum(high.clamp(-limit, limit), rhythm)
         return Interval.between(rhythm, low, high)
+
+    def _rhythm_radius(self, factor: float) -> float:
+        return self.spec.rhythm_lsb * self._front_end.rhythm_scale * factor
 
 
 class BatchChanges:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from edgeprune.classifiers import create, logits_of
 from edgeprune.data.held_front_end import conditioning_matrix
-from edgeprune.errors import ModelError, UnknownNameError
+from edgeprune.errors import ConfigurationError, ModelError, UnknownNameError
 from edgeprune.training.bounded import Interval, Related, related_signal
 from edgeprune.training.bounds import BoundedClassifier
 from edgeprune.training.changes import Perturbed, training_spec
@@ -238,8 +238,25 @@ def test_parts_of_a_sum_add_up_and_unknown_ones_are_named() -> None:
     apart = [first_radius(text, quiet, 500.0, layer) for text in ("linf:10uV", "linf:30uV")]
     both = first_radius("linf:10uV+linf:30uV", quiet, 500.0, layer)
     np.testing.assert_allclose(both, apart[0] + apart[1], rtol=1e-5)
-    with pytest.raises(UnknownNameError):
-        training_spec("shouting:3uV", ADC)
+    made = response(layer, 500.0)
+    total = first_radius("l2:150uV", quiet, 500.0, layer)[0]
+    np.testing.assert_allclose(total, 150 / 5 * np.linalg.norm(made, axis=0), rtol=1e-5)
+    for text in ("shouting:3uV", "band:50ms"):
+        with pytest.raises(UnknownNameError):
+            training_spec(text, ADC)
+    for text in ("l2:5lsb", "rr:8ms"):
+        with pytest.raises(ConfigurationError, match="training cannot bound"):
+            training_spec(text, ADC)
+
+
+def test_inputs_in_steps_move_by_themselves() -> None:
+    signal, rhythm = torch.randn(3, 2, 96), torch.randn(3, FEATURES)
+    perturbed = Perturbed(training_spec("linf:2lsb+rr:3lsb", ADC), FRONT_END, ADC)
+    moved = perturbed.inputs(signal, rhythm, torch.full((3,), 500.0), 0.5)
+    for value, (clean, steps) in zip(moved, ((signal, 1.0), (rhythm, 1.5)), strict=True):
+        assert isinstance(value, Interval)
+        assert torch.equal(value.centre, clean)
+        torch.testing.assert_close(value.radius, torch.full_like(clean, steps / 32))
 
 
 def test_raw_samples_within_the_set_stay_within_the_bounds_of_the_integers() -> None:
