@@ -75,8 +75,10 @@ def test_parameters_are_searched_within_the_set(text: str) -> None:
         target, judge = target_of(case)
         found = search_parameters(target, THOROUGH, np.random.default_rng(0), judge)
         assert case.perturbation.contains(case.held, found.raw).all()
+        found = found.better_of(attack(target, THOROUGH, np.random.default_rng(0), judge))
         missed += int((~case.holds & ~found.falsified).sum())
-    assert missed <= 2
+    # The converter of these cuts off most of what a sample may add to another gain.
+    assert missed <= (3 if "+" in text else 1)
 
 
 def test_a_fragile_network_is_falsified_and_a_sturdy_one_is_not() -> None:
