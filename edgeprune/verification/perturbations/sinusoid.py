@@ -29,6 +29,8 @@ from edgeprune.verification.perturbations.quantity import Amount, amount
 # The grid of frequencies is so fine that the bend stays below this, in counts.
 _BEND = 0.02
 _MOST_STEPS = 512
+# Windows times directions times frequencies at a time.
+_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +62,8 @@ class SinusoidShape:
         if weights.ndim == 2:
             keys = np.concatenate([self.which[:, None], self.low, self.high], axis=1)
             _, first, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-            once = self.select(first)
-            same = np.broadcast_to(weights, (len(once), *weights.shape))
-            return np.asarray(once._own(same)[back.reshape(-1)])
-        return self._own(weights)
+            return np.asarray(self.select(first)._each(weights)[back.reshape(-1)])
+        return self._each(weights)
 
     def magnitude(self) -> FloatArray:
         """Return what no change of a block exceeds [n, blocks]."""
@@ -76,21 +76,26 @@ class SinusoidShape:
         which, low, high = self.which[rows], self.low[rows], self.high[rows]
         return SinusoidShape(self.tables, self.bends, which, low, high, self.amplitude)
 
-    def _own(self, weights: FloatArray) -> FloatArray:
-        """Return the support for a window's own weights [n, m, blocks]."""
-        result = np.zeros(weights.shape[:2])
+    def _each(self, weights: FloatArray) -> FloatArray:
+        """Return the support set by set; shared weights meet each table once."""
+        result = np.zeros((len(self), weights.shape[-2]))
         middle, radius = (self.low + self.high) / 2, (self.high - self.low) / 2
         for number in np.unique(self.which).tolist():
             rows = np.flatnonzero(self.which == number)
             cosine, sine = self.tables[number].transpose(1, 0, 2)
-            own = weights[rows]
-            along, across = own @ cosine.T, own @ sine.T
-            m, r = middle[rows][:, None, None], radius[rows][:, None, None]
-            boxed = m[..., 0] * along + r[..., 0] * np.abs(along)
-            boxed += m[..., 1] * across + r[..., 1] * np.abs(across)
-            disc = self.amplitude * np.hypot(along, across)
-            bend = self.amplitude * (np.abs(own) @ self.bends[number])
-            result[rows] = np.minimum(boxed, disc).max(axis=2) + bend
+            step = max(1, _CHUNK // max(1, weights.shape[-2] * len(cosine)))
+            shared = (weights @ cosine.T)[None], (weights @ sine.T)[None], np.abs(weights)[None]
+            for start in range(0, len(rows), step):
+                part = rows[start : start + step]
+                along, across, sizes = shared
+                if weights.ndim == 3:
+                    along, across, sizes = (each[0][part] for each in shared)
+                m, r = middle[part][:, None, None], radius[part][:, None, None]
+                boxed = m[..., 0] * along + r[..., 0] * np.abs(along)
+                boxed += m[..., 1] * across + r[..., 1] * np.abs(across)
+                inside = np.minimum(boxed, self.amplitude * np.hypot(along, across))
+                bend = self.amplitude * (sizes @ self.bends[number])
+                result[part] = inside.max(axis=2) + bend
         return result
 
 
