@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.bound_nodes import Affine, Join, Maximum, Step
 from edgeprune.verification.line_tables import StepTable
 from edgeprune.verification.linear_maps import FloatArray, Real
@@ -131,7 +132,7 @@ class _Pace:
 
     def move(self, side: str, number: int, gradient: Real) -> Real:
         adam = self.adams.setdefault((side, number), _Adam())
-        return self.rate * adam.step(gradient, self.iteration)
+        return np.asarray(gradient.dtype.type(self.rate) * adam.step(gradient, self.iteration))
 
 
 class _Adam:
@@ -146,9 +147,11 @@ class _Adam:
             self._mean, self._square = np.zeros_like(gradient), np.zeros_like(gradient)
         self._mean += 0.2 * (gradient - self._mean)
         self._square += 0.05 * (gradient * gradient - self._square)
-        mean = self._mean / (1 - 0.8**iteration)
-        square = self._square / (1 - 0.95**iteration)
-        return np.asarray(mean / (np.sqrt(square) + 1e-12))
+        # Both means are too small at first; the roots are taken of plain numbers.
+        scale = float(np.sqrt(1 - 0.95**iteration) / (1 - 0.8**iteration))
+        size = np.sqrt(self._square)
+        size += 1e-12
+        return np.asarray(self._mean / size * gradient.dtype.type(scale))
 
 
 def _take(objectives: Objectives, best: Choice, current: Choice, better: BoolArray) -> None:
@@ -174,20 +177,25 @@ def _ascend(
         if number not in attained.passed.own:
             continue
         part, inside = attained.passed.own[number]
-        kinked, node = objectives.own_kinks(number).select(inside), objectives.graph.nodes[number]
+        corners, node = objectives.corners[number], objectives.graph.nodes[number]
         assert isinstance(node, Step)
-        places = columns[inside]
-        nominal = objectives.frame.nominal[node.operand][:, None, places]
-        operand = values[node.operand].reshape(shape)[:, :, places] + nominal
-        for side, slopes, steepest, pivot, chosen in (
-            ("lower", current.lower, kinked.steepest_lower, kinked.lower, np.maximum(part, 0)),
-            ("upper", current.upper, kinked.steepest_upper, kinked.upper, np.minimum(part, 0)),
-        ):
-            gradient = chosen * (operand - pivot) * steepest
-            moved = slopes[number][:, :, inside] + steepest * pace.move(side, number, gradient)
-            slopes[number][:, :, inside] = np.clip(moved, 0.0, steepest)
+        operand = values[node.operand].reshape(shape)[:, :, columns[inside]]
+        if corners.sides[0]:
+            steepest, pivot = corners.steepest_lower[:, :, inside], corners.lower[:, :, inside]
+            gradient = np.maximum(part, 0) * (operand - pivot) * steepest
+            _project(current.lower[number], inside, steepest, pace.move("lower", number, gradient))
+        if corners.sides[1]:
+            steepest, pivot = corners.steepest_upper[:, :, inside], corners.upper[:, :, inside]
+            gradient = np.minimum(part, 0) * (operand - pivot) * steepest
+            _project(current.upper[number], inside, steepest, pace.move("upper", number, gradient))
     if len(objectives.splits):
         _ascend_multipliers(objectives, current, values, pace)
+
+
+def _project(slopes: Real, columns: Int64Array, steepest: Real, move: Real) -> None:
+    """Move slopes by shares of their ranges, and back into them."""
+    moved = slopes[:, :, columns] + steepest * move
+    slopes[:, :, columns] = np.minimum(np.maximum(moved, 0), steepest)
 
 
 def _ascend_multipliers(

@@ -24,9 +24,9 @@ from edgeprune.verification.line_tables import (
     final_margin,
     gamma,
 )
-from edgeprune.verification.linear_maps import FloatArray
+from edgeprune.verification.linear_maps import FloatArray, Real
 from edgeprune.verification.relaxations import Kinks, adaptive, kinks, lines, maximum_lines
-from edgeprune.verification.splits import Splits
+from edgeprune.verification.splits import BoolArray, Splits
 
 # A kink that divides a step's range into parts of at least this many LSB gives a slope to choose.
 _CHOICE = 1.0
@@ -60,13 +60,13 @@ class Choice:
     """Slopes of each objective's own where there is a choice, and multipliers.
 
     Args:
-        lower: For each Step node's number, [n, k, f] for the columns with a choice.
+        lower: For each Step node's number, float32 [n, k, f] for the columns with a choice.
         upper: The same of the line above.
         multipliers: float64 [q, k].
     """
 
-    lower: dict[int, FloatArray]
-    upper: dict[int, FloatArray]
+    lower: dict[int, Real]
+    upper: dict[int, Real]
     multipliers: FloatArray
 
     def copy(self) -> Choice:
@@ -74,6 +74,29 @@ class Choice:
         lower = {number: values.copy() for number, values in self.lower.items()}
         upper = {number: values.copy() for number, values in self.upper.items()}
         return Choice(lower, upper, self.multipliers.copy())
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """Where the lines of the columns with a choice turn: deviations in float32, [n, 1, f].
+
+    Args:
+        lower: The kink below.
+        least: The output there.
+        steepest_lower: The largest slope below.
+        upper: The kink above.
+        most: The output there.
+        steepest_upper: The largest slope above.
+        sides: Whether any slope below, and any above, has a choice.
+    """
+
+    lower: Real
+    least: Real
+    steepest_lower: Real
+    upper: Real
+    most: Real
+    steepest_upper: Real
+    sides: tuple[bool, bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +145,7 @@ class Objectives:
         self.frame = Frame(graph, nominal, np.float64)
         self.kinks: dict[int, Kinks] = {}
         self.columns: dict[int, Int64Array] = {}
+        self.corners: dict[int, Corners] = {}
         self._own_kinks: dict[int, Kinks] = {}
         self.shared: dict[int, tuple[FloatArray, FloatArray]] = {}
         self._steps: dict[int, StepTable] = {}
@@ -149,7 +173,7 @@ class Objectives:
         """
         tables = dict(self._steps)
         for number in self.columns:
-            found = lines(self.own_kinks(number), choice.lower[number], choice.upper[number])
+            found = lines(self._own_kinks[number], *self._within(number, choice))
             own = self.frame.step(number, found, self.columns[number])
             tables[number] = self._steps[number].except_for(self.columns[number], own)
         return self._pass(tables, self.maxima, choice, np.float64, keeps=keeps)
@@ -177,13 +201,9 @@ class Objectives:
                 shape = self.count, self.width, below.shape[2]
                 lower[number] = np.broadcast_to(below, shape).copy()
                 upper[number] = np.broadcast_to(above, shape).copy()
-                lower[number][:, :, self.columns[number]] = choice.lower[number]
-                upper[number][:, :, self.columns[number]] = choice.upper[number]
+                columns, own = self.columns[number], self._within(number, choice)
+                lower[number][:, :, columns], upper[number][:, :, columns] = own
         return Slopes(lower, upper, choice.multipliers)
-
-    def own_kinks(self, number: int) -> Kinks:
-        """Return the kinks [n, 1, f] of the columns with a choice."""
-        return self._own_kinks[number]
 
     def worst(self, attained: Attained) -> dict[int, FloatArray]:
         """Return, for each source, the input [n * k, size] where each bound is attained."""
@@ -197,48 +217,77 @@ class Objectives:
         self.shared[number] = adaptive(kinked)
         self._steps[number] = self.frame.step(number, lines(kinked, *self.shared[number]))
         if chooses:
-            columns = np.flatnonzero(_has_choice(node, kinked).any(axis=(0, 1)))
+            below, above = _choices(node, kinked)
+            columns = np.flatnonzero((below | above).any(axis=(0, 1)))
             if len(columns):
                 self.columns[number] = columns
                 self._own_kinks[number] = kinked.select(columns)
+                self.corners[number] = self._corners(number, bool(below.any()), bool(above.any()))
+
+    def _corners(self, number: int, *sides: bool) -> Corners:
+        node, columns = self.graph.nodes[number], self.columns[number]
+        assert isinstance(node, Step)
+        kinked = self._own_kinks[number]
+        before = self.frame.nominal[node.operand][:, None, columns]
+        after = self.frame.nominal[number][:, None, columns]
+        return Corners(
+            (kinked.lower - before).astype(np.float32),
+            (kinked.least - after).astype(np.float32),
+            kinked.steepest_lower.astype(np.float32),
+            (kinked.upper - before).astype(np.float32),
+            (kinked.most - after).astype(np.float32),
+            kinked.steepest_upper.astype(np.float32),
+            (sides[0], sides[1]),
+        )
+
+    def _within(self, number: int, choice: Choice) -> tuple[FloatArray, FloatArray]:
+        """Return the slopes as float64; what float32 rounded up is cut to its range."""
+        kinked = self._own_kinks[number]
+        lower = np.minimum(choice.lower[number].astype(np.float64), kinked.steepest_lower)
+        upper = np.minimum(choice.upper[number].astype(np.float64), kinked.steepest_upper)
+        return np.asarray(lower), np.asarray(upper)
 
     def _first(self, start: Slopes | None) -> Choice:
-        lower, upper = {}, {}
+        lower: dict[int, Real] = {}
+        upper: dict[int, Real] = {}
         for number, columns in self.columns.items():
-            kinked = self.own_kinks(number)
             below, above = (values[:, :, columns] for values in self.shared[number])
             if start is not None:
-                below, above = (
-                    start.lower[number][:, :, columns],
-                    start.upper[number][:, :, columns],
-                )
+                below = start.lower[number][:, :, columns]
+                above = start.upper[number][:, :, columns]
             shape = self.count, self.width, len(columns)
-            lower[number] = np.broadcast_to(np.minimum(below, kinked.steepest_lower), shape).copy()
-            upper[number] = np.broadcast_to(np.minimum(above, kinked.steepest_upper), shape).copy()
+            corners = self.corners[number]
+            lower[number] = np.minimum(
+                np.broadcast_to(below, shape).astype(np.float32), corners.steepest_lower
+            )
+            upper[number] = np.minimum(
+                np.broadcast_to(above, shape).astype(np.float32), corners.steepest_upper
+            )
         multipliers = np.zeros((len(self.splits), self.width))
         if start is not None and start.multipliers.shape == multipliers.shape:
             multipliers = start.multipliers.copy()
         return Choice(lower, upper, multipliers)
 
     def _with_own(self, number: int, choice: Choice) -> StepTable:
-        """Return a step's table in float32, from the kinks alone."""
-        node, columns = self.graph.nodes[number], self.columns[number]
-        assert isinstance(node, Step)
-        kinked = self.own_kinks(number)
-        before = self.frame.nominal[node.operand][:, None, columns]
-        after = self.frame.nominal[number][:, None, columns]
+        """Return a step's table in float32, from the corners alone."""
+        corners, half = self.corners[number], np.float32(0.5)
         below, above = choice.lower[number], choice.upper[number]
-        lower = (kinked.least - after) - below * (kinked.lower - before)
-        upper = (kinked.most - after) - above * (kinked.upper - before)
+        lower = corners.least - below * corners.lower
+        upper = corners.most - above * corners.upper
         own = StepTable(
-            (0.5 * (below + above)).astype(np.float32),
-            (0.5 * (above - below)).astype(np.float32),
-            (0.5 * (lower + upper)).astype(np.float32),
-            (0.5 * (upper - lower)).astype(np.float32),
+            half * (below + above),
+            half * (above - below),
+            half * (lower + upper),
+            half * (upper - lower),
         )
         table = self._single[number]
         return StepTable(
-            table.slope, table.slope_half, table.intercept, table.intercept_half, columns, own
+            table.slope,
+            table.slope_half,
+            table.intercept,
+            table.intercept_half,
+            self.columns[number],
+            own,
         )
 
     def _pass(
@@ -285,8 +334,8 @@ class Objectives:
         return found
 
 
-def _has_choice(node: Step, kinked: Kinks) -> npt.NDArray[np.bool_]:
-    """Return where a kink lies well inside the range [n, 1, size]."""
+def _choices(node: Step, kinked: Kinks) -> tuple[BoolArray, BoolArray]:
+    """Return where a kink of the lines below, and of those above, lies well inside [n, 1, size]."""
     below = np.minimum(kinked.lower - kinked.low, kinked.high - kinked.lower)
     above = np.minimum(kinked.upper - kinked.low, kinked.high - kinked.upper)
-    return np.asarray(node.factor * np.maximum(below, above) > _CHOICE)
+    return np.asarray(node.factor * below > _CHOICE), np.asarray(node.factor * above > _CHOICE)
