@@ -38,6 +38,8 @@ from edgeprune.verification.bound_graph import bound_graph
 from edgeprune.verification.bound_nodes import BoundGraph, Source, Step
 from edgeprune.verification.held_inputs import HeldInputs
 from edgeprune.verification.outcomes import Counterexample, Leaf, Lines, Outcome, VerificationRun
+from edgeprune.verification.perturbations import parse_perturbation
+from edgeprune.verification.witness import explain
 
 SCHEMA = "edgeprune.certificates"
 VERSION = 1
@@ -219,8 +221,19 @@ class _Table:
             elif result.outcome == Outcome.FALSIFIED and result.counterexample is not None:
                 self._rows["counterexample_window"].append(window)
                 self._rows["counterexample_raw"].append(self._moved(result.counterexample))
-                self._rows["counterexample_parameters"].append(np.zeros(0))
+                self._rows["counterexample_parameters"].append(
+                    self._parameters(window, result.counterexample)
+                )
         return {name: self._column(name, rows) for name, rows in self._rows.items()}
+
+    def _parameters(self, window: int, found: Counterexample) -> npt.NDArray[np.float64]:
+        """Return the parameters of a counterexample in a low-dimensional set; 0 if unknown."""
+        set_ = parse_perturbation(self.run.perturbation)
+        if not set_.dimensions:
+            return np.zeros(0)
+        held = set_.place(self.run.held).select(np.array([window]))
+        parameters = explain(set_, held, self._moved(found))
+        return np.zeros(set_.dimensions) if parameters is None else parameters
 
     def _moved(self, found: Counterexample) -> npt.NDArray[Any]:
         """Return the raw counts of a counterexample, or its first input where that itself moves."""
