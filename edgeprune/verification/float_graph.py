@@ -31,6 +31,9 @@ from edgeprune.verification.linear_maps import (
 )
 from edgeprune.verification.twins import Twin
 
+# About half a step of an int8 twin's activations.
+_LEAST_KINK = 0.01
+
 
 def float_graph(
     model: onnx.ModelProto,
@@ -67,7 +70,12 @@ def float_twin(
     """Return a float network as a twin of others that read the same integers; see `float_graph`."""
     graph = float_graph(model, inputs, boxes=boxes, single_precision=single_precision)
     return Twin(
-        name, graph, 1.0, integral=False, logits=lambda given: graph.run(given)[graph.output]
+        name,
+        graph,
+        1.0,
+        integral=False,
+        logits=lambda given: graph.run(given)[graph.output],
+        least_kink=_LEAST_KINK,
     )
 
 

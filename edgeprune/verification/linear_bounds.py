@@ -33,6 +33,8 @@ class BoundSettings:
     Args:
         refines: Whether unstable neurons get bounds by backward passes of their own; else interval
             bounds serve for the relaxation, which is many times faster and looser.
+        least_kink: How far a neuron must reach to either side of a kink to be refined, in units of
+            its output: LSB, or the real numbers of a float network.
         iterations: Steps of the optimisation of slopes and multipliers; 0 keeps the first choice.
         rate: First step of a slope, as a share of its range.
         decay: Factor on the step after each iteration.
@@ -41,6 +43,7 @@ class BoundSettings:
     """
 
     refines: bool = True
+    least_kink: float = 0.5
     iterations: int = 0
     rate: float = 0.4
     decay: float = 0.92
@@ -122,7 +125,12 @@ def _bound(graph: BoundGraph, part: _Part, settings: BoundSettings) -> LinearBou
     activations = part.activations
     if activations is None or len(part.splits):
         activations = bound_activations(
-            graph, part.sets, refines=settings.refines, known=activations, splits=part.splits
+            graph,
+            part.sets,
+            refines=settings.refines,
+            least_kink=settings.least_kink,
+            known=activations,
+            splits=part.splits,
         )
     forms = InputForms.of(graph, part.sets)
     bounded = Objectives(

@@ -13,7 +13,7 @@ network decides as the first does wherever in the set that joint margin is not n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,8 @@ class Twin:
         step: What 1 at the graph's outputs is in real logits.
         integral: Whether the graph's outputs are integers.
         logits: Maps inputs int8 [n, ...] to the graph's outputs, float64 [n, classes].
+        least_kink: How far a neuron must reach to either side of a kink to be bounded on its own;
+            see `BoundSettings`.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Twin:
     step: float
     integral: bool
     logits: Callable[[Inputs], FloatArray]
+    least_kink: float = 0.5
 
     @property
     def classes(self) -> int:
@@ -128,17 +131,20 @@ def compare_twins(
         decisions: The class of each window that both should decide for [n].
         members: Batches of inputs int8 [n, ...], each row a member of its window's set; both
             networks are run on them.
-        settings: How much work the bounds are.
+        settings: How much work the bounds are; each twin has its own least kink.
     """
     tried = _tried(first, second, decisions, members)
     objectives = margins(decisions, first.classes)
+    settings = settings or BoundSettings()
+    alone = [replace(settings, least_kink=twin.least_kink) for twin in (first, second)]
     lower = [
-        linear_bounds(twin.graph, sets, objectives, settings=settings).lower * twin.step
-        for twin in (first, second)
+        linear_bounds(twin.graph, sets, objectives, settings=own).lower * twin.step
+        for twin, own in zip((first, second), alone, strict=True)
     ]
     joint = np.concatenate([-first.step * objectives, second.step * objectives], axis=2)
     both = pair(first.graph, second.graph)
-    difference = linear_bounds(both, sets, joint, settings=settings).lower
+    finer = min(alone, key=lambda each: each.least_kink)
+    difference = linear_bounds(both, sets, joint, settings=finer).lower
     # The second network's margin is the first's and the difference; their sum rounds once.
     lower[1] = np.maximum(lower[1], np.nextafter(lower[0] + difference, -np.inf))
     alike = _hold(first, lower[0], decisions) & _hold(second, lower[1], decisions)
