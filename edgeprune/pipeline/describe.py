@@ -35,6 +35,7 @@ from edgeprune.pipeline.context import Context
 from edgeprune.pruning import PruningResult, count
 from edgeprune.quantization import QuantizationResult
 from edgeprune.training import TrainingResult
+from edgeprune.training.certified import certified_settings
 
 _TITLES = {
     "N": "normal, bundle branch block, or escape beat",
@@ -156,7 +157,9 @@ def classifier_evidence(context: Context, model: nn.Module) -> ClassifierEvidenc
 
 def training_evidence(context: Context, result: TrainingResult) -> TrainingEvidence:
     """Describe a training."""
-    settings = context.config.training
+    settings, robust = context.config.training, context.config.robustness
+    if robust.perturbation:
+        settings = certified_settings(settings, robust)
     best = result.history[result.best_epoch - 1]
     summary = (
         f"AdamW, one cycle to a learning rate of {settings.learning_rate:g}, "
@@ -169,6 +172,15 @@ def training_evidence(context: Context, result: TrainingResult) -> TrainingEvide
         f"{settings.group_lasso:g}; "
         f"distilled from {settings.teachers} classifiers trained first on the same windows"
     )
+    if robust.perturbation:
+        summary += (
+            f"; made provable under {robust.perturbation}: the worst case of {robust.loss} bounds "
+            f"under {robust.overshoot:g} times that has a weight of {robust.weight:g} in the loss, "
+            f"both risen between {robust.natural:.0%} and "
+            f"{min(robust.natural + robust.warm_up, 1):.0%} of the steps; these bounds prove "
+            f"{best.validation_certified or 0:.1%} of the validation windows right; after pruning "
+            f"{robust.quantized_epochs} more epochs through the roundings of the integer network"
+        )
     return TrainingEvidence(
         summary,
         result.best_epoch,

@@ -47,6 +47,13 @@ def test_it_is_trained_through_the_roundings_of_what_is_flashed(robust: BuildRes
     assert abs(steps - steps.round()).max() < 1e-3
 
 
+def test_the_evidence_says_what_it_was_trained_for(robust: BuildResult) -> None:
+    record = robust.stages["train"].file("training.json").read_text(encoding="utf-8")
+    summary = json.loads(record)["summary"]
+    assert "provable under linf:30uV: the worst case of interval bounds under 1.2 times" in summary
+    assert "distilled from 0 classifiers" in summary
+
+
 def test_the_same_bytes_again_and_others_without(robust: BuildResult, tmp_path: Path) -> None:
     assert _network(_quantized(tmp_path, "again")) == _network(robust)
     kept = build(robust.context.config, robust.out, until="quantize")
