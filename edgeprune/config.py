@@ -108,7 +108,7 @@ class RobustnessSettings:
     warm_up: float = 0.5
     teachers: int = 0
     logit_offsets: Mapping[str, float] = field(
-        default_factory=lambda: {"S": -2.0, "V": -0.4, "F": -2.75}
+        default_factory=lambda: {"S": -2.0, "V": -0.25, "F": -2.75}
     )
     neuron_stability: float = 0.0
     relu_stability: float = 0.0
