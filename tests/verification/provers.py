@@ -12,7 +12,7 @@ from edgeprune.verification import bound_graph as graphs
 from edgeprune.verification import decides
 from edgeprune.verification.input_sets import CorrelatedInput, InputSets, Selection
 from edgeprune.verification.linear_bounds import BoundSettings, linear_bounds, margins, proves
-from edgeprune.verification.outcomes import Outcome
+from edgeprune.verification.outcomes import Outcome, VerificationRun
 from edgeprune.verification.verify import VerifySettings, verify_windows
 from tests.verification.soundness import Claims, Floats, Prover
 from tests.verification.tiny_networks import SharedChange, TinyCase
@@ -72,9 +72,7 @@ def complete(settings: VerifySettings) -> Prover:
     def prove(case: TinyCase) -> Claims:
         assert case.held is not None
         assert case.perturbation is not None
-        run = verify_windows(
-            case.network, case.held, _windows(case), case.perturbation, settings=settings
-        )
+        run = verified(case, settings)
         falsified = {}
         for window, result in enumerate(run.results):
             if result.counterexample is not None:
@@ -96,6 +94,15 @@ def complete(settings: VerifySettings) -> Prover:
         )
 
     return prove
+
+
+def verified(case: TinyCase, settings: VerifySettings) -> VerificationRun:
+    """Verify the windows of a case whose set is that of a perturbation."""
+    assert case.held is not None
+    assert case.perturbation is not None
+    return verify_windows(
+        case.network, case.held, _windows(case), case.perturbation, settings=settings
+    )
 
 
 def _windows(case: TinyCase) -> Windows:
