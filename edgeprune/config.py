@@ -205,7 +205,8 @@ class VerificationSettings:
             "linf:20uV", "gain:10%", "wander:500uV@0.5Hz", "gain:10%+linf:5uV".
         windows: Test windows, drawn stratified by record.
         seconds: Processor time that a window may take until it is given up as a timeout; 0 stops
-            after bounds and attacks, which always end the same, and leaves the rest unknown.
+            after plain bounds and a short attack, which always end the same, and leaves the rest
+            unknown.
         runtime: "firmware" proves the exact arithmetic that is flashed, "any" every arithmetic
             whose layers round within one step of it.
         workers: Processes; 0 takes one for each processor. It changes no result.
@@ -220,7 +221,7 @@ class VerificationSettings:
         "wander:500uV@0.5Hz",
         "hum:100uV@50Hz",
     )
-    windows: int = 200
+    windows: int = 100
     seconds: float = 0.0
     runtime: str = "firmware"
     workers: int = 0

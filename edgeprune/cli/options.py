@@ -60,7 +60,7 @@ Runtime = Annotated[
 ]
 TimeLimit = Annotated[
     float | None,
-    typer.Option(help="Seconds a window may take to be verified; 0 tries bounds and attacks only."),
+    typer.Option(help="Seconds a window may take; 0 tries plain bounds and a short attack only."),
 ]
 VerifiedWindows = Annotated[
     int | None, typer.Option("--windows", help="Test windows to verify, from every record.")

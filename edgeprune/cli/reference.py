@@ -181,10 +181,10 @@ def _root() -> Any:
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
     for name, inner in command.commands.items():
         full = f"{path} {name}".strip()
+        if not hasattr(inner, "commands") or inner.invoke_without_command:
+            yield full, inner
         if hasattr(inner, "commands"):
             yield from _commands(inner, full)
-        else:
-            yield full, inner
 
 
 def _flags(command: Any) -> Iterator[str]:

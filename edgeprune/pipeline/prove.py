@@ -24,6 +24,7 @@ from edgeprune.pipeline.recordings import held_of
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED
 from edgeprune.pipeline.store import Stage
 from edgeprune.verification.certificates import write_certificates
+from edgeprune.verification.falsify import AttackSettings
 from edgeprune.verification.outcomes import Runtime, VerificationRun
 from edgeprune.verification.perturbations import Perturbation, parse_perturbation
 from edgeprune.verification.verify import VerifySettings, verify_windows
@@ -31,6 +32,8 @@ from edgeprune.verification.verify import VerifySettings, verify_windows
 CERTIFICATES = "certificates.json"
 FILES = "certificates"
 _TASKS = "tasks"
+# What is tried where no time is given: seconds for a hundred windows.
+_LIGHT = AttackSettings(restarts=1, steps=20, rounds=4)
 _THREAT_MODEL = (
     "The raw samples that a beat's own window reads may change within the set, at the converter "
     "and within its range; they pass through the front end like any others. What the device "
@@ -117,19 +120,24 @@ def _subject(context: Context, data: Stage) -> Subject:
 def _runs(
     context: Context, subject: Subject, network: IntegerNetwork, executor: Executor
 ) -> Iterator[VerificationRun]:
-    settings = context.config.verification
     for perturbation in subject.perturbations:
         yield verify_windows(
             network,
             subject.held,
             subject.windows,
             perturbation,
-            VerifySettings(
-                runtime=Runtime(settings.runtime), seconds=settings.seconds, seed=context.seed
-            ),
+            _settings(context),
             progress=context.progress,
             executor=executor.below(_slug(perturbation.text)),
         )
+
+
+def _settings(context: Context) -> VerifySettings:
+    verification = context.config.verification
+    settings = VerifySettings(
+        runtime=Runtime(verification.runtime), seconds=verification.seconds, seed=context.seed
+    )
+    return settings if verification.seconds else replace(settings, attack=_LIGHT, iterations=0)
 
 
 def _int8_certificates(
@@ -146,8 +154,8 @@ def _int8_certificates(
         stage=INT8,
         network_sha256=network.sha256,
         arithmetic=_ARITHMETIC[Runtime(context.config.verification.runtime)],
-        method="exact integer intervals, attacks, backward linear bounds with optimised slopes"
-        + (", branch and bound" if limited else ""),
+        method="exact integer intervals, attacks, backward linear bounds"
+        + (" with optimised slopes, branch and bound" if limited else ""),
         right_share=right_share(decisions, bootstrap),
         perturbations=tuple(
             perturbation_certificates(
