@@ -9,10 +9,10 @@ part of edgeprune. What it recomputes, and how that differs from the prover:
 - `families`, `sets`: support functions of the perturbations in integers, rounded outward;
 - `bounds`: relaxation lines with intercepts that are the exact extremes over the stairs, carried
   back with fixed-point coefficients whose rounding is bounded and subtracted;
-- `check`: the decision, the split tree's and the pieces' completeness, the counterexamples, the
-  counts. No bound in the file is believed; there is none in it.
+- `file`, `claims`: the decision, the split tree's and the pieces' completeness, the
+  counterexamples, the counts. No bound in the file is believed; there is none in it.
 """
 
-from edgeprune.certificate_checker.check import Report, Verdict, check
+from edgeprune.certificate_checker.claims import Report, Verdict, check
 
 __all__ = ["Report", "Verdict", "check"]

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edgeprune.certificate_checker.check import Verdict, check
+from edgeprune.certificate_checker.claims import Verdict, check
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -135,7 +135,7 @@ def covers(box: Parameters, pieces: Sequence[Parameters]) -> bool:
     touching = [
         each
         for each in pieces
-        if all(p[0] < b[1] and p[1] > b[0] for b, p in zip(box, each, strict=True)) or inside(each)
+        if all(p[0] <= b[1] + NEAR and p[1] >= b[0] - NEAR for b, p in zip(box, each, strict=True))
     ]
     if any(inside(each) for each in touching):
         return True

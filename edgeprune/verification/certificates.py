@@ -7,7 +7,7 @@ what it can recompute, so that no bound is stored:
 - every window: its raw counts and what the front end remembered, class, decision, outcome, method;
 - interval proofs: nothing more;
 - linear proofs: which accumulators were bounded by backward passes of their own, and the slopes of
-  the relaxation lines, as shares of the layer's factor in 1/2^14, where a neuron is not stable;
+  the relaxation lines, as shares of the layer's factor in 1/2^14, where a line is not flat;
 - branching: the pieces of a low-dimensional set, the splits of each leaf from the root down, and
   the multipliers of its splits, in 1/2^44;
 - falsified windows: the counterexample's raw counts.
@@ -324,7 +324,7 @@ class _Table:
         for number in sorted(lines.lower):
             node = self.graph.nodes[number]
             assert isinstance(node, Step)
-            for row, neurons, lower, upper in _unstable(node, lines, number):
+            for row, neurons, lower, upper in _sloped(node, lines, number):
                 shared = len(lines.lower[number]) == 1
                 for name, values in (
                     ("leaf", np.full(len(neurons), leaf)),
@@ -342,14 +342,13 @@ def _order(leaf: Leaf) -> tuple[Any, ...]:
     return piece, leaf.splits
 
 
-def _unstable(step: Step, lines: Lines, number: int) -> Iterator[tuple[int, Any, Any, Any]]:
-    """Yield, for each objective, neurons whose slopes are not those of a straight piece."""
+def _sloped(step: Step, lines: Lines, number: int) -> Iterator[tuple[int, Any, Any, Any]]:
+    """Yield, for each objective, neurons with a line that is not flat, and the shares."""
     factor = np.where(step.factor > 0, step.factor, 1.0)
     one = 1 << RATIO_BITS
     for row, (lower, upper) in enumerate(
         zip(lines.lower[number], lines.upper[number], strict=True)
     ):
         ratios = [np.clip(np.rint(each / factor * one), 0, 2 * one - 1) for each in (lower, upper)]
-        straight = (ratios[0] == ratios[1]) & np.isin(ratios[0], (0, one))
-        neurons = np.flatnonzero(~straight)
+        neurons = np.flatnonzero((ratios[0] > 0) | (ratios[1] > 0))
         yield row, neurons, ratios[0][neurons], ratios[1][neurons]

@@ -21,7 +21,7 @@ from edgeprune.certificate_checker.bounds import (
 )
 from edgeprune.certificate_checker.families import Parameters, Space
 from edgeprune.certificate_checker.file import METHODS, OUTCOMES, File, Plain
-from edgeprune.certificate_checker.lines import INTERCEPT_BITS, OWN_CHOICE, relax
+from edgeprune.certificate_checker.lines import INTERCEPT_BITS, relax
 from edgeprune.certificate_checker.network import Network, Step, read_network
 from edgeprune.certificate_checker.sets import Changes, Perturbation, covers
 from edgeprune.certificate_checker.stairs import LEAST, MOST, Ints, Refused
@@ -270,25 +270,22 @@ class Claim:
         return [rival for rival in rivals if gaps[rival] < self._needed(rival)]
 
     def _ratios(self, leaf: int, rival: int) -> list[tuple[Step, Ints]]:
-        """Return the slopes that the file gives for a leaf and a rival class."""
+        """Return the slopes that the file has for a leaf and a rival class."""
         rows = self.file.rows("slope_leaf", leaf)
         classes = self.file.column("slope_class")[rows]
         rows = rows[(classes == rival) | (classes == -1)]
         steps, neurons = (self.file.column(f"slope_{c}")[rows] for c in ("step", "neuron"))
         pairs = [self.file.column(f"slope_{c}")[rows] for c in ("lower", "upper")]
-        named = {each.name: each for each in nodes_of(self.front, self.network)}
+        if not len(rows):
+            return []
+        known = self.file.header["steps"]
         found = []
-        for number in np.unique(steps).tolist():
-            step, own = named[self.file.header["steps"][number]], steps == number
-            ratios = np.full((2, len(step.rows)), OWN_CHOICE)
+        for step in (each for each in self.network.nodes if isinstance(each, Step)):
+            # A neuron that is not named has lines of slope 0.
+            own, ratios = steps == known.index(step.name), np.zeros((2, len(step.rows)), np.int64)
             ratios[0, neurons[own]], ratios[1, neurons[own]] = pairs[0][own], pairs[1][own]
             found.append((step, ratios))
         return found
-
-
-def nodes_of(front: Step, network: Network) -> list[Step]:
-    """Return the steps of a network behind its front end."""
-    return [each for each in (front, *network.nodes) if isinstance(each, Step)]
 
 
 def _multiplier(stored: int, region: Region, side: Side) -> Ints:
