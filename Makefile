@@ -5,7 +5,7 @@ OUT ?= result
 DATA ?= ../shared/data
 export EDGEPRUNE_TEST_DATA ?= $(DATA)
 
-.PHONY: demo test system-test study-build study-firmware reference clean
+.PHONY: demo test system-test study-build study-firmware study-verification reference clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeprune build --target cortex-m7 --out $(OUT)
@@ -28,6 +28,9 @@ study-build: $(INSTALLED)
 
 study-firmware: $(INSTALLED)
 	$(BIN)/python -m tests.studies.firmware --data $(DATA)
+
+study-verification: $(INSTALLED)
+	$(BIN)/python -m tests.studies.verification --data $(DATA)
 
 reference: $(INSTALLED)
 	$(BIN)/python -m edgeprune.cli.reference

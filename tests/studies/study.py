@@ -57,7 +57,7 @@ Section = Callable[[], Iterable[Figure]]
 
 def run_study(name: str, seed: int, sections: dict[str, Section]) -> int:
     """Measure what is not kept from an earlier run on this code, print and write the table."""
-    commit, code = _git("rev-parse", "HEAD"), _code_hash()
+    commit, code = _git("rev-parse", "HEAD"), code_hash()
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":!tests/studies/*.json")
     if changes:
         print(f"commit first, a study measures a committed state:\n{changes}", file=sys.stderr)
@@ -160,7 +160,7 @@ def run_command(
     return time.monotonic() - begin, done.stdout + (done.stderr if not done.stdout else "")
 
 
-def _code_hash() -> str:
+def code_hash() -> str:
     """Return a hash of the committed files, the studies and the prose about them left out."""
     prose = ("tests/studies/", "README.md", "CHANGELOG.md")
     lines = _git("ls-tree", "-r", "HEAD").splitlines()
