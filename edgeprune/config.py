@@ -272,7 +272,8 @@ class BuildConfig:
         target: Name of a target or path of its TOML file.
         dataset: Name of a data card or path of its TOML file.
         data_dir: Folder of the recordings; empty for a synthetic set.
-        model: Name of a classifier, `package.module:factory`, or path of an ONNX file.
+        model: Name of a classifier, `package.module:factory`, or path of an ONNX file; empty takes
+            residual-ecg, or certifiable-ecg where `[robustness]` is on.
         weights: File of trained weights to start from; empty to train.
         seed: Seed of everything that is drawn.
         training: How the classifier is trained.
@@ -287,7 +288,7 @@ class BuildConfig:
     target: str = "cortex-m7"
     dataset: str = "synthetic-ecg"
     data_dir: str = ""
-    model: str = "residual-ecg"
+    model: str = ""
     weights: str = ""
     seed: int = 1
     training: TrainingSettings = field(default_factory=TrainingSettings)

@@ -29,6 +29,12 @@ Model = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option(help="Trained weights; they are not trained again.")]
 Epochs = Annotated[int | None, typer.Option(help="Rounds of training.")]
+Robust = Annotated[
+    str | None,
+    typer.Option(
+        "--robust", metavar="SET", help="Train so that decisions are provable: e.g. linf:20uV."
+    ),
+]
 Method = Annotated[str | None, typer.Option("--pruning", help="Pruning method, or none.")]
 Ratio = Annotated[float | None, typer.Option(help="Share of the parameters to prune.")]
 MaxFlash = Annotated[int | None, typer.Option(help="Prune until the flash image fits (bytes).")]

@@ -27,6 +27,8 @@ from edgeprune.progress import Progress, Silent
 from edgeprune.targets import load_target
 
 LAST = "build"
+# The classifier where none is named: natural training's, and the one whose decisions are provable.
+_MODELS = {False: "residual-ecg", True: "certifiable-ecg"}
 GOALS = {
     "train": ("data", "train"),
     "prune": ("data", "train", "prune"),
@@ -130,6 +132,7 @@ def open_context(
     from edgeprune.pruning import METHODS
     from edgeprune.quantization import QUANTIZERS
 
+    config = _with_model(config)
     METHODS.get(config.pruning.method, where="pruning.method")
     QUANTIZERS.get(config.quantization.quantizer, where="quantization.quantizer")
     TOOLCHAINS.get(config.firmware.toolchain, where="firmware.toolchain")
@@ -179,6 +182,12 @@ def _check_perturbations(config: BuildConfig) -> None:
         except EdgepruneError as error:
             error.where = f"perturbation '{text}'"
             raise
+
+
+def _with_model(config: BuildConfig) -> BuildConfig:
+    """Choose the classifier that suits what is asked for, where none is named."""
+    provable = bool(config.robustness.perturbation)
+    return replace(config, model=config.model or _MODELS[provable])
 
 
 def _with_epochs(config: BuildConfig, recommended: int) -> BuildConfig:
