@@ -8,7 +8,7 @@ only ever accepted with its parameters in hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,8 +20,14 @@ from edgeprune.verification.input_sets import BoolArray, FloatArray
 from edgeprune.verification.perturbations.part import Part
 
 _SLACK = 1e-7
-_GRID = 65
+_GRID = 49
+_ZOOMS = 3
+_HALVINGS = 40
 _ROUNDS = 60
+_SETTLED = 1e-6
+_DEEPEST = 1.0
+_FAR = 100.0
+_NEVER = 1e9
 _ROWS = 24
 # Residuals of least squares so far above what the limits allow leave no doubt between grid points.
 _HOPELESS = 2.0
@@ -81,24 +87,37 @@ def _explained(
             def at(value: float, place: int = place) -> _Problem:
                 return problem([*best[:place], value, *best[place + 1 :]])
 
-            grid = np.linspace(first, last, _GRID)
-            errors = np.array([_least_squares(at(float(value)))[1] for value in grid])
-            best[place] = float(grid[errors.argmin()])
-            if len(bends) == 1 and errors.min() > _HOPELESS:
+            nearest, error = _search(lambda value: _least_squares(at(value))[1], first, last)
+            best[place] = nearest
+            if len(bends) == 1 and error > _HOPELESS:
                 return False
-            step = grid[1] - grid[0]
-            for start in np.argsort(errors)[:2]:
-                if _excess(at(float(grid[start]))) <= _SLACK:
-                    return True
+            reach = (last - first) / _GRID
+            for _ in range(_ZOOMS):
                 near = minimize_scalar(
                     lambda value: _excess(at(float(value))),
-                    bounds=(max(first, grid[start] - step), min(last, grid[start] + step)),
+                    bounds=(max(first, best[place] - reach), min(last, best[place] + reach)),
                     method="bounded",
-                    options={"xatol": 1e-7 * (last - first), "maxiter": 30},
+                    options={"xatol": 1e-9 * (last - first), "maxiter": 40},
                 )
-                if near.fun <= _SLACK:
+                if min(near.fun, _excess(at(best[place]))) <= _SLACK:
                     return True
+                reach /= 32
     return False
+
+
+def _search(error: Callable[[float], float], first: float, last: float) -> tuple[float, float]:
+    """Return where an error is least, and that error: grids, each finer around the last's best."""
+    best, least = first, float("inf")
+    low, high = first, last
+    for _ in range(_ZOOMS):
+        grid = np.linspace(low, high, _GRID)
+        errors = [error(float(value)) for value in grid]
+        place = int(np.argmin(errors))
+        if errors[place] < least:
+            best, least = float(grid[place]), errors[place]
+        step = grid[1] - grid[0]
+        low, high = max(first, best - step), min(last, best + step)
+    return best, least
 
 
 def _problem(
@@ -133,18 +152,25 @@ def _least_squares(problem: _Problem) -> tuple[FloatArray, float]:
     # An almost vanishing sine is no reason for a huge amplitude.
     square = columns.T @ columns + 1e-9 * np.eye(columns.shape[1])
     parameters = np.linalg.solve(square, columns.T @ middle)
-    for index, (least, most) in enumerate(problem.bounds):
-        parameters[index] = min(max(parameters[index], least), most)
     for start, radius in problem.discs:
-        length = np.hypot(*parameters[start : start + 2])
-        if length > radius:
-            parameters[start : start + 2] *= radius / length
+        disc = slice(start, start + 2)
+        if np.hypot(*parameters[disc]) <= radius:
+            continue
+        # The nearest point of a disc has a multiplier; a larger one draws it further in.
+        weight = np.zeros(len(parameters))
+        low, high = 0.0, float(np.trace(square)) * 1e3
+        for _ in range(_HALVINGS):
+            weight[disc] = (low + high) / 2
+            parameters = np.linalg.solve(square + np.diag(weight), columns.T @ middle)
+            outside = np.hypot(*parameters[disc]) > radius
+            low, high = (weight[start], high) if outside else (low, weight[start])
+    parameters = _inside(problem, parameters)
     residual = ((columns @ parameters - middle) ** 2).sum()
     return np.asarray(parameters), float(residual / max(allowed.sum(), 1e-12))
 
 
 def _excess(problem: _Problem) -> float:
-    """Return by how much the best parameters miss the limits in the worst sample."""
+    """Return by how much the best parameters miss the limits in the worst sample; 0 for not."""
     above, below = np.isfinite(problem.high), np.isfinite(problem.low)
     rows = np.concatenate([problem.columns[above], -problem.columns[below]])
     limits = np.concatenate([problem.high[above], -problem.low[below]])
@@ -154,29 +180,41 @@ def _excess(problem: _Problem) -> float:
     count = len(problem.bounds)
     chosen = np.zeros(len(rows), np.bool_)
     cuts: list[tuple[FloatArray, float]] = []
-    least = 0.0
     for _ in range(_ROUNDS):
-        missed = rows @ parameters - limits
-        beyond = list(_discs(problem, parameters))
-        if missed.max() <= least + 1e-9 and not beyond:
-            return least
-        chosen[np.argsort(missed)[-_ROWS:]] = True
-        cuts += beyond
+        inside = _inside(problem, parameters)
+        if (rows @ inside - limits).max() <= _SLACK:
+            return 0.0
+        chosen[np.argsort(rows @ parameters - limits)[-_ROWS:]] = True
+        cuts += _discs(problem, parameters)
         matrix = np.c_[rows[chosen], -np.ones(chosen.sum())]
         extra = np.array([[*cut, 0.0] for cut, _ in cuts]).reshape(-1, count + 1)
+        # The deepest point of all that is allowed, so that the solver's tolerance does not matter.
         answer = linprog(
             np.r_[np.zeros(count), 1.0],
             np.concatenate([matrix, extra]),
             np.r_[limits[chosen], [limit for _, limit in cuts]],
-            bounds=[*problem.bounds, (0, None)],
+            bounds=[*problem.bounds, (-_DEEPEST, None)],
             method="highs",
         )
         if not answer.success:
-            return 1e9
+            return _NEVER
         parameters, least = answer.x[:count], float(answer.x[-1])
-        if least > 100:
+        missed = (rows @ parameters - limits).max() - least
+        settled = missed <= _SETTLED and not list(_discs(problem, parameters))
+        if least > _SLACK and (settled or least > _FAR):
             return least
-    return 1e9
+    return _NEVER
+
+
+def _inside(problem: _Problem, parameters: FloatArray) -> FloatArray:
+    """Return the parameters moved into their bounds and discs."""
+    low, high = np.array(problem.bounds).reshape(-1, 2).T
+    inside = np.clip(parameters, low, high)
+    for start, radius in problem.discs:
+        length = np.hypot(*inside[start : start + 2])
+        if length > radius:
+            inside[start : start + 2] *= radius / length
+    return np.asarray(inside)
 
 
 def _discs(problem: _Problem, parameters: FloatArray) -> Iterator[tuple[FloatArray, float]]:
@@ -184,7 +222,7 @@ def _discs(problem: _Problem, parameters: FloatArray) -> Iterator[tuple[FloatArr
     for start, radius in problem.discs:
         point = parameters[start : start + 2]
         length = np.hypot(*point)
-        if length > radius * (1 + 1e-9) + 1e-9:
+        if length > radius * (1 + _SETTLED) + _SETTLED:
             cut = np.zeros(len(parameters))
             cut[start : start + 2] = point / length
             yield cut, radius
