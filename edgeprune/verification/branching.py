@@ -142,7 +142,7 @@ def branch(
         target: Network, windows, sets, decisions.
         judge: Of the same network.
         graph: Of the same network.
-        limits: The windows in question, and the processor time in seconds that each has left.
+        limits: The windows in question, and the seconds that each has left.
         roots: Problems that together are these windows' sets.
         settings: How it is done.
         keeps_proofs: Whether leaves are kept.

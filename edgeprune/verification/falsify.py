@@ -48,9 +48,9 @@ class AttackSettings:
         proposals: Members tried a round.
     """
 
-    restarts: int = 3
+    restarts: int = 2
     steps: int = 20
-    rounds: int = 30
+    rounds: int = 60
     proposals: int = 16
 
     def __post_init__(self) -> None:

@@ -144,7 +144,7 @@ class WindowResult:
         outcome: The outcome.
         method: What settled it; for `unknown` and `timeout`, what was tried last.
         decision: The class that the network decides for without any change.
-        seconds: Its share of the processor's time: time of a batch is divided by its windows.
+        seconds: Its share of the time: that of a batch is divided by its windows.
         margin: Best lower bound of the least margin `logit[decision] - logit[other]`; of a
             falsified window, the margin of its counterexample.
         counterexample: Of a falsified window, else None.
@@ -228,7 +228,7 @@ class VerificationRun:
 
     @property
     def seconds(self) -> npt.NDArray[np.float64]:
-        """Processor time of each window [n]."""
+        """Time of each window [n]."""
         return np.array([result.seconds for result in self.results], np.float64)
 
     @property

@@ -65,7 +65,7 @@ class Stages:
         held: The windows.
         perturbation: What may happen to them.
         runtime: Whose arithmetic proofs are about.
-        seconds: Processor time that a window may take.
+        seconds: Time that a window may take.
         keeps_proofs: Whether to keep proofs.
         random: Decides random starts.
     """

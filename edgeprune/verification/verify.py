@@ -31,7 +31,7 @@ class VerifySettings:
 
     Args:
         runtime: Whose arithmetic the proofs are about.
-        seconds: Processor time that a window may take; it is `timeout` beyond. 0 stops after bounds
+        seconds: Time that a window may take; it is `timeout` beyond. 0 stops after bounds
             and attacks, which always end and end alike: nothing is split, the rest is `unknown`.
         attack: How hard counterexamples are searched for.
         iterations: Steps of the optimisation of slopes, before anything is split.
