@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from edgeprune.certificate_checker import check
@@ -22,8 +22,9 @@ from tests.tampering import notice
 from tests.verification import provers
 from tests.verification.linear_mutations import LINEAR_MUTATIONS
 from tests.verification.mutations import INTERVAL_MUTATIONS, try_mutations
+from tests.verification.perturbed_networks import lsb_case, raw_case
 from tests.verification.soundness import Prover, search
-from tests.verification.tiny_networks import tiny_case
+from tests.verification.tiny_networks import TinyCase, loose_case, tiny_case
 
 NETWORKS = 3000
 LEAST_KINDS = 20
@@ -32,14 +33,20 @@ CORE = "cortex-m7"
 
 def soundness() -> Iterator[Figure]:
     """Compare every claim with brute force over the whole set, on thousands of networks."""
-    tried: tuple[tuple[str, Prover, int], ...] = (
-        ("interval", provers.interval, NETWORKS),
-        ("linear", provers.linear(BoundSettings(iterations=3)), NETWORKS),
-        ("linear, any runtime", provers.linear(BoundSettings(), rounding_lsb=1), NETWORKS),
-        ("complete", provers.complete(VerifySettings(seconds=30.0)), NETWORKS // 3),
+    linear = provers.linear(BoundSettings(iterations=3))
+    any_runtime = provers.linear(BoundSettings(), rounding_lsb=1)
+    complete = provers.complete(VerifySettings(seconds=30.0))
+    hurried = provers.complete(VerifySettings(seconds=0.5))
+    tried: tuple[tuple[str, Prover, Callable[[int], TinyCase], int], ...] = (
+        ("interval", provers.interval, tiny_case, NETWORKS),
+        ("linear", linear, tiny_case, NETWORKS),
+        ("linear, behind the front end", linear, raw_case, NETWORKS),
+        ("linear, any runtime", any_runtime, loose_case, NETWORKS),
+        ("complete", complete, lsb_case, NETWORKS // 3),
+        ("complete, behind the front end", hurried, raw_case, NETWORKS // 10),
     )
-    for name, prover, count in tried:
-        found = search(prover, range(count), draw=tiny_case)
+    for name, prover, draw, count in tried:
+        found = search(prover, range(count), draw=draw)
         note = (
             f"{found.networks:,} networks, {found.windows:,} sets, {found.members:,} inputs run; "
             f"proved {found.proved:,} of {found.holds:,} that hold, falsified {found.falsified:,}"
