@@ -91,18 +91,32 @@ def _explained(
             best[place] = nearest
             if len(bends) == 1 and error > _HOPELESS:
                 return False
-            reach = (last - first) / _GRID
+            reach = 4 * (last - first) / _GRID
             for _ in range(_ZOOMS):
-                near = minimize_scalar(
-                    lambda value: _excess(at(float(value))),
-                    bounds=(max(first, best[place] - reach), min(last, best[place] + reach)),
-                    method="bounded",
-                    options={"xatol": 1e-9 * (last - first), "maxiter": 40},
-                )
-                if min(near.fun, _excess(at(best[place]))) <= _SLACK:
+                begin, end = max(first, nearest - reach), min(last, nearest + reach)
+                if _least_excess(at, nearest, begin, end) <= _SLACK:
                     return True
                 reach /= 32
     return False
+
+
+def _least_excess(
+    at: Callable[[float], _Problem], nearest: float, low: float, high: float
+) -> float:
+    """Return the least excess found between two values of a bend."""
+    problem = at(nearest)
+    least = _excess(problem)
+    if least <= _SLACK:
+        return least
+    if not problem.bounds:
+        return min(least, _search(lambda value: _excess(at(value)), low, high)[1])
+    near = minimize_scalar(
+        lambda value: _excess(at(float(value))),
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": 1e-6 * (high - low), "maxiter": 40},
+    )
+    return min(least, float(near.fun))
 
 
 def _search(error: Callable[[float], float], first: float, last: float) -> tuple[float, float]:
