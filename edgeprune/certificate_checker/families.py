@@ -236,13 +236,13 @@ class Sinusoid:
         waves = [_wave(first + k * step, space) for k in range(count + 1)]
         bend = np.array([_up(size * step**2 * each**2 / 8) + 1 for each in seconds])
 
+        (low_c, high_c), (low_s, high_s) = box
+
         def disc(along: int, across: int) -> int:
-            straight = sum(
-                min(low * value, high * value)
-                for (low, high), value in zip(box, (along, across), strict=True)
-            )
-            round_ = -radius * (math.isqrt(along * along + across * across) + 1)
-            return max(straight, round_) >> FRACTION
+            straight = along * (low_c if along > 0 else high_c)
+            straight += across * (low_s if across > 0 else high_s)
+            rounded = -radius * (math.isqrt(along * along + across * across) + 1)
+            return (straight if straight > rounded else rounded) >> FRACTION
 
         def least(coefficients: Ints) -> Ints:
             sizes = np.abs(coefficients)

@@ -80,13 +80,13 @@ def _check(
     sample: int | None,
     seed: int,
 ) -> Answer:
-    from edgeprune.certificate_checker.check import Verdict, check
+    from edgeprune.certificate_checker import Verdict, check
     from edgeprune.verification.certificates import read_certificates
 
-    network = network or find_network(file)
-    for path in (file, network, *([windows] if windows else [])):
-        if not path.is_file():
+    for path in (file, network, windows):
+        if path is not None and not path.is_file():
             raise DataError("the file does not exist", where=str(path), hint="check the path")
+    network = network or find_network(file)
     content = read_certificates(file)
     chosen = _drawn(content.count, sample, seed)
     rejected: list[Verdict] = []
