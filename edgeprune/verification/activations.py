@@ -306,15 +306,16 @@ def _correlated_interval(work: _Work, node: Affine) -> tuple[FloatArray, FloatAr
     correlated = work.forms.sets.correlated
     assert correlated is not None
     linear = node.maps[0]
-    count, length, channels = correlated.centre.shape
+    count, _, channels = correlated.centre.shape
     centre, slack = correlated.centre.reshape(count, -1), correlated.slack.reshape(count, -1)
     middle = node.constant + linear.forward(centre)
-    directions = linear.matrix().reshape(node.size, length, channels).sum(axis=2)
+    directions = linear.together(channels)
     radius = linear.absolute().forward(slack)
     upward, downward = correlated.support(directions), correlated.support(-directions)
+    reach = np.repeat(correlated.reach(), channels, axis=1)
     error = gamma(linear.terms + 8) * (
         np.abs(node.constant)
-        + linear.absolute().forward(np.abs(centre) + slack)
+        + linear.absolute().forward(np.abs(centre) + slack + reach)
         + upward
         + downward
     )

@@ -73,6 +73,21 @@ class LinearMap(ABC):
         """The most products that one entry of a result adds up, forward or transposed."""
         return max(self.inputs, self.outputs)
 
+    def together(self, channels: int) -> FloatArray:
+        """Return each output's coefficients, summed over the channels of a map [outputs, length].
+
+        It is what the outputs make of a change that all channels share; kept for the next call.
+        """
+        if channels not in self._together:
+            positions = np.eye(self.inputs // channels)
+            found = self.forward(np.repeat(positions, channels, axis=1)).T
+            self._together[channels] = np.ascontiguousarray(found)
+        return self._together[channels]
+
+    @cached_property
+    def _together(self) -> dict[int, FloatArray]:
+        return {}
+
     def matrix(self) -> FloatArray:
         """Return the whole matrix [outputs, inputs]; for tests and small networks."""
         return self.forward(np.eye(self.inputs)).T
