@@ -111,15 +111,16 @@ class CertificateFile:
     Attributes:
         path: Where it is in the result directory.
         perturbation: What it is about.
-        certificates: Proofs in it.
-        accepted: Proofs that the independent checker recomputed and accepted; absent where it was
-            not run.
+        certificates: Proofs and counterexamples in it.
+        checked: How many of them the independent checker recomputed for this evidence.
+        accepted: How many of these it accepted.
     """
 
     path: str
     perturbation: str
     certificates: int
-    accepted: int | None = None
+    checked: int
+    accepted: int
 
 
 @dataclass(frozen=True)

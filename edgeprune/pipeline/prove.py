@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeprune.certificate_checker import check
 from edgeprune.data import Windows
 from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.evaluation import Bootstrap, Found, perturbation_certificates, radius_of, right_share
@@ -18,20 +19,22 @@ from edgeprune.executor import Executor
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.float_bounds import FloatNetwork, float_found
-from edgeprune.pipeline.learn import classifier_of, network_of, windows_of
+from edgeprune.pipeline.learn import NETWORK, classifier_of, network_of, windows_of
 from edgeprune.pipeline.products import decisions_of, save_record, save_windows, stratified
 from edgeprune.pipeline.recordings import held_of
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED
 from edgeprune.pipeline.store import Stage
 from edgeprune.verification.certificates import write_certificates
 from edgeprune.verification.falsify import AttackSettings
-from edgeprune.verification.outcomes import Runtime, VerificationRun
+from edgeprune.verification.outcomes import Outcome, Runtime, VerificationRun
 from edgeprune.verification.perturbations import Perturbation, parse_perturbation
 from edgeprune.verification.verify import VerifySettings, verify_windows
 
 CERTIFICATES = "certificates.json"
 FILES = "certificates"
 _TASKS = "tasks"
+# Certificates of each file that the independent checker, which is slow, recomputes at once.
+_CHECKED = 4
 # What is tried where no time is given: seconds for a hundred windows.
 _LIGHT = AttackSettings(restarts=1, steps=20, rounds=4)
 _THREAT_MODEL = (
@@ -87,7 +90,8 @@ def verify_stage(
         network = network_of(quantized)
         runs = tuple(_runs(context, subject, network, executor))
         networks.append(_int8_certificates(context, subject, network, runs))
-        files = tuple(_write_files(folder / FILES, runs, network))
+        source = quantized.file(NETWORK)
+        files = tuple(_write_files(context, folder / FILES, runs, network, source))
         # What the certificates are about, for the checker and to try another network on.
         subject.held.save(folder / FILES / "held.npz")
         save_windows(folder / FILES / "windows.npz", subject.windows)
@@ -103,7 +107,7 @@ def verify_stage(
             "perturbations": context.config.perturbations,
             "seed": context.seed,
         },
-        rooms=("network", "verification", "evaluation", "data"),
+        rooms=("network", "verification", "evaluation", "data", "certificate_checker"),
     )
 
 
@@ -195,12 +199,29 @@ def _float_certificates(
 
 
 def _write_files(
-    folder: Path, runs: tuple[VerificationRun, ...], network: IntegerNetwork
+    context: Context,
+    folder: Path,
+    runs: tuple[VerificationRun, ...],
+    network: IntegerNetwork,
+    network_file: Path,
 ) -> Iterator[CertificateFile]:
-    for run in runs:
-        path = folder / f"{_slug(run.perturbation)}.npz"
-        write_certificates(run, network, path)
-        yield CertificateFile(f"{FILES}/{path.name}", run.perturbation, run.total.proved)
+    """Write the certificates, and have some of each file checked by the independent program."""
+    with context.progress.task("checking certificates", len(runs), "files") as advance:
+        for run in runs:
+            path = folder / f"{_slug(run.perturbation)}.npz"
+            write_certificates(run, network, path)
+            claims = [Outcome.PROVED, Outcome.FALSIFIED]
+            settled = np.flatnonzero(np.logical_or(*(run.mask(claim) for claim in claims)))
+            chosen = settled[:: max(1, len(settled) // _CHECKED)][:_CHECKED]
+            report = check(path, network_file, chosen=chosen.tolist())
+            yield CertificateFile(
+                f"{FILES}/{path.name}",
+                run.perturbation,
+                len(settled),
+                len(chosen),
+                0 if report.problem else sum(verdict.accepted for verdict in report.verdicts),
+            )
+            advance(1)
 
 
 def _slug(text: str) -> str:

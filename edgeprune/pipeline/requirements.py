@@ -104,6 +104,8 @@ def _of_any_build(evidence: Evidence) -> Iterator[Requirement]:
         mismatches if gates else None,
         "parity",
     )
+    if evidence.certificates is not None and evidence.certificates.files:
+        yield _no_rejection(evidence.certificates)
     firmware = evidence.device.firmware if evidence.device else None
     if firmware is not None:
         for memory, title, available in (
@@ -114,6 +116,20 @@ def _of_any_build(evidence: Evidence) -> Iterator[Requirement]:
             yield _at_most(
                 evidence, f"target.{memory}", f"firmware fits {title}", available, "byte", source
             )
+
+
+def _no_rejection(certificates: CertificateEvidence) -> Requirement:
+    checked = sum(file.checked for file in certificates.files)
+    rejected = checked - sum(file.accepted for file in certificates.files)
+    return judge(
+        "certificates.rejected",
+        "certificates that the independent checker rejects",
+        Comparison.AT_MOST,
+        0,
+        "1",
+        Quantity(rejected, "1", Where.HOST, n=checked, n_of="certificates"),
+        "certificates.files",
+    )
 
 
 def _on_size(requirements: Requirements, evidence: Evidence) -> Iterator[Requirement]:

@@ -133,7 +133,7 @@ def test_an_unmet_requirement_fails(edgeprune: Edgeprune, built: Small, tmp_path
     flags = (*built.flags, "--out", built.copy(tmp_path), "--set", "requirements.instructions=10")
     result = edgeprune("build", *flags)
     assert result.code == 1
-    assert "1 of 4 requirements not met (instructions)" in result.verdict
+    assert "1 of 5 requirements not met (instructions)" in result.verdict
     assert edgeprune("build", *flags, "--json").json["verdict"] == "FAIL"
 
 

@@ -509,8 +509,8 @@ def _certificates(bootstrap: Bootstrap) -> CertificateEvidence:
         windows="every 16th window of the test part",
         networks=networks,
         files=(
-            CertificateFile("certificates/linf-20uV.safetensors", "linf:20uV", 712, 712),
-            CertificateFile("certificates/gain-10.safetensors", "gain:10%", 640),
+            CertificateFile("certificates/linf-20uV.safetensors", "linf:20uV", 712, 12, 12),
+            CertificateFile("certificates/gain-10.safetensors", "gain:10%", 640, 0, 0),
         ),
     )
 

@@ -38,7 +38,7 @@ def test_easy_demands_pass_and_each_source_holds_the_value() -> None:
     judged = judge_all(DEMANDS, evidence)
     for requirement in judged:
         assert requirement.outcome is Outcome.PASS, requirement.name
-        if requirement.source != "parity":
+        if requirement.source not in ("parity", "certificates.files"):
             assert figure_at(evidence, requirement.source) == requirement.value
     assert {row.name for row in judged} > {"accuracy", "sensitivity.V", "certified_share"}
 
@@ -47,6 +47,17 @@ def test_impossible_demands_fail() -> None:
     judged = {row.name: row.outcome for row in judge_all(IMPOSSIBLE, example_evidence())}
     for name in ("accuracy", "sensitivity.V", "flash_bytes", "ram_bytes", "instructions"):
         assert judged[name] is Outcome.FAIL
+
+
+def test_a_rejected_certificate_fails_any_build() -> None:
+    evidence = example_evidence()
+    assert evidence.certificates is not None
+    first, *others = evidence.certificates.files
+    rejected = replace(first, accepted=first.checked - 1)
+    certificates = replace(evidence.certificates, files=(rejected, *others))
+    for found, outcome in ((evidence.certificates, Outcome.PASS), (certificates, Outcome.FAIL)):
+        rows = judge_all(Requirements(), replace(evidence, certificates=found))
+        assert {row.name: row.outcome for row in rows}["certificates.rejected"] is outcome
 
 
 def test_what_was_not_tested_never_passes() -> None:
