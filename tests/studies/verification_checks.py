@@ -20,6 +20,7 @@ from edgeprune.verification.verify import VerifySettings
 from tests.studies.study import Figure
 from tests.tampering import notice
 from tests.verification import provers
+from tests.verification.complete_mutations import COMPLETE_MUTATIONS
 from tests.verification.linear_mutations import LINEAR_MUTATIONS
 from tests.verification.mutations import INTERVAL_MUTATIONS, try_mutations
 from tests.verification.perturbed_networks import lsb_case, raw_case
@@ -60,7 +61,7 @@ def soundness() -> Iterator[Figure]:
 
 def mutations() -> Iterator[Figure]:
     """Break every rule once: brute force must notice."""
-    for row in try_mutations((*INTERVAL_MUTATIONS, *LINEAR_MUTATIONS)):
+    for row in try_mutations((*INTERVAL_MUTATIONS, *LINEAR_MUTATIONS, *COMPLETE_MUTATIONS)):
         title = f"{row.rule}: {row.change}"
         if row.expected:
             note = f"after {row.networks:,} networks: {row.what}" if row.caught else "not noticed"

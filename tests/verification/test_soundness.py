@@ -9,6 +9,7 @@ from edgeprune.network import OPERATORS
 from edgeprune.verification.linear_bounds import BoundSettings
 from edgeprune.verification.verify import VerifySettings
 from tests.verification import provers
+from tests.verification.complete_mutations import COMPLETE, COMPLETE_MUTATIONS, nothing
 from tests.verification.linear_mutations import LINEAR_MUTATIONS
 from tests.verification.mutations import INTERVAL_MUTATIONS, try_mutation
 from tests.verification.perturbed_networks import lsb_case, raw_case
@@ -22,22 +23,22 @@ PROVERS = {
     "linear, optimised": provers.linear(BoundSettings(iterations=4)),
 }
 ANY_RUNTIME = provers.linear(BoundSettings(iterations=2), rounding_lsb=1)
-ALL_MUTATIONS = INTERVAL_MUTATIONS + LINEAR_MUTATIONS
+ALL_MUTATIONS = INTERVAL_MUTATIONS + LINEAR_MUTATIONS + COMPLETE_MUTATIONS
 
 
 @pytest.mark.parametrize("name", PROVERS)
 def test_brute_force_contradicts_nothing(name: str) -> None:
-    result = search(PROVERS[name], range(150), draw=tiny_case)
+    result = search(PROVERS[name], range(90), draw=tiny_case)
     assert result.contradictions == ()
-    assert result.proved > 30
+    assert result.proved > 20
 
 
 def test_no_runtime_that_is_off_by_an_lsb_contradicts_what_is_proved_of_any() -> None:
-    result = search(ANY_RUNTIME, range(80), draw=loose_case)
+    result = search(ANY_RUNTIME, range(40), draw=loose_case)
     assert result.contradictions == ()
-    assert result.proved > 10
+    assert result.proved > 5
     # The exact arithmetic's own proofs do not hold there.
-    assert search(PROVERS["linear"], range(80), draw=loose_case).contradictions
+    assert search(PROVERS["linear"], range(15), draw=loose_case).contradictions
 
 
 @pytest.mark.parametrize("name", PROVERS)
@@ -61,6 +62,16 @@ def test_the_complete_prover_is_right_about_raw_samples() -> None:
     assert result.contradictions == ()
     assert result.proved > 5
     assert result.falsified > 2
+
+
+def test_branch_and_bound_is_right_without_the_help_of_attacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing(monkeypatch)
+    result = search(COMPLETE, range(10), draw=lsb_case)
+    assert result.contradictions == ()
+    assert result.proved > 3
+    assert result.falsified == 0
 
 
 @pytest.mark.parametrize("number", range(len(ALL_MUTATIONS)))
