@@ -28,7 +28,7 @@ Interval = tuple[Fraction, Fraction]
 Parameters = tuple[Interval, ...]
 
 _UNITS = {"uV": Fraction(1), "mV": Fraction(1000), "%": Fraction(1, 100), "Hz": Fraction(1)}
-_UNITS |= {"lsb": Fraction(1)}
+_UNITS |= {"lsb": Fraction(1), "": Fraction(1)}
 _VOLTAGES = ("uV", "mV")
 _MOST_GRID = 512
 

@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 
+from edgeprune.certificate_checker.balls import Ball, Few
 from edgeprune.certificate_checker.families import (
     FAMILIES,
     FRACTION,
@@ -22,6 +23,8 @@ from edgeprune.certificate_checker.families import (
     Space,
 )
 from edgeprune.certificate_checker.stairs import Ints, Refused, narrow, times
+
+_FAMILIES: dict[str, Callable[[str], Part]] = {**FAMILIES, "l2": Ball.read, "l0": Few.read}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +67,9 @@ class Perturbation:
         parts = []
         for each in text.split("+"):
             name, _, size = each.partition(":")
-            if name not in FAMILIES:
+            if name not in _FAMILIES:
                 raise Refused(f"the perturbation '{name}' is none that this program knows")
-            parts.append(FAMILIES[name](size))
+            parts.append(_FAMILIES[name](size))
         return Perturbation(tuple(parts), text.endswith("lsb"))
 
     @property
@@ -120,9 +123,14 @@ class Perturbation:
             reach = part.at(space, parameters[start : start + count])
             low, high, start = low + reach.low, high + reach.high, start + count
         change = (raw - space.raw) << FRACTION
-        below, above = low - self._rounding - 1 <= change, high + self._rounding + 1 >= change
         # What the converter cut may have been more.
-        return bool(((below | (raw == most)) & (above | (raw == least))).all())
+        far = 1 << (FRACTION + 40)
+        left_low = np.where(raw == least, -far, change - high - self._rounding - 1)
+        left_high = np.where(raw == most, far, change - low + self._rounding + 1)
+        sharing = [part for part in self.parts if isinstance(part, Ball | Few)]
+        if not sharing:
+            return bool((left_low <= 0).all() and (left_high >= 0).all())
+        return len(sharing) == 1 and sharing[0].holds(space, left_low, left_high)
 
 
 def covers(box: Parameters, pieces: Sequence[Parameters]) -> bool:

@@ -26,7 +26,7 @@ from tests.verification.tiny_networks import TinyCase, tiny_case
 
 TEXTS = (
     *("linf:20uV", "gain:10%", "offset:200uV", "hum:100uV@50/60Hz", "wander:300uV@0.5Hz"),
-    *("gain:10%+linf:5uV", "wander:100uV@0.5Hz+hum:20uV@50Hz+linf:5uV"),
+    *("l2:300uV", "l0:2", "gain:10%+linf:5uV", "wander:100uV@0.5Hz+hum:20uV@50Hz+linf:5uV"),
 )
 
 
