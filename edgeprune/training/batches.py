@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeprune.data.front_end import FrontEnd
     from edgeprune.data.windows import Windows
 
-_RARE = 0.03  # share of the gains beyond either end
+_RARE = 0.05  # share of the gains beyond either end
 
 
 @dataclass(frozen=True)
