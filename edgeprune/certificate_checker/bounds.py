@@ -134,7 +134,9 @@ def explore(
                 high = np.minimum(high, known[node.name][1])
             chosen = refined.get(node.name)
             if directly and known is None and _reads_front(region, node):
-                chosen = np.arange(len(node.rows))
+                # Where the output is settled, narrower sums change nothing.
+                ends = node.low.values(node.rows, low), node.high.values(node.rows, high)
+                chosen = np.flatnonzero(ends[0] < ends[1])
             if chosen is not None and len(chosen) and node is not region.front:
                 least, greatest = _refine(region, index, node, chosen)
                 low[chosen] = np.maximum(low[chosen], least)

@@ -137,7 +137,8 @@ class Claim:
             self._require_proof(method)
 
     def _decide(self, raw: Ints) -> int:
-        return int(self.network.run(self.held.inputs(raw)).argmax())
+        given = self.held.inputs(raw)[: len(self.network.inputs)]
+        return int(self.network.run(given).argmax())
 
     def _require_counterexample(self) -> None:
         (row,) = self.file.rows("counterexample_window", self.window)

@@ -50,7 +50,9 @@ def flat(values: np.ndarray) -> Ints:
     return values.reshape(-1).astype(np.int64)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(case=cases(count=2))
 def test_every_operator_is_the_specification_s(case: Case, tmp_path: Path) -> None:
     case.network.save(tmp_path / "network.safetensors")
@@ -75,7 +77,7 @@ def test_the_front_end_is_the_device_s() -> None:
 
 
 @given(exponent=st.integers(8, 31), seed=st.integers(0, 10**6))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_the_front_end_s_stairs_are_its_values(exponent: int, seed: int) -> None:
     beat = held_beat(beats(2), seed % 2)
     step = beat.step("signal")

@@ -89,7 +89,7 @@ def test_beats_are_exported_with_boxes_that_hold_their_members(tmp_path: Path) -
             assert found.violated(outputs) == (not wins)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(case=cases(count=3))
 def test_the_float_network_is_the_integer_one_but_for_roundings(case: Case) -> None:
     network = case.network
