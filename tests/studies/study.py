@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -55,8 +55,14 @@ class Figure:
 Section = Callable[[], Iterable[Figure]]
 
 
-def run_study(name: str, seed: int, sections: dict[str, Section]) -> int:
-    """Measure what is not kept from an earlier run on this code, print and write the table."""
+def run_study(
+    name: str, seed: int, sections: dict[str, Section], only: Sequence[str] | None = None
+) -> int:
+    """Measure what is not kept from an earlier run on this code, print and write the table.
+
+    With some sections alone, these are measured and kept, and nothing is written: several can so
+    be measured beside each other.
+    """
     commit, code = _git("rev-parse", "HEAD"), code_hash()
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":!tests/studies/*.json")
     if changes:
@@ -64,6 +70,8 @@ def run_study(name: str, seed: int, sections: dict[str, Section]) -> int:
         return 2
     figures: list[Figure] = []
     for section, measure in sections.items():
+        if only and section not in only:
+            continue
         path = KEPT / name / code / f"{section}.json"
         if path.exists():
             found = [Figure(**entry) for entry in json.loads(path.read_text())]
@@ -73,7 +81,8 @@ def run_study(name: str, seed: int, sections: dict[str, Section]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps([asdict(figure) for figure in found], indent=1))
         figures += found
-    _write(name, seed, commit, code, figures)
+    if not only:
+        _write(name, seed, commit, code, figures)
     return _print(figures)
 
 

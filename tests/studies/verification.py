@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
 V_LIMITS = (0.40, 0.70)  # of the V windows at that radius
 LOSS_FLOOR, LOSS_MARK = 0.03, 0.015
 ATTACKED = 10_000
+REFERENCES = CHECKOUT / "tests" / "studies" / "references.json"
 # Seconds of the processor a window may take; what the naive networks leave open is not searched.
 SECONDS_TRAINED, SECONDS_NAIVE = 20.0, 0.5
 
@@ -189,7 +191,7 @@ class VerificationStudy:
                 continue
             asked = trained and row.name == "V" and run.perturbation == RADIUS
             limits = V_LIMITS if asked else (None, None)
-            note = f"limit {row.limit:.3f}; of {row.n} windows"
+            note = f"limit of the attacks {row.limit:.3f}; of {row.n} windows"
             yield Figure(section, f"{title}, {row.name}", row.share, *limits, note=note)
         if trained and run.perturbation == RADIUS:
             for row in run.by_record():
@@ -206,6 +208,7 @@ class VerificationStudy:
                 title = f"{name}: {kind} bounds, windows a second"
                 note = f"{WORKERS} processes, {count} windows, {RADIUS}"
                 yield Figure("speed", title, round(found, 1), floor, note=note)
+        yield from _beside_crown()
         begin = time.monotonic()
         run = verify_windows(
             self.robust.network,
@@ -263,11 +266,29 @@ class VerificationStudy:
             yield from replays(subject.network, runs, f"checker, {dataset}")
 
 
+def _beside_crown() -> Iterator[Figure]:
+    """What was measured beside auto_LiRPA, outside the repository."""
+    reference = json.loads(REFERENCES.read_text(encoding="utf-8"))["auto_lirpa"]
+    for name, row in reference["networks"].items():
+        ours, crown = row["edgeprune"], row["auto_lirpa"]
+        times = ours["windows_per_second"] / crown["windows_per_second"]
+        note = (
+            f"{ours['windows_per_second']} and {crown['windows_per_second']} windows a second of a "
+            f"core; mean margin {ours['mean_margin']} and {crown['mean_margin']}"
+        )
+        title = f"{name}: times as quick as auto_LiRPA's CROWN"
+        yield Figure("speed", title, times, None, 5.0, note=note)
+        title = f"{name}: share of margins looser by more than 1 %"
+        yield Figure("speed", title, ours["looser_share"], None, 0.0, True)
+
+
 def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=CHECKOUT.parent / "shared" / "data")
-    study = VerificationStudy(parser.parse_args().data)
+    parser.add_argument("--only", action="append", help="measure this section alone; repeatable")
+    arguments = parser.parse_args()
+    study = VerificationStudy(arguments.data)
     sections = {
         "mit-bih": study.mit_bih,
         "synthetic": study.synthetic,
@@ -277,7 +298,7 @@ def main() -> None:
         "soundness": soundness,
         "mutations": mutations,
     }
-    raise SystemExit(run_study("verification", SEED, sections))
+    raise SystemExit(run_study("verification", SEED, sections, arguments.only))
 
 
 if __name__ == "__main__":

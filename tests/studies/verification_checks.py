@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edgeprune.certificate_checker import check
+from edgeprune.certificate_checker import Verdict, check
 from edgeprune.devices import run_image
+from edgeprune.executor import Codec, Executor, Task
 from edgeprune.firmware import compile_image, generate
 from edgeprune.network import IntegerNetwork
 from edgeprune.network.tensor import Int8Array
@@ -27,7 +30,8 @@ from tests.verification.perturbed_networks import lsb_case, raw_case
 from tests.verification.soundness import Prover, search
 from tests.verification.tiny_networks import TinyCase, loose_case, tiny_case
 
-NETWORKS = 3000
+NETWORKS = 2000
+SHARES, WORKERS = 20, 2
 LEAST_KINDS = 20
 CORE = "cortex-m7"
 
@@ -71,6 +75,31 @@ def mutations() -> Iterator[Figure]:
             yield Figure("mutations", title, float(row.caught), note=note)
 
 
+@dataclass(frozen=True)
+class _Share:
+    """Some certificates of a file."""
+
+    certificates: Path
+    network: Path
+    windows: Path
+    chosen: tuple[int, ...]
+
+
+def _check(share: _Share) -> tuple[Verdict, ...]:
+    report = check(share.certificates, share.network, share.windows, chosen=share.chosen)
+    if report.problem:
+        return (Verdict(-1, "", "", False, report.problem, 0.0),)
+    return report.verdicts
+
+
+def _encode(verdicts: tuple[Verdict, ...]) -> bytes:
+    return json.dumps([asdict(verdict) for verdict in verdicts]).encode()
+
+
+def _decode(content: bytes) -> tuple[Verdict, ...]:
+    return tuple(Verdict(**verdict) for verdict in json.loads(content))
+
+
 def checker(
     network: IntegerNetwork, runs: Sequence[VerificationRun], windows: Path, section: str
 ) -> Iterator[Figure]:
@@ -83,21 +112,26 @@ def checker(
         for number, run in enumerate(runs):
             file = folder / f"{number}.npz"
             size = write_certificates(run, network, file)
-            report = check(file, network_file, windows)
-            seconds = sum(verdict.seconds for verdict in report.verdicts)
-            wrong = [verdict for verdict in report.verdicts if not verdict.accepted]
-            note = (
-                (
-                    f"{len(report.verdicts):,} certificates, {seconds:,.0f} s, {size:,} bytes"
-                    + f"; {report.problem}" * bool(report.problem)
-                    + f"; window {wrong[0].window}: {wrong[0].reason}" * bool(wrong)
+            tasks = [
+                Task(
+                    f"{start}",
+                    _Share(
+                        file, network_file, windows, tuple(range(start, len(run.results), SHARES))
+                    ),
                 )
-                if not wrong
-                else f"window {wrong[0].window}: {wrong[0].reason}"
-            )
+                for start in range(SHARES)
+            ]
+            verdicts = [
+                verdict
+                for share in Executor(workers=WORKERS).run(_check, tasks, Codec(_encode, _decode))
+                for verdict in share
+            ]
+            seconds = sum(verdict.seconds for verdict in verdicts)
+            wrong = [verdict for verdict in verdicts if not verdict.accepted]
+            note = f"{len(verdicts):,} certificates, {seconds:,.0f} s, {size:,} bytes"
+            note += f"; window {wrong[0].window}: {wrong[0].reason}" if wrong else ""
             title = f"not accepted, {run.runtime.value}, {run.perturbation}"
-            count = len(wrong) if report.verdicts else None
-            yield Figure(section, title, count, 0, None, True, note=note)
+            yield Figure(section, title, len(wrong), 0, None, True, note=note)
             for each in notice(file, network_file, windows, folder / f"tampered-{number}"):
                 rejected[each.kind] = rejected.get(each.kind, True) and each.rejected
         missed = [kind for kind, noticed in rejected.items() if not noticed]
