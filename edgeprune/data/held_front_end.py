@@ -46,6 +46,7 @@ class HeldBeats:
         intervals: The rhythm features of the RR intervals alone, int8 [n, interval features].
         rr: The RR intervals before the last `history` + 1 beats, this one's last, and the one
             after it: int64 raw samples [n, history + 2]; 0 where there was none yet.
+        signal_alone: Whether the network takes the signal and no rhythm features.
     """
 
     front_end: FrontEnd
@@ -55,6 +56,7 @@ class HeldBeats:
     gain: Int64Array
     intervals: Int8Array
     rr: Int64Array
+    signal_alone: bool = False
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -75,21 +77,22 @@ class HeldBeats:
         half = 1 << (self.adc.bits - 1)
         return -half, half - 1
 
-    def inputs(self, raw: Int16Array | None = None) -> tuple[Int8Array, Int8Array]:
+    def inputs(self, raw: Int16Array | None = None) -> tuple[Int8Array, ...]:
         """Return the network's inputs, for other raw samples where these are given.
 
         Args:
             raw: int16 [n, reach], or [n, reach + 2] with the intervals before and after the beat.
 
         Returns:
-            Signal int8 [n, length, channels], rhythm int8 [n, features].
+            Signal int8 [n, length, channels], rhythm int8 [n, features] unless `signal_alone`.
         """
         values = (self.raw if raw is None else raw).astype(np.int64)
         counts, around = values[:, : self.samples], values[:, self.samples :]
         conditioned = self.front_end.round_conditioned(centred(self.front_end, counts))
         intervals = self.interval_features(around) if around.size else self.intervals
         memory = BeatMemory(self.template, self.gain, intervals.astype(np.int64))
-        return self.front_end.present(conditioned, memory)
+        made = self.front_end.present(conditioned, memory)
+        return made[:1] if self.signal_alone else made
 
     def with_intervals(self) -> HeldBeats:
         """Return the beats with the intervals before and after each as the last columns of raw."""

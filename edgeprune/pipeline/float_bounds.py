@@ -47,7 +47,8 @@ class FloatNetwork:
         from edgeprune.verification.float_graph import float_graph
 
         graph = to_float_onnx(model, front_end.signal_shape, front_end.rhythm_features)
-        return FloatNetwork(float_graph(graph, front_end_tensors(front_end)))
+        inputs = front_end_tensors(front_end)[: len(graph.graph.input)]
+        return FloatNetwork(float_graph(graph, inputs))
 
     def decide(self, inputs: Sequence[Int8Array]) -> npt.NDArray[np.int64]:
         """Return what it decides of windows [n]."""

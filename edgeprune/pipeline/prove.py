@@ -127,7 +127,7 @@ def _runs(
     for perturbation in subject.perturbations:
         yield verify_windows(
             network,
-            subject.held,
+            replace(subject.held, signal_alone=len(network.inputs) == 1),
             subject.windows,
             perturbation,
             _settings(context),
@@ -185,8 +185,9 @@ def _float_certificates(
     bootstrap = Bootstrap(context.seed)
     sets = [each for each in subject.perturbations if radius_of(each.text)[::2] == ("linf", "uV")]
     sets.sort(key=lambda each: radius_of(each.text)[1] or 0.0)
-    decisions = decisions_of(subject.windows, network.decide(subject.held.inputs()))
-    found = float_found(network, subject.held, sets, decisions, stage, executor, context.progress)
+    held = replace(subject.held, signal_alone=len(network.graph.sources) == 1)
+    decisions = decisions_of(subject.windows, network.decide(held.inputs()))
+    found = float_found(network, held, sets, decisions, stage, executor, context.progress)
     return NetworkCertificates(
         stage=stage,
         network_sha256=None,
@@ -241,8 +242,8 @@ def _evidence(
         runtime=settings.runtime,
         threat_model=_THREAT_MODEL,
         seconds=settings.seconds or None,
-        windows=f"{len(subject.windows)} test windows of {records} records, drawn from every "
-        f"record in proportion, seed {context.seed}",
+        windows=f"{len(subject.windows)} test windows, drawn in proportion from every record that "
+        f"has any ({records}), seed {context.seed}",
         networks=networks,
         files=files,
     )

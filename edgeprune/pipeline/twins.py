@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,7 @@ def compare_over(
     ) as advance:
         for start in range(0, len(held), _GROUP):
             part = held.select(slice(start, start + _GROUP))
+            part = replace(part, signal_alone=len(first.graph.sources) == 1)
             place = perturbation.place(part)
             decisions = first.logits(place.inputs()).argmax(axis=1).astype(np.int64)
             runs.append(

@@ -66,6 +66,8 @@ def front_end_sets(
 
     form_low, form_high = _form(held, shape, matrix, wanted, low_channels, high_channels)
     rhythm_low, rhythm_high = (held.intervals, held.intervals) if intervals is None else intervals
+    if held.signal_alone:
+        return InputSets((low_signal,), (high_signal,), correlated)
     return InputSets(
         (low_signal, np.concatenate([rhythm_low, form_low], axis=1)),
         (high_signal, np.concatenate([rhythm_high, form_high], axis=1)),
