@@ -216,7 +216,8 @@ def prune_stage(
                 context.seed + 1 + step,
                 context.progress,
                 place,
-                teachers=(model,),
+                # What the wider classifier could prove holds the narrower one back.
+                teachers=() if config.robustness.perturbation else (model,),
                 certified=certified_training(context, warm=True),
             )
             scores.append(result.history[result.best_epoch - 1].validation_macro_f1)
@@ -294,7 +295,7 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
             )
             certified = certified_training(context, warm=True)
             if certified and config.robustness.quantized_epochs and data and pruned:
-                result = _trained_as_quantized(context, data, pruned, result, certified, folder)
+                result = _trained_as_quantized(context, data, result, certified, folder)
             content = result.model.SerializeToString(deterministic=True)
             write_bytes(folder / QDQ_ONNX, content)
             network = read_qdq(folder / QDQ_ONNX)
@@ -321,14 +322,12 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
 def _trained_as_quantized(
     context: Context,
     data: Stage,
-    pruned: Stage,
     result: QuantizationResult,
     certified: CertifiedTraining,
     folder: Path,
 ) -> QuantizationResult:
     """Train the float graph through the roundings of `result`, and quantize it by its ranges."""
     training = windows_of(data, "train")
-    classifier, _ = classifier_of(context, pruned)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     trained = train_quantized(
@@ -342,7 +341,6 @@ def _trained_as_quantized(
         context.seed,
         context.progress,
         checkpoints,
-        (classifier,),
     )
     _remove_folder(checkpoints)
     write_bytes(folder / FLOAT_ONNX, trained.model.SerializeToString(deterministic=True))

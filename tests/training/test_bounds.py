@@ -206,6 +206,31 @@ def test_the_first_layer_s_bound_is_the_best_sign_vector_and_the_linear_program(
         assert -program.fun / 1e4 == pytest.approx(found[output], rel=2e-5)
 
 
+def test_lines_pulled_back_to_the_raw_samples_are_exact_for_an_affine_network() -> None:
+    torch.manual_seed(8)
+    model = nn.Sequential(nn.Conv1d(2, 3, 7, stride=4), nn.Flatten(), nn.Linear(69, 3))
+    signal = torch.randn(2, 2, 96)
+    perturbed = Perturbed(training_spec("gain:5%+linf:30uV", ADC), FRONT_END, ADC)
+    gains = torch.full((2,), 600.0)
+    bounded, rhythm = perturbed.inputs(signal, torch.zeros(2, FEATURES), gains, 1.0)
+    assert isinstance(bounded, Related)
+    exact = related_signal(signal, bounded.changes, 0.0, float("inf"))
+    label = torch.tensor([0, 2])
+    found = BoundedClassifier(model)(exact, rhythm).linear_margins(label).detach()
+    start = signal.clone().requires_grad_()
+    over = margins(model(start), label)
+    matrix = conditioning_matrix(FRONT_END) / 4096 * 600 / (1 << 14) * FRONT_END.signal_scale
+    for other in range(3):
+        (slope,) = torch.autograd.grad(over[:, other].sum(), start, retain_graph=True)
+        along = slope.sum(1).double()
+        # 30 uV and the converter's own rounding, in counts; and the gain, of the unchanged beat.
+        spread = (30 / 5 + 0.5) * np.abs(matrix @ along.numpy().T).sum(0)
+        spread += 0.05 * (along * signal[:, 0]).sum(1).abs().numpy()
+        np.testing.assert_allclose(
+            found[:, other], over[:, other].detach().numpy() - spread, rtol=1e-4, atol=1e-5
+        )
+
+
 def test_the_first_layer_s_bound_of_hum_wander_and_gain() -> None:
     torch.manual_seed(5)
     layer = nn.Conv1d(2, 3, 7, stride=4, padding=3)
@@ -285,12 +310,20 @@ def test_raw_samples_within_the_set_stay_within_the_bounds_of_the_integers(limit
     rhythm = torch.zeros(count, FEATURES)
     bounded = perturbed.inputs(clean, rhythm, torch.full((count,), float(gain)), 1.0)
     label = torch.arange(count) % 3
+    start = clean.clone().requires_grad_()
+    over = margins(logits_of(model, start, rhythm), label)
+    slopes = []
+    for other in range(3):
+        (slope,) = torch.autograd.grad(over[:, other].sum(), start, retain_graph=True)
+        slopes.append(slope.sum(1).numpy())
     with torch.no_grad():
         passed = BoundedClassifier(model)(*bounded)
         bounds = [passed.interval_margins(label), passed.linear_margins(label)]
-        for _ in range(100):
+        for sample in range(100):
             moved = generator.integers(-limit, limit + 1, raw.shape)
-            if generator.random() < 0.5:
+            if sample < 3:  # the corner that a linear network's margin over `sample` is least at
+                moved = -limit * np.sign(slopes[sample] @ matrix.T).astype(np.int64)
+            elif generator.random() < 0.5:
                 moved = limit * np.sign(moved)
             signal = torch.from_numpy(inputs(raw + moved)[0] * step).float()
             found = margins(logits_of(model, signal, rhythm), label)
