@@ -21,7 +21,7 @@ SETTINGS = {
     "quantization.search": False,
     "firmware.parity_windows": 24,
     "firmware.layout": "cmake",
-    "verification.windows": 24,
+    "verification.windows": 8,
     "verification.perturbations": ("linf:5uV", "linf:10uV", "gain:10%"),
     "verification.workers": 1,
 }
