@@ -221,7 +221,7 @@ class VerificationSettings:
         "wander:500uV@0.5Hz",
         "hum:100uV@50Hz",
     )
-    windows: int = 100
+    windows: int = 50
     seconds: float = 0.0
     runtime: str = "firmware"
     workers: int = 0
