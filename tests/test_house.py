@@ -15,7 +15,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = CHECKOUT / "edgeprune"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = {
-    0: "errors executor late registry resources files progress targets config config_text typed_toml",
+    0: "errors late registry resources files progress executor targets "
+    "config config_text typed_toml",
     1: "network data classifiers certificate_checker",
     2: "verification firmware quantization devices",
     3: "training attacks evidence",

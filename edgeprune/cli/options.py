@@ -32,7 +32,7 @@ Epochs = Annotated[int | None, typer.Option(help="Rounds of training.")]
 Robust = Annotated[
     str | None,
     typer.Option(
-        "--robust", metavar="SET", help="Train so that decisions are provable: e.g. linf:20uV."
+        "--robust", metavar="SET", help="Train so that decisions are provable: e.g. linf:50uV."
     ),
 ]
 Method = Annotated[str | None, typer.Option("--pruning", help="Pruning method, or none.")]

@@ -27,6 +27,8 @@ from edgeprune.progress import Progress, Silent
 from edgeprune.targets import load_target
 
 LAST = "build"
+# Bounds are learnt later than scores: rare classes are lost where training ends early.
+_LEAST_ROBUST_EPOCHS = 18
 # The classifier where none is named: natural training's, and the one whose decisions are provable.
 _MODELS = {False: "residual-ecg", True: "certifiable-ecg"}
 GOALS = {
@@ -191,6 +193,8 @@ def _with_model(config: BuildConfig) -> BuildConfig:
 
 
 def _with_epochs(config: BuildConfig, recommended: int) -> BuildConfig:
+    if config.robustness.perturbation:
+        recommended = max(recommended, _LEAST_ROBUST_EPOCHS)
     epochs = config.training.epochs or recommended
     fine_tune = config.pruning.fine_tune_epochs or max(1, epochs // 3)
     return replace(

@@ -39,7 +39,7 @@ from tests.studies.verification_speed import rate
 
 SEED = 1
 WORKERS = 2
-ROBUST = {"model": "certifiable-ecg", "robustness.perturbation": "linf:20uV"}
+ROBUST = {"model": "certifiable-ecg", "robustness.perturbation": "linf:50uV"}
 NAIVE = {"model": "residual-ecg", "robustness.perturbation": ""}
 RADIUS = "linf:20uV"
 # Floor and mark of the share proved and right, network trained for it.
