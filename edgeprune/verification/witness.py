@@ -23,6 +23,8 @@ _GRID = 256
 _TRIES = 24
 _PLANES = 40
 _MARGIN = 1e-6
+# How far beyond a disc an answer may lie: solvers keep their rows to about 1e-7 and no better.
+_BEYOND = 1e-6
 # What is missed where a linear programme has no answer.
 _NONE = 1e9
 
@@ -167,11 +169,22 @@ def _linear(
                 planes.append((plane, piece.radius))
             start += size
         beyond = max((plane @ answer.x - radius for plane, radius in planes), default=0.0)
-        if beyond <= 1e-10:
-            return np.asarray(answer.x[:-1]), float(answer.x[-1])
+        if beyond <= _BEYOND:
+            return _within_discs(answer.x[:-1], pieces), float(answer.x[-1])
         matrix = np.concatenate([matrix, [plane for plane, _ in planes]])
         bound = np.append(bound, [radius for _, radius in planes])
     return None, _NONE
+
+
+def _within_discs(point: FloatArray, pieces: Sequence[Linear]) -> FloatArray:
+    """Return linear parameters moved back onto the discs that they lie a hair beyond."""
+    result, start = point.copy(), 0
+    for piece in pieces:
+        if piece.radius is not None:
+            size = np.hypot(*result[start : start + 2])
+            result[start : start + 2] *= piece.radius / max(size, piece.radius)
+        start += len(piece.low)
+    return result
 
 
 def _in_order(
