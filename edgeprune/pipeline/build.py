@@ -21,6 +21,7 @@ from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, tr
 from edgeprune.pipeline.preflight import check_files, check_out, check_tools, work_folder
 from edgeprune.pipeline.prove import verify_stage
 from edgeprune.pipeline.record import assemble
+from edgeprune.pipeline.replays import replay_stage
 from edgeprune.pipeline.requirements import check_classes
 from edgeprune.pipeline.store import Stage, StageStore
 from edgeprune.progress import Progress, Silent
@@ -38,7 +39,7 @@ GOALS = {
     "export": ("data", "train", "prune", "quantize", "export", "firmware"),
     "bench": ("data", "train", "prune", "quantize", "firmware", "bench"),
     "verify": ("data", "train", "prune", "quantize", "verify"),
-    LAST: ("data", "train", "prune", "quantize", "export", "firmware", "bench", "verify"),
+    LAST: ("data", "train", "prune", "quantize", "export", "firmware", "bench", "verify", "replay"),
 }
 
 
@@ -234,6 +235,9 @@ def _makers(context: Context, stages: dict[str, Stage]) -> dict[str, Callable[[]
             stages["quantize"],
             stages.get("train"),
             stages.get("prune"),
+        ),
+        "replay": lambda: replay_stage(
+            context, stages["quantize"], stages["firmware"], stages["verify"]
         ),
     }
     return makers

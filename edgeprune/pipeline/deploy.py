@@ -243,7 +243,7 @@ def bench_stage(context: Context, data: Stage, quantized: Stage, firmware: Stage
             some = stratified(test, context.config.firmware.parity_windows, context.seed)
             elf = firmware.file(IMAGE)
             run = _run_on_device(context, elf, network, test.select(some))
-            rows.append(_device_row(context, _LOGITS, [(run.logits, logits[some])]))
+            rows.append(device_row(context, _LOGITS, [(run.logits, logits[some])]))
             rows.append(_front_end_row(context, elf, data, network))
             profile = _profile(context, elf, network, test)
             estimate = _estimate(context, elf, network, test)
@@ -317,12 +317,18 @@ def _device_inputs(
     return windows.signal, windows.rhythm if len(network.inputs) == 2 else None
 
 
-def _device_row(
+def device_row(
     context: Context,
     compared: str,
     pairs: Sequence[tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]],
 ) -> ParityRow:
-    """Compare what the device computed with what was expected of it."""
+    """Compare what the device computed with what was expected of it.
+
+    Args:
+        context: The build.
+        compared: What is compared, in words.
+        pairs: Found and expected int8 values.
+    """
     differences = [np.abs(found.astype(np.int16) - expected).ravel() for found, expected in pairs]
     difference = np.concatenate(differences)
     emulator = context.config.firmware.emulator
@@ -366,7 +372,7 @@ def _front_end_row(context: Context, elf: Path, data: Stage, network: IntegerNet
             where=elf.name,
             hint="this is a bug of edgeprune: report it with the recording",
         )
-    return _device_row(
+    return device_row(
         context,
         "front end and logits",
         [(run.signal, signal), (run.rhythm, rhythm), (run.logits, logits)],

@@ -22,6 +22,7 @@ from edgeprune.pipeline.float_bounds import FloatNetwork, float_found
 from edgeprune.pipeline.learn import NETWORK, classifier_of, network_of, windows_of
 from edgeprune.pipeline.products import decisions_of, save_record, save_windows, stratified
 from edgeprune.pipeline.recordings import held_of
+from edgeprune.pipeline.replays import COUNTEREXAMPLES, save_counterexamples
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED
 from edgeprune.pipeline.store import Stage
 from edgeprune.verification.certificates import write_certificates
@@ -95,6 +96,7 @@ def verify_stage(
         # What the certificates are about, for the checker and to try another network on.
         subject.held.save(folder / FILES / "held.npz")
         save_windows(folder / FILES / "windows.npz", subject.windows)
+        save_counterexamples(folder / COUNTEREXAMPLES, runs)
         save_record(folder / CERTIFICATES, _evidence(context, subject, tuple(networks), files))
         shutil.rmtree(folder / _TASKS, ignore_errors=True)
 

@@ -49,6 +49,7 @@ from edgeprune.pipeline.learn import (
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import decisions_of, load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES, FILES
+from edgeprune.pipeline.replays import REPLAYS
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
 from edgeprune.pipeline.store import Stage
 from edgeprune.report import write_report
@@ -142,6 +143,7 @@ def collect(context: Context, stages: Stages) -> Evidence:
     network = network_of(stages["quantize"])
     exported = load_record(stages["export"].file("parity.json"), Parity)
     benched = load_record(stages["bench"].file("parity.json"), Parity)
+    replayed = load_record(stages["replay"].file(REPLAYS), Parity)
     device = stages["firmware" if context.target.is_host else "bench"]
     image = stages["firmware"].folder / IMAGE
     performance, comparisons = _performance(context, stages)
@@ -170,7 +172,7 @@ def collect(context: Context, stages: Stages) -> Evidence:
         ),
         performance=performance,
         comparisons=comparisons,
-        parity=(*exported.rows, *benched.rows),
+        parity=(*exported.rows, *benched.rows, *replayed.rows),
         device=load_record(device.file(DEVICE), DeviceEvidence),
         certificates=load_record(stages["verify"].file(CERTIFICATES), CertificateEvidence),
         limits=_LIMITS,

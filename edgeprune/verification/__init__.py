@@ -4,20 +4,10 @@
 imported by those who need it.
 """
 
-from edgeprune.verification.certificate import (
-    CertificateCurve,
-    CertificatePoint,
-    Tally,
-    certify,
-)
 from edgeprune.verification.interval import box, decides, interval_bounds, output_bounds
 
 __all__ = [
-    "CertificateCurve",
-    "CertificatePoint",
-    "Tally",
     "box",
-    "certify",
     "decides",
     "interval_bounds",
     "output_bounds",

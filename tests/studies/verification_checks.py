@@ -30,7 +30,7 @@ from tests.verification.perturbed_networks import lsb_case, raw_case
 from tests.verification.soundness import Prover, search
 from tests.verification.tiny_networks import TinyCase, loose_case, tiny_case
 
-NETWORKS = 2000
+NETWORKS = 1000
 SHARES, WORKERS = 20, 2
 LEAST_KINDS = 20
 CORE = "cortex-m7"
