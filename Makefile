@@ -8,7 +8,7 @@ export EDGEPRUNE_TEST_DATA ?= $(DATA)
 .PHONY: demo test system-test study-build study-firmware study-verification reference clean
 
 demo: $(INSTALLED)
-	$(BIN)/edgeprune build --target cortex-m7 --robust linf:50uV --out $(OUT)
+	$(BIN)/edgeprune build --target cortex-m7 --robust linf:20uV --out $(OUT)
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .
