@@ -67,6 +67,7 @@ REFERENCES = CHECKOUT / "tests" / "studies" / "references.json"
 SECONDS = 20.0  # of the processor, that a window may take
 # The naive networks leave nearly every window open, and each costs all its time: fewer windows.
 NAIVE_WINDOWS, NAIVE_SECONDS = 240, 0.4
+ANY_SECONDS = 1.0  # an LSB a layer is lost to no split
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ class VerificationStudy:
     def any_runtime(self) -> Iterator[Figure]:
         """What is proved for any runtime, and what installed runtimes make of it."""
         section, subject = "any runtime", self.robust
-        run = self.run(subject, RADIUS, SECONDS, Runtime.ANY)
+        run = self.run(subject, RADIUS, ANY_SECONDS, Runtime.ANY)
         yield from self._shares(section, run, trained=False)
         proved = np.flatnonzero(run.mask(Outcome.PROVED))
         members = attacked_members(
@@ -275,7 +276,7 @@ class VerificationStudy:
             subject = self._subject(dataset, "robust", ROBUST[dataset], count)
             runs = [self.run(subject, text, SECONDS) for text in LIMITS]
             if dataset == "synthetic-ecg":
-                runs.append(self.run(subject, RADIUS, SECONDS, Runtime.ANY))
+                runs.append(self.run(subject, RADIUS, ANY_SECONDS, Runtime.ANY))
             windows = self._work / f"{dataset}-robust.work" / "data" / "test.npz"
             yield from checker(subject.network, runs, windows, f"checker, {dataset}")
             yield from replays(subject.network, runs, f"checker, {dataset}")
