@@ -66,7 +66,7 @@ ATTACKED = 10_000
 REFERENCES = CHECKOUT / "tests" / "studies" / "references.json"
 SECONDS = 20.0  # of the processor, that a window may take
 # The naive networks leave nearly every window open, and each costs all its time: fewer windows.
-NAIVE_WINDOWS, NAIVE_SECONDS = 240, 0.4
+NAIVE_WINDOWS, NAIVE_SECONDS = 96, 0.2
 ANY_SECONDS = 1.0  # an LSB a layer is lost to no split
 
 
