@@ -111,7 +111,8 @@ def verification_table(study: dict[str, Any]) -> str:
         "`make study-verification`.",
         "The attack limit is what the strongest attack leaves: no proof can exceed it. The naive "
         "networks are trained as",
-        "usual; the second is pruned by magnitude to the size of the robust one.",
+        "usual and tried on a tenth of the windows; the second is pruned by magnitude to the size "
+        "of the robust one.",
         "",
         "| under | trained for it | its attack limit | floor | mark | naive | naive, same size |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
