@@ -14,8 +14,6 @@ from tests.cli.conftest import Edgeprune, Small
 from tests.data.records import write_record
 from tests.pipeline.small import small_flags
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 RECORDS = ("r1", "r2", "r3")
 SPLIT = '[split]\ndevelopment = ["r1", "r2"]\nvalidation = ["r2"]\ntest = ["r3"]\n\n'
 

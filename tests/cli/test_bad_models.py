@@ -16,8 +16,6 @@ from tests.cli.conftest import Edgeprune, Outcome, Small
 from tests.network.float_models import FloatModel
 from tests.network.test_qdq_errors import unquantized
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 FRONT_END = FrontEnd.for_adc(load_card("synthetic-ecg").adc)
 
 

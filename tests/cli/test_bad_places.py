@@ -19,8 +19,6 @@ from edgeprune.pipeline.build import GOALS
 from edgeprune.resources import resource_folder
 from tests.cli.conftest import Edgeprune, Small
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 KEPT = "kept from an earlier run"
 
 

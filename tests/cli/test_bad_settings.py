@@ -9,8 +9,6 @@ import pytest
 
 from tests.cli.conftest import Edgeprune, Small
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 
 def _config(folder: Path, text: str) -> Path:
     path = folder / "edgeprune.toml"

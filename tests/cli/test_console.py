@@ -7,6 +7,7 @@ import pty
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,11 +58,20 @@ def test_quiet_and_json_keep_standard_output_for_the_answer(
     assert (captured.out, captured.err) == ("", "a note\n")
 
 
+def _read_until(leader: int, end: bytes) -> bytes:
+    """Read a terminal, which holds no more than 4 KB at a time, until it has shown `end`."""
+    written = b""
+    while end not in written:
+        written += os.read(leader, 1 << 16)
+    return written
+
+
 def test_bars_on_a_terminal_leave_only_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     leader, follower = pty.openpty()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    with os.fdopen(follower, "w") as terminal:
+    with ThreadPoolExecutor() as reader, os.fdopen(follower, "w") as terminal:
+        reading = reader.submit(_read_until, leader, b"after [bold]\r\n")
         monkeypatch.setattr(sys, "stdout", terminal)
         assert is_terminal(terminal)
         console = Console()
@@ -72,7 +82,7 @@ def test_bars_on_a_terminal_leave_only_the_lines(monkeypatch: pytest.MonkeyPatch
                 outer(1)
                 time.sleep(0.5)
         console.line("after [bold]")
-    written = os.read(leader, 1 << 16).decode()
+        written = reading.result(timeout=60).decode()
     os.close(leader)
     assert "600/1,200 steps" in written
     assert "1/2 steps" in written

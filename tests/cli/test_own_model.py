@@ -14,8 +14,6 @@ from edgeprune.network import IntegerNetwork, read_qdq
 from tests.cli.conftest import Edgeprune, Small
 from tests.network.float_models import FloatModel
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 FRONT_END = FrontEnd.for_adc(load_card("synthetic-ecg").adc)
 LENGTH, CHANNELS = FRONT_END.signal_shape
 

@@ -14,8 +14,6 @@ from edgeprune.network import OPERATORS
 from edgeprune.targets import list_targets
 from tests.cli.conftest import Edgeprune, Small
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 CHAIN = {
     "train": "training",
     "prune": "pruning",

@@ -11,8 +11,6 @@ import pytest
 from edgeprune.network import IntegerNetwork, write_qdq
 from tests.cli.conftest import Edgeprune, Small
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 
 def test_verify_tells_all_four_outcomes_of_every_set(edgeprune: Edgeprune, built: Small) -> None:
     flags = (*built.flags, "--out", built.out)

@@ -13,7 +13,6 @@ from edgeprune.executor import Task, TaskError, run_tasks
 from tests.executor import work
 
 distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
-pytestmark = pytest.mark.xdist_group("cluster")
 
 
 @pytest.fixture(scope="module")

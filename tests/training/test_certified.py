@@ -75,10 +75,11 @@ def fit(
     )
 
 
-def test_two_epochs_prove_more_than_natural_training() -> None:
-    short = replace(SETTINGS, epochs=2)
-    quick = CertifiedTraining(replace(ROBUST, warm_up=0.2), ADC)
-    natural, robust = fit(None, settings=short), fit(quick, settings=short)
+def test_four_epochs_prove_more_than_natural_training() -> None:
+    # Shorter ones end in a network of one class on some processors: rounding decides.
+    enough = replace(SETTINGS, epoch_steps=20)
+    quick = CertifiedTraining(ROBUST, ADC)
+    natural, robust = fit(None, settings=enough), fit(quick, settings=enough)
     shares = [
         certified_share(each.model, VALIDATION, FRONT_END, quick) for each in (natural, robust)
     ]
