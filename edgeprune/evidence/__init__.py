@@ -1,5 +1,12 @@
 """What a build found out, as frozen records: evidence.json and manifest.json."""
 
+from edgeprune.evidence.beat_scores import (
+    BeatPairs,
+    BeatScores,
+    BeatStatistics,
+    RecordBeats,
+    ShutdownCounts,
+)
 from edgeprune.evidence.certificates import (
     CertificateEvidence,
     CertificateFile,
@@ -68,8 +75,19 @@ from edgeprune.evidence.performance import (
     ScoresWithout,
     StageComparison,
 )
+from edgeprune.evidence.probabilities import (
+    ClassProbabilities,
+    ConfidenceBin,
+    ProbabilityScores,
+)
 from edgeprune.evidence.quantity import Interval, Quantity, Spread, Where
 from edgeprune.evidence.requirements import Comparison, Outcome, Requirement, judge
+from edgeprune.evidence.seizures import (
+    RecordSeizures,
+    SeizureCounts,
+    SeizureRules,
+    SeizureScores,
+)
 from edgeprune.evidence.store import (
     evidence_bytes,
     parse_evidence,
@@ -83,14 +101,19 @@ __all__ = [
     "SCHEMA_NAME",
     "SCHEMA_VERSION",
     "AdcEvidence",
+    "BeatPairs",
+    "BeatScores",
+    "BeatStatistics",
     "CertificateEvidence",
     "CertificateFile",
     "ClassCount",
     "ClassDescription",
     "ClassPerformance",
+    "ClassProbabilities",
     "ClassifierEvidence",
     "Comparison",
     "Component",
+    "ConfidenceBin",
     "ConfigEntry",
     "ConfusionMatrix",
     "CycleEvidence",
@@ -118,18 +141,25 @@ __all__ = [
     "ParityRow",
     "PerturbationCertificates",
     "PlannedTensor",
+    "ProbabilityScores",
     "PruningEvidence",
     "PruningStepEvidence",
     "Quantity",
     "QuantizationEvidence",
+    "RecordBeats",
     "RecordPerformance",
+    "RecordSeizures",
     "Reproduction",
     "Requirement",
     "Schema",
     "Scores",
     "ScoresWithout",
     "Section",
+    "SeizureCounts",
+    "SeizureRules",
+    "SeizureScores",
     "SharedPatients",
+    "ShutdownCounts",
     "Split",
     "Spread",
     "StageComparison",
