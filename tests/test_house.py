@@ -18,7 +18,7 @@ FLOORS = {
     0: "errors late registry resources files progress executor targets "
     "config config_text typed_toml",
     1: "network data classifiers certificate_checker",
-    2: "verification firmware quantization devices monitor",
+    2: "verification firmware quantization devices monitor disturbances",
     3: "training attacks evidence",
     4: "report evaluation pruning",
     5: "pipeline",

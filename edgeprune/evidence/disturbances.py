@@ -19,6 +19,8 @@ class SeverityPoint:
         windows: Windows decided; the same beats at every severity.
         scores: Scores of the disturbed windows, intervals clustered by patient.
         agreement: Share of windows decided as without the disturbance.
+        lost: Beats that have no window any more (missed, or beyond the recording's end). They
+            count as decided "no window": in the sensitivity of their class, in no precision.
     """
 
     text: str
@@ -28,6 +30,7 @@ class SeverityPoint:
     windows: int
     scores: Scores
     agreement: float
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class DisturbanceCurve:
         source: Where the disturbing signal comes from: recorded, or made by rule.
         synthetic: Whether a recorded noise was replaced by a synthetic one.
         points: Per severity, from mild to severe.
+        severity_is: What the severity measures, for the axis, e.g. "signal-to-noise ratio".
     """
 
     name: str
@@ -47,6 +51,7 @@ class DisturbanceCurve:
     source: str
     synthetic: bool
     points: tuple[SeverityPoint, ...]
+    severity_is: str = ""
 
 
 @dataclass(frozen=True)

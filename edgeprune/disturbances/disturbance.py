@@ -1,0 +1,135 @@
+"""What every disturbance is: a severity, words for it, and what it does to a whole recording.
+
+A disturbance changes the raw counts of a whole recording, within the converter's range, and may
+misplace its beats. The front end then runs over all of it, so that its memory (template, gain, RR
+history) has seen the disturbance too. An attack differs: there one window changes and the memory is
+held (`edgeprune.data.held_front_end`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeprune.data.recordings import Int16Array, Int64Array, Recording
+from edgeprune.registry import Registry
+
+THREAT_MODEL = (
+    "The whole recording changes and the front end's memory sees it too: windows are cut anew at "
+    "the annotated beats, or at misplaced ones where the disturbance says so."
+)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What disturbances draw on beside the recording.
+
+    Attributes:
+        noise_directory: Folder of recorded noise (`edgeprune.data.noise`); None: it is generated.
+    """
+
+    noise_directory: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Disturbed:
+    """A disturbed recording.
+
+    Attributes:
+        recording: The recording as the device now sees it.
+        origin: For each of its beats the index of the beat in the undisturbed recording, or -1
+            for one that is none, int64 [k].
+    """
+
+    recording: Recording
+    origin: Int64Array
+
+
+@dataclass(frozen=True)
+class Disturbance(ABC):
+    """One disturbance of one severity; instances are picklable and keep no state.
+
+    Attributes:
+        severity: How much of it, in `unit`.
+        name: Name of the family, as configurations write it.
+        title: The family in words.
+        unit: Unit of the severity; empty for a plain number.
+        severity_is: What the severity measures.
+        severities: The default grid, from mild to severe.
+    """
+
+    severity: float
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    unit: ClassVar[str]
+    severity_is: ClassVar[str]
+    severities: ClassVar[tuple[float, ...]]
+    lowest: ClassVar[float] = 0.0
+    highest: ClassVar[float] = float("inf")
+
+    @classmethod
+    def make(cls, severity: float, surroundings: Surroundings) -> Self:
+        """Return the disturbance of that severity."""
+        del surroundings
+        return cls(severity)
+
+    @property
+    def text(self) -> str:
+        """The disturbance as configurations write it, e.g. "electrode-motion:6dB"."""
+        return f"{self.name}:{self.severity:g}{self.unit}"
+
+    @property
+    def source(self) -> str:
+        """Where recorded noise comes from, "synthetic" where it is generated, else nothing."""
+        return ""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return one sentence on what happens to the recording, with units."""
+
+    @abstractmethod
+    def apply(self, recording: Recording, seed: int) -> Disturbed:
+        """Return the recording as it would have come from a disturbed lead.
+
+        Args:
+            recording: Raw counts of the device's converter.
+            seed: Decides all that is drawn, together with the record's name and the family; equal
+                draws serve all severities, so that points of a curve are paired.
+
+        Returns:
+            int16 counts within the converter's range.
+        """
+
+    def generator(self, recording: Recording, seed: int) -> np.random.Generator:
+        """Return the random numbers of this family for one record."""
+        keys = [zlib.crc32(text.encode()) for text in (recording.name, self.name)]
+        return np.random.default_rng([seed, *keys])
+
+
+DISTURBANCES: Registry[type[Disturbance]] = Registry("disturbance")
+
+
+def count_range(recording: Recording) -> tuple[int, int]:
+    """Return the least and the greatest count that the recording's converter delivers."""
+    half = 1 << (recording.adc.bits - 1)
+    return -half, half - 1
+
+
+def in_range(recording: Recording, counts: npt.NDArray[np.float64] | Int64Array) -> Int16Array:
+    """Return counts rounded to the nearest and cut off at the ends of the converter's range."""
+    return np.clip(np.rint(counts), *count_range(recording)).astype(np.int16)
+
+
+def with_samples(
+    recording: Recording, counts: npt.NDArray[np.float64] | Int64Array | Int16Array
+) -> Disturbed:
+    """Return the recording with other counts [n], rounded and cut off, its beats unmoved."""
+    samples = in_range(recording, np.asarray(counts, np.float64))
+    return Disturbed(replace(recording, samples=samples), np.arange(len(recording.beats)))
