@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ EXAMPLE_REQUIREMENTS = """
 # ram_bytes = 20480
 # instructions = 2000000
 # certified_share = { perturbation = "linf:20uV", share = 0.5 }
+# attack_success = { "linf:20uV" = 0.3 }
+# sensitivity_under = { "electrode-motion:12dB" = { V = 0.8 } }
 """
 
 
@@ -53,9 +56,14 @@ def _toml(value: Any) -> str:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {_toml(entry)}' for key, entry in value.items())} }}"
+        entries = ", ".join(f"{_key(key)} = {_toml(entry)}" for key, entry in value.items())
+        return f"{{ {entries} }}"
     # numbers, booleans, strings and lists of them are written alike in JSON and TOML
     return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 def attribute_words(kind: type) -> dict[str, str]:

@@ -77,6 +77,20 @@ def test_whatever_is_trained_for_or_required_is_verified() -> None:
     assert config.perturbations == ("linf:5uV", "gain:10%", "hum:1mV@50Hz")
 
 
+def test_whatever_is_required_under_attack_or_disturbance_is_tried(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        '[attacks]\nballs = ["linf:5uV"]\n[disturbances]\ncases = ["hum:100uV"]\n'
+        "[requirements]\nattack_success = { 'l2:1mV' = 0.5, 'linf:5uV' = 0.1 }\n"
+        "sensitivity_under = { 'muscle:6dB' = { V = 0.8 } }\n",
+    )
+    config = load_config(path, {})
+    assert config.balls == ("linf:5uV", "l2:1mV")
+    assert config.disturbance_texts == ("hum:100uV", "muscle:6dB")
+    with pytest.raises(ConfigurationError, match="sensitivity_under.muscle:6dB.V"):
+        load_config(path, {"requirements.sensitivity_under": {"muscle:6dB": {"V": 80}}})
+
+
 def test_nested_requirements_are_typed(tmp_path: Path) -> None:
     path = _write(
         tmp_path,
@@ -122,6 +136,8 @@ def test_any_text_gives_a_configuration_or_a_clear_error(text: str) -> None:
                 accuracy=0.9,
                 sensitivity={"V": 0.92, "S": 0.5},
                 certified_share=CertifiedShare("linf:20uV", 0.5),
+                attack_success={"linf:20uV": 0.25, "l2:1mV": 0.5},
+                sensitivity_under={"electrode-motion:-6dB": {"V": 0.5, "S": 0.25}},
             ),
         ),
     ],

@@ -204,7 +204,7 @@ def _keys(section: Any, prefix: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _default(value: Any) -> str:
-    if value is None or value in ("", {}):
+    if value is None or value in ("", {}, ()):
         return ""
     if isinstance(value, Mapping):
         return "`" + ", ".join(f"{key} {entry:g}" for key, entry in value.items()) + "`"

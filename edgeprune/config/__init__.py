@@ -1,0 +1,38 @@
+"""`edgeprune.toml` and the command line's flags, resolved once into a frozen BuildConfig."""
+
+from edgeprune.config.build import BuildConfig, check_config, load_config
+from edgeprune.config.learning import (
+    PruningSettings,
+    QuantizationSettings,
+    RobustnessSettings,
+    TrainingSettings,
+)
+from edgeprune.config.measuring import (
+    RUNTIMES,
+    AttackPlan,
+    DisturbancePlan,
+    EvaluationSettings,
+    FirmwareSettings,
+    VerificationSettings,
+)
+from edgeprune.config.requirements import CertifiedShare, Requirements
+from edgeprune.monitor.settings import MonitorSettings
+
+__all__ = [
+    "RUNTIMES",
+    "AttackPlan",
+    "BuildConfig",
+    "CertifiedShare",
+    "DisturbancePlan",
+    "EvaluationSettings",
+    "FirmwareSettings",
+    "MonitorSettings",
+    "PruningSettings",
+    "QuantizationSettings",
+    "Requirements",
+    "RobustnessSettings",
+    "TrainingSettings",
+    "VerificationSettings",
+    "check_config",
+    "load_config",
+]
