@@ -330,11 +330,11 @@ def _direction(
         return slopes[0].reshape(len(rows), -1)
     direction: Float64Array = slopes[0].sum(axis=2)
     if len(slopes) > 1:
-        direction += _through_form(held, raw, slopes[1][:, -3:])
+        direction += through_form(held, raw, slopes[1][:, -3:])
     return direction
 
 
-def _through_form(held: HeldBeats, raw: Int16Array, slopes: Float64Array) -> Float64Array:
+def through_form(held: HeldBeats, raw: Int16Array, slopes: Float64Array) -> Float64Array:
     """Return what the rhythm features of the beat's form add to the slope of each sample.
 
     A feature is 32 log2 of an energy, or half of that; roundings are passed straight through.
