@@ -15,7 +15,8 @@ from dataclasses import dataclass
 _SYMBOLS = ' NLRaVFJASEj/Q~ | sT*D"=pB^t+u?![]en@xf()r'
 _NOTE = '"'
 _NO_BEAT, _SKIP, _AUXILIARY = 0, 59, 63
-_ATTRIBUTES = (60, 61, 62)  # number, subtype and channel of the annotation before
+_SUBTYPE = 61
+_ATTRIBUTES = (60, _SUBTYPE, 62)  # number, subtype and channel of the annotation before
 _RESOLUTION = re.compile(rb"## time resolution: (\d{1,9}(?:\.\d{1,9})?)\s*\0?")
 
 
@@ -27,11 +28,13 @@ class Annotations:
         samples: Sample number of each annotation.
         symbols: Its symbol; "code 45" where the code has none.
         rate_hz: Samples a second that the file counts in; None where it does not say.
+        subtypes: Subtype of each annotation, a signed byte; 0 where none is given.
     """
 
     samples: tuple[int, ...]
     symbols: tuple[str, ...]
     rate_hz: float | None
+    subtypes: tuple[int, ...] = ()
 
 
 def parse_annotations(content: bytes) -> Annotations:
@@ -42,6 +45,7 @@ def parse_annotations(content: bytes) -> Annotations:
     """
     samples: list[int] = []
     symbols: list[str] = []
+    subtypes: list[int] = []
     rate_hz = None
     sample = place = 0
     while place + 2 <= len(content):
@@ -51,7 +55,7 @@ def parse_annotations(content: bytes) -> Annotations:
         if word == 0:
             if content[place:].strip(b"\0"):
                 raise ValueError("their end mark stands before their end")
-            return Annotations(tuple(samples), tuple(symbols), rate_hz)
+            return Annotations(tuple(samples), tuple(symbols), rate_hz, tuple(subtypes))
         if code == _SKIP:
             if place + 4 > len(content):
                 break
@@ -63,14 +67,17 @@ def parse_annotations(content: bytes) -> Annotations:
             if resolution and symbols and symbols[-1] == _NOTE:
                 # A statement on the file as a whole, not on a place in the signal.
                 rate_hz = float(resolution[1])
-                samples.pop()
-                symbols.pop()
+                for values in (samples, symbols, subtypes):
+                    values.pop()
             place += value + value % 2
+        elif code == _SUBTYPE and subtypes:
+            subtypes[-1] = (value & 0xFF ^ 0x80) - 0x80
         elif code not in _ATTRIBUTES:
             sample += value
             if code != _NO_BEAT:
                 samples.append(sample)
                 symbols.append(_symbol(code))
+                subtypes.append(0)
     raise ValueError("their end mark is missing")
 
 

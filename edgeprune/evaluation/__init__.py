@@ -1,5 +1,11 @@
 """How well a network decides: scores, per patient and per recording, with honest intervals."""
 
+from edgeprune.evaluation.beat_pairs import (
+    AnnotatedBeats,
+    DetectedBeats,
+    reference_of,
+    standard_labels,
+)
 from edgeprune.evaluation.bootstrap import Bootstrap
 from edgeprune.evaluation.certificates import (
     Found,
@@ -9,19 +15,26 @@ from edgeprune.evaluation.certificates import (
     spread,
 )
 from edgeprune.evaluation.decisions import Decisions
+from edgeprune.evaluation.ec57 import classified_windows, ec57_scores
 from edgeprune.evaluation.scores import LeftOut, compare, evaluate, score, share
 
 __all__ = [
+    "AnnotatedBeats",
     "Bootstrap",
     "Decisions",
+    "DetectedBeats",
     "Found",
     "LeftOut",
+    "classified_windows",
     "compare",
+    "ec57_scores",
     "evaluate",
     "perturbation_certificates",
     "radius_of",
+    "reference_of",
     "right_share",
     "score",
     "share",
     "spread",
+    "standard_labels",
 ]

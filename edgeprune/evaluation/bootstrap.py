@@ -41,11 +41,20 @@ class Bootstrap:
         patients = len(by_patient)
         if patients == 0:
             return np.zeros((self.resamples, *by_patient.shape[1:]), dtype=np.int64)
-        draws = np.random.default_rng(self.seed).multinomial(
+        totals: npt.NDArray[np.int64] = self.draws(patients) @ by_patient.reshape(patients, -1)
+        return totals.reshape(self.resamples, *by_patient.shape[1:])
+
+    def draws(self, patients: int) -> npt.NDArray[np.int64]:
+        """Return how often each patient is in each resample [resamples, patients].
+
+        What `resample` adds up; for scores that are no ratio of counts.
+
+        Args:
+            patients: Their number, 1 or more.
+        """
+        return np.random.default_rng(self.seed).multinomial(
             patients, np.full(patients, 1 / patients), size=self.resamples
         )
-        totals: npt.NDArray[np.int64] = draws @ by_patient.reshape(patients, -1)
-        return totals.reshape(self.resamples, *by_patient.shape[1:])
 
     def interval(self, values: npt.NDArray[np.float64], patients: int) -> Interval | None:
         """Return the interval of a score from its values in the resamples.

@@ -60,7 +60,7 @@ def data_stage(context: Context) -> Stage:
             save_windows(folder / f"{part}.npz", getattr(dataset, part))
         save_record(folder / "data.json", describe.data_evidence(context, dataset))
         _save_raw(folder, dataset)
-        save_recordings(folder, dataset)
+        save_recordings(folder, dataset, context.data_dir)
 
     settings = {
         "card": asdict(context.card) | {"path": ""},

@@ -9,17 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data import Dataset, Windows
+from edgeprune.data.episodes import Episodes, read_episodes
 from edgeprune.data.held_front_end import HeldBeats, hold, join
 from edgeprune.errors import DataError
+from edgeprune.evaluation import AnnotatedBeats, standard_labels
 from edgeprune.files import write_bytes
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.store import Stage
 
 _RECORDINGS = "recordings.npz"
+_EPISODES = ("flutter", "unreadable")
 
 
-def save_recordings(folder: Path, dataset: Dataset) -> None:
-    """Keep the validation and test recordings as they came from the converter."""
+def save_recordings(folder: Path, dataset: Dataset, directory: Path | None = None) -> None:
+    """Keep the validation and test recordings as they came from the converter.
+
+    Args:
+        folder: Where to.
+        dataset: The data set.
+        directory: Where its files lie, whose annotations mark episodes; generated data sets have
+            none.
+    """
     split = dataset.card.split
     kept = {*split.validation, *split.test}
     arrays: dict[str, npt.NDArray[np.generic]] = {}
@@ -27,6 +37,11 @@ def save_recordings(folder: Path, dataset: Dataset) -> None:
         if recording.name in kept:
             arrays[f"{recording.name}.samples"] = recording.samples
             arrays[f"{recording.name}.beats"] = recording.beats
+            arrays[f"{recording.name}.labels"] = recording.labels
+            episodes = read_episodes(dataset.card, directory, recording.name)
+            for kind in _EPISODES:
+                spans = np.array(getattr(episodes, kind), dtype=np.float64)
+                arrays[f"{recording.name}.{kind}"] = spans.reshape(-1, 2)
     # Written to memory first: zipfile complains on its own when a disk is full.
     buffer = BytesIO()
     np.savez(buffer, **arrays)
@@ -60,3 +75,44 @@ def held_of(context: Context, data: Stage, windows: Windows) -> HeldBeats:
             parts.append(hold(context.front_end, context.adc, samples, beats, chosen))
             order.append(rows)
     return join(parts).select(np.argsort(np.concatenate(order)))
+
+
+def references_of(context: Context, data: Stage, windows: Windows) -> tuple[AnnotatedBeats, ...]:
+    """Return the annotated beats of the recordings of some windows, those without window included.
+
+    Args:
+        context: The build, whose card says which part of the data a recording is in.
+        data: The data stage.
+        windows: Any windows of its validation or test part.
+
+    Raises:
+        DataError: The data stage has no annotations of a recording.
+        ConfigurationError: A class is none of EC57's.
+    """
+    split = context.card.split
+    references = []
+    with np.load(data.file(_RECORDINGS), allow_pickle=False) as content:
+        for name, patient in zip(windows.record_names, windows.patients, strict=True):
+            if f"{name}.labels" not in content:
+                raise DataError(
+                    f"the annotations of record '{name}' are not kept",
+                    where=_RECORDINGS,
+                    hint="validation and test recordings are; remove that folder and build again",
+                )
+            spans = {
+                kind: tuple((begin, end) for begin, end in content[f"{name}.{kind}"].tolist())
+                for kind in _EPISODES
+            }
+            references.append(
+                AnnotatedBeats(
+                    record=name,
+                    patient=patient,
+                    part="validation" if name in split.validation else "test",
+                    rate_hz=context.adc.rate_hz,
+                    samples=len(content[f"{name}.samples"]),
+                    beats=content[f"{name}.beats"],
+                    labels=standard_labels(content[f"{name}.labels"], windows.class_names),
+                    episodes=Episodes(**spans),
+                )
+            )
+    return tuple(references)

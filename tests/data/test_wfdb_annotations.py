@@ -29,6 +29,7 @@ def test_every_annotation_of_mit_bih(shared_data: Callable[[str], Path]) -> None
         read = parse_annotations(path.read_bytes())
         assert list(read.samples) == told.sample.tolist()
         assert list(read.symbols) == told.symbol
+        assert np.array_equal(np.array(read.subtypes, np.int8), told.subtype.astype(np.int8))
 
 
 @settings(max_examples=100, deadline=None)
