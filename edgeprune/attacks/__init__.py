@@ -11,7 +11,15 @@ from edgeprune.attacks.balls import NORMS, Ball
 from edgeprune.attacks.registry import ATTACKS, Access, Attack
 from edgeprune.attacks.result import AttackResult, judged
 from edgeprune.attacks.settings import AttackSettings
-from edgeprune.attacks.victims import BlackBox, FloatVictim, IntegerVictim, Seen, Victim
+from edgeprune.attacks.victims import (
+    BlackBox,
+    FloatVictim,
+    Guided,
+    IntegerVictim,
+    Seen,
+    SomeWindows,
+    Victim,
+)
 
 __all__ = [
     "ATTACKS",
@@ -23,8 +31,10 @@ __all__ = [
     "Ball",
     "BlackBox",
     "FloatVictim",
+    "Guided",
     "IntegerVictim",
     "Seen",
+    "SomeWindows",
     "Victim",
     "judged",
 ]

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from edgeprune.attacks.raw_slopes import RawSlopes
-from edgeprune.attacks.victims import InputScaling, Seen
+from edgeprune.attacks.victims import InputScaling, Seen, Victim
 from edgeprune.classifiers import logits_of
 from edgeprune.verification.falsify import Windows
 from edgeprune.verification.outcomes import Int16Array
 
 Float64Array = npt.NDArray[np.float64]
 Int8Array = npt.NDArray[np.int8]
+Int64Array = npt.NDArray[np.int64]
 
 
 class RawModule:
@@ -63,10 +64,6 @@ class RawModule:
 
         return Seen(found.argmax(axis=1), found, pull)
 
-    def about(self, held: Windows) -> nn.Module:
-        """Return the module of raw counts whose rows are candidates of these windows."""
-        return _AboutWindows(self, self._model, held)
-
     def _forward(self, tensors: tuple[Tensor, ...]) -> Tensor:
         return logits_of(self._model, tensors[0], tensors[-1])
 
@@ -97,20 +94,31 @@ class RawModule:
         return self._slopes.of(held, raw, inputs, tuple(found))
 
 
-class _AboutWindows(nn.Module):
-    """Raw counts of given windows -> logits."""
+def module_of(victim: Victim, rows: Int64Array) -> nn.Module:
+    """Return a victim as a torch module, for other libraries: raw counts -> logits.
 
-    def __init__(self, behind: RawModule, model: nn.Module, held: Windows) -> None:
+    Args:
+        victim: Any victim with a gradient, float or integer.
+        rows: Whose windows the rows of every batch are of, int64 [m].
+
+    Returns:
+        A module in evaluation mode that maps float [m, reach] (any real numbers; they are rounded
+        to counts and cut to the converter's range on the way) to logits [m, classes] of the same
+        type. Its gradient passes straight through all roundings.
+    """
+    return _VictimModule(victim, rows)
+
+
+class _VictimModule(nn.Module):
+    def __init__(self, victim: Victim, rows: Int64Array) -> None:
         super().__init__()
-        self.model = model
-        self._behind = behind
-        self._held = held
+        self._victim = victim
+        self._rows = rows
         self.eval()
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Return the logits float [m, classes] of raw counts float [m, reach]."""
         apply: Any = _Logits.apply
-        logits: Tensor = apply(raw, self._behind, self._held)
+        logits: Tensor = apply(raw, self._victim, self._rows)
         return logits
 
 
@@ -118,13 +126,12 @@ class _Logits(torch.autograd.Function):
     """Logits of rounded counts, with the straight-through gradient."""
 
     @staticmethod
-    def forward(context: Any, raw: Tensor, behind: RawModule, held: Windows) -> Tensor:
-        least, greatest = held.count_range
+    def forward(context: Any, raw: Tensor, victim: Victim, rows: Int64Array) -> Tensor:
+        least, greatest = victim.held.count_range
         counts = np.clip(np.rint(raw.detach().cpu().numpy()), least, greatest).astype(np.int16)
-        seen = behind.look(held, counts)
-        context.seen = seen
+        context.seen = victim.look(counts, rows)
         context.dtype = raw.dtype
-        return torch.from_numpy(seen.logits).to(raw.dtype)
+        return torch.from_numpy(context.seen.logits).to(raw.dtype)
 
     @staticmethod
     def backward(context: Any, *slopes: Tensor) -> tuple[Tensor, None, None]:

@@ -15,8 +15,9 @@ class AttackSettings:
         steps: Gradient steps of each start (iterations of minimum-norm attacks).
         restarts: Starts; the first is the recorded window, others are random members.
         queries: Windows that a black-box attack may show the victim, for each window.
-        rounds: Rounds of the integer search that follows gradients; 0 for none.
         seed: Decides all that is random; equal seeds, equal results.
+        rounds: Rounds of the integer search that follows gradients; 0 for none.
+        random_start: Whether the first start is a random member, too.
 
     Raises:
         ConfigurationError: There is no step or start.
@@ -25,8 +26,9 @@ class AttackSettings:
     steps: int = 20
     restarts: int = 1
     queries: int = 1000
-    rounds: int = 20
     seed: int = 0
+    rounds: int = 20
+    random_start: bool = False
 
     def __post_init__(self) -> None:
         if min(self.steps, self.restarts, self.queries) < 1 or self.rounds < 0:

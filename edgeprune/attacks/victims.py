@@ -19,14 +19,22 @@ from edgeprune.network import IntegerNetwork
 from edgeprune.verification.bound_graph import bound_graph
 from edgeprune.verification.bound_nodes import Step
 from edgeprune.verification.falsify import Judge, Windows
-from edgeprune.verification.held_inputs import HeldInputs
 from edgeprune.verification.linear_bounds import gradient
 from edgeprune.verification.outcomes import Int16Array
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["BlackBox", "FloatVictim", "InputScaling", "IntegerVictim", "Seen", "Victim"]
+__all__ = [
+    "BlackBox",
+    "FloatVictim",
+    "Guided",
+    "InputScaling",
+    "IntegerVictim",
+    "Seen",
+    "SomeWindows",
+    "Victim",
+]
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -69,8 +77,8 @@ class BlackBox(Protocol):
     def logits(self, raw: Int16Array, rows: Int64Array) -> Float64Array:
         """Return real-valued logits of candidates, float64 [m, classes].
 
-        Of an integer network these are in LSB and taken before the last rounding and clamp, so
-        that small changes show; their largest entry is not always the decision.
+        Of an integer network they are taken before the last rounding and clamp, so that small
+        changes show; their largest entry is not always the decision.
         """
         ...
 
@@ -146,11 +154,11 @@ class IntegerVictim:
         return found
 
     def logits(self, raw: Int16Array, rows: Int64Array) -> Float64Array:
-        """Return the logits in LSB, before the last rounding and clamp [m, classes]."""
+        """Return the logits before the last rounding and clamp, as real numbers [m, classes]."""
         found = np.empty((len(rows), self.classes))
         for part in _chunks(len(rows)):
             found[part], _ = self._judge.logits(self._held.select(rows[part]).inputs(raw[part]))
-        return found
+        return self._real(found)
 
     def gradient(self, raw: Int16Array, rows: Int64Array, weights: Float64Array) -> Float64Array:
         """Return d <weights, logits> / d raw [m, reach]."""
@@ -168,10 +176,16 @@ class IntegerVictim:
             fine = output.offset + output.factor * values[output.operand]
 
         def pull(weights: Float64Array) -> Float64Array:
-            slopes = gradient(self._graph, inputs, weights, values=values)
+            scaled = weights * self.network.output_tensor.scale
+            slopes = gradient(self._graph, inputs, scaled, values=values)
             return self._slopes.of(held, raw, inputs, slopes)
 
-        return Seen(exact.argmax(axis=1), fine, pull)
+        return Seen(exact.argmax(axis=1), self._real(fine), pull)
+
+    def _real(self, logits: Float64Array) -> Float64Array:
+        """Return logits in LSB as the real numbers that they stand for."""
+        tensor = self.network.output_tensor
+        return np.asarray((logits - tensor.zero_point) * tensor.scale)
 
 
 class InputScaling(Protocol):
@@ -249,23 +263,100 @@ class FloatVictim:
         return self._module.look(self._held.select(rows), raw)
 
     def module(self, rows: Int64Array) -> nn.Module:
-        """Return a torch module: raw counts of some windows -> logits, for other libraries.
+        """Return a torch module: raw counts of some windows -> logits (`raw_module.module_of`)."""
+        from edgeprune.attacks.raw_module import module_of
 
-        Args:
-            rows: Whose windows the rows of every batch are of, int64 [m].
+        return module_of(self, rows)
 
-        Returns:
-            A module in evaluation mode that maps float32 [m, reach] (any real numbers; they are
-            rounded to counts and cut to the converter's range on the way) to float32 logits
-            [m, classes]. Its gradient passes straight through the roundings.
-        """
-        return self._module.about(self._held.select(rows))
+
+class SomeWindows:
+    """A victim with some of another's windows.
+
+    Args:
+        victim: The other.
+        rows: Which of its windows, int64 [m]; row k here is window `rows[k]` there.
+    """
+
+    def __init__(self, victim: Victim, rows: Int64Array) -> None:
+        self.name = victim.name
+        self._victim = victim
+        self._rows = rows
+        self._held = victim.held.select(rows)
+
+    @property
+    def classes(self) -> int:
+        """Number of logits."""
+        return self._victim.classes
+
+    @property
+    def held(self) -> Windows:
+        """The windows that were chosen."""
+        return self._held
+
+    def decide(self, raw: Int16Array, rows: Int64Array) -> Int64Array:
+        """Return the exact decisions [m]."""
+        return self._victim.decide(raw, self._rows[rows])
+
+    def logits(self, raw: Int16Array, rows: Int64Array) -> Float64Array:
+        """Return the logits [m, classes]."""
+        return self._victim.logits(raw, self._rows[rows])
+
+    def gradient(self, raw: Int16Array, rows: Int64Array, weights: Float64Array) -> Float64Array:
+        """Return d <weights, logits> / d raw [m, reach]."""
+        return self._victim.gradient(raw, self._rows[rows], weights)
+
+    def look(self, raw: Int16Array, rows: Int64Array) -> Seen:
+        """Return decisions, logits and the way to the gradient."""
+        return self._victim.look(raw, self._rows[rows])
+
+
+class Guided:
+    """A victim whose gradients are another's: an integer network led by its float twin.
+
+    Decisions and logits are the victim's own, and so are the logits that a loss is taken of; the
+    guide only says where to look.
+
+    Args:
+        victim: What is attacked.
+        guide: Whose gradients lead, with the same windows.
+    """
+
+    def __init__(self, victim: Victim, guide: Victim) -> None:
+        self.name = victim.name
+        self._victim = victim
+        self._guide = guide
+
+    @property
+    def classes(self) -> int:
+        """Number of logits."""
+        return self._victim.classes
+
+    @property
+    def held(self) -> Windows:
+        """The recorded windows."""
+        return self._victim.held
+
+    def decide(self, raw: Int16Array, rows: Int64Array) -> Int64Array:
+        """Return the victim's decisions [m]."""
+        return self._victim.decide(raw, rows)
+
+    def logits(self, raw: Int16Array, rows: Int64Array) -> Float64Array:
+        """Return the victim's logits [m, classes]."""
+        return self._victim.logits(raw, rows)
+
+    def gradient(self, raw: Int16Array, rows: Int64Array, weights: Float64Array) -> Float64Array:
+        """Return the guide's gradient [m, reach]."""
+        return self._guide.gradient(raw, rows, weights)
+
+    def look(self, raw: Int16Array, rows: Int64Array) -> Seen:
+        """Return the victim's decisions and logits, and the way to the guide's gradient."""
+        seen = self._victim.look(raw, rows)
+
+        def pull(weights: Float64Array) -> Float64Array:
+            return self._guide.gradient(raw, rows, weights)
+
+        return Seen(seen.decisions, seen.logits, pull)
 
 
 def _chunks(count: int) -> list[slice]:
     return [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
-
-
-def as_inputs(held: Windows) -> HeldInputs:
-    """Return the windows as the network's inputs themselves, which LSB-sized balls are about."""
-    return held if isinstance(held, HeldInputs) else HeldInputs.of(held)
