@@ -73,10 +73,10 @@ class AttackPlan:
     """How the networks are attacked: changes of the raw samples, chosen against each decision.
 
     Attributes:
-        names: Attacks to run; none for no attacks.
+        names: Attacks to run, each within all balls whose norm it knows; those that seek the least
+            change once for each norm of the balls. None for no attacks.
         balls: How far the raw samples may move, one ball a text: "linf:20uV" a sample, "l2:200uV"
             the root of the sum of squares, "l1:1mV" the sum, "l0:3" samples.
-        minimum: Attacks that seek the least change that turns a decision, whatever its size.
         windows: Test windows; those that are verified come first, so that attacks meet proofs.
         steps: Steps of an attack.
         restarts: Random starts of an attack.
@@ -86,7 +86,6 @@ class AttackPlan:
 
     names: tuple[str, ...] = ("pgd", "apgd-ce")
     balls: tuple[str, ...] = ("linf:10uV", "linf:20uV", "linf:50uV")
-    minimum: tuple[str, ...] = ()
     windows: int = 48
     steps: int = 20
     restarts: int = 1

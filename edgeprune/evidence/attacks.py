@@ -16,15 +16,14 @@ class AttackCounts:
         name: What the windows have in common: a reference class or a recording.
         n: Windows attacked.
         right: Windows decided for the reference class without any change.
-        right_under_attack: Of these, windows that no change found turned to another class.
-        changed: Windows, right or wrong before, whose decision a change was found to alter.
+        turned: Of these, windows that a change was found for which turns the decision. Windows
+            decided wrongly are not attacked.
     """
 
     name: str
     n: int
     right: int
-    right_under_attack: int
-    changed: int
+    turned: int
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,10 @@ class BallAttacks:
         description: What may change, in plain words with units.
         norm: "linf", "l2", "l1" or "l0".
         size: Its size in `unit`.
-        unit: "uV", or "samples" for l0.
+        unit: "uV", "lsb" of the network's input, or "samples" for l0.
         attacks: Per attack.
-        worst: Each window under whatever attack turned it, those found for other balls included
-            where they lie within this one.
+        worst: Each window under whatever turned it, changes found for other balls and on other
+            networks included where they lie within this ball.
     """
 
     text: str
@@ -79,11 +78,13 @@ class MinimumNorm:
     """An attack that seeks the least change which turns a decision, whatever its size.
 
     Attributes:
-        attack: The attack's name, e.g. "fmn-l2".
+        attack: The attack's name, e.g. "fmn".
         norm: The norm that it makes small.
         unit: Unit of the sizes.
         counts: All windows.
         size: Sizes of the changes that turned decisions which were right; absent without any.
+        median: Median size, counting windows that were not turned as beyond all others, with its
+            interval clustered by patient; undefined where fewer than half were turned.
         classes: Per reference class.
     """
 
@@ -92,6 +93,7 @@ class MinimumNorm:
     unit: str
     counts: AttackCounts
     size: Spread | None
+    median: Quantity
     classes: tuple[AttackCounts, ...] = ()
 
 
