@@ -93,24 +93,24 @@ class MonitorLimits:
 
     Attributes:
         features: What the unusual score reads, in words.
-        unusual: Greatest score of a usual window, per decided class.
+        unusual: Greatest score of a usual window.
         margin: Least distance of the two largest logits in LSB.
         rail_samples: Raw samples at the rails from which a window is saturated; absent without
             raw samples, where those of the int8 signal count.
         flat_samples: Samples of the stretches that are looked at.
         flat_range: Greatest range of a flat one in counts.
-        asked_coverage: What `[monitor]` asked of the validation windows.
-        validation_coverage: What the limits leave of them.
+        asked_coverage: What `[monitor]` asked of the training and validation windows.
+        fitted_coverage: What the limits leave of these, each patient weighing the same.
     """
 
     features: tuple[str, ...]
-    unusual: tuple[int, ...]
+    unusual: int
     margin: int
     rail_samples: int
     flat_samples: int
     flat_range: int
     asked_coverage: float
-    validation_coverage: Quantity
+    fitted_coverage: float
 
 
 @dataclass(frozen=True)

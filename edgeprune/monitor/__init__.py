@@ -7,14 +7,27 @@ from typing import TYPE_CHECKING
 from edgeprune.late import late_names
 
 if TYPE_CHECKING:
+    from edgeprune.monitor.fit import fit_monitor
+    from edgeprune.monitor.input_monitor import InputMonitor, SampleLimits
+    from edgeprune.monitor.reasons import Reason, Reasons
     from edgeprune.monitor.settings import MonitorSettings
 
 _HOMES = {
+    "InputMonitor": "input_monitor",
     "MonitorSettings": "settings",
+    "Reason": "reasons",
+    "Reasons": "reasons",
+    "SampleLimits": "input_monitor",
+    "fit_monitor": "fit",
 }
 
 __all__ = [
+    "InputMonitor",
     "MonitorSettings",
+    "Reason",
+    "Reasons",
+    "SampleLimits",
+    "fit_monitor",
 ]
 
 __getattr__ = late_names(__name__, _HOMES)
