@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.resources import resource_folder
@@ -33,6 +34,30 @@ class FilesCard:
     checksums_sha256: str = ""
     extensions: tuple[str, ...] = ()
     annotator: str = ""
+
+
+class Published(Protocol):
+    """What can be fetched from its publisher and compared with the publisher's sums."""
+
+    @property
+    def name(self) -> str:
+        """The card's name."""
+
+    @property
+    def path(self) -> str:
+        """The file the card was read from."""
+
+    @property
+    def origin(self) -> str:
+        """Where the data are described."""
+
+    @property
+    def files(self) -> FilesCard:
+        """Where the files come from."""
+
+    @property
+    def record_files(self) -> tuple[str, ...]:
+        """Names of the files that the records in use consist of."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeprune.data.cards import DatasetCard
+from edgeprune.data.cards import Published
 from edgeprune.errors import FetchError
 from edgeprune.files import sha256_bytes, sha256_file
 
@@ -60,7 +60,7 @@ class CheckReport:
         return tuple(file.name for file in self.files if file.state == state)
 
 
-def parse_sums(card: DatasetCard, content: bytes) -> Mapping[str, str]:
+def parse_sums(card: Published, content: bytes) -> Mapping[str, str]:
     """Return file name to SHA-256 of a publisher's list.
 
     Raises:
@@ -87,7 +87,7 @@ def parse_sums(card: DatasetCard, content: bytes) -> Mapping[str, str]:
     return sums
 
 
-def published_sums(card: DatasetCard, directory: Path) -> Mapping[str, str]:
+def published_sums(card: Published, directory: Path) -> Mapping[str, str]:
     """Return the publisher's sums as far as the folder has their list, else nothing.
 
     Raises:
@@ -99,7 +99,7 @@ def published_sums(card: DatasetCard, directory: Path) -> Mapping[str, str]:
     return parse_sums(card, path.read_bytes())
 
 
-def check(card: DatasetCard, directory: Path) -> CheckReport:
+def check(card: Published, directory: Path) -> CheckReport:
     """Return the state of every file that a data set needs; generated data sets need none."""
     if not card.record_files:
         return CheckReport(card.name, str(directory), ())

@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from edgeprune import __version__
-from edgeprune.data.cards import DatasetCard
+from edgeprune.data.cards import Published
 from edgeprune.data.checksums import parse_sums
 from edgeprune.errors import FetchError
 from edgeprune.files import disk_errors, sha256_file
@@ -61,7 +61,7 @@ class FetchReport:
 
 
 def fetch(
-    card: DatasetCard, directory: Path, progress: Progress, patience: Patience | None = None
+    card: Published, directory: Path, progress: Progress, patience: Patience | None = None
 ) -> FetchReport:
     """Bring the files of a data set into a folder; generated data sets need none.
 
@@ -99,9 +99,7 @@ def fetch(
         ) from error
 
 
-def _fetch(
-    card: DatasetCard, directory: Path, progress: Progress, patience: Patience
-) -> FetchReport:
+def _fetch(card: Published, directory: Path, progress: Progress, patience: Patience) -> FetchReport:
     publisher = _Publisher(card, directory, progress, patience)
     listed = card.files.checksums
     transfers = [publisher.bring(listed, card.files.checksums_sha256)]
@@ -121,7 +119,7 @@ def _fetch(
     )
 
 
-def _require_all(card: DatasetCard, sums: Mapping[str, str]) -> None:
+def _require_all(card: Published, sums: Mapping[str, str]) -> None:
     unlisted = [name for name in card.record_files if name not in sums]
     if unlisted:
         raise FetchError(
@@ -142,7 +140,7 @@ class _Publisher:
     """One data set's server and the folder that its files go to."""
 
     def __init__(
-        self, card: DatasetCard, directory: Path, progress: Progress, patience: Patience
+        self, card: Published, directory: Path, progress: Progress, patience: Patience
     ) -> None:
         self._card = card
         self._directory = directory

@@ -6,6 +6,7 @@ defaults. Format: https://physionet.org/physiotools/wag/header-5.htm
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class SignalLine:
         format: WFDB storage format.
         microvolt_per_count: Size of one count.
         baseline: The count that stands for 0 uV.
+        zero: The count in the middle of the converter's range.
         bits: Width of the converter.
         first: The first sample, as the header states it.
         checksum: Sum of all samples modulo 2^16, as the header states it.
@@ -55,6 +57,7 @@ class SignalLine:
     format: str
     microvolt_per_count: float
     baseline: int
+    zero: int
     bits: int
     first: int
     checksum: int
@@ -82,8 +85,13 @@ class Header:
         return -(-self.length * len(formats) * numerator // denominator)
 
 
-def read_header(path: Path, record: str) -> Header:
+def read_header(path: Path, record: str, *, calibrated: bool = True) -> Header:
     """Return the header of a record.
+
+    Args:
+        path: The header.
+        record: The record's name.
+        calibrated: Refuse a gain of 0; else `microvolt_per_count` is then not a number.
 
     Raises:
         DataError: The file is absent, or states something impossible or unsupported.
@@ -112,21 +120,22 @@ def read_header(path: Path, record: str) -> Header:
         raise refuse("the header states no signals, no samples or no rate", lines[0])
     if len(lines) != count + 1:
         raise refuse(f"the header describes {len(lines) - 1} signals, not {count}", lines[0])
-    signals = tuple(_signal_line(line, refuse) for line in lines[1:])
+    signals = tuple(_signal_line(line, refuse, calibrated) for line in lines[1:])
     for file in {signal.file for signal in signals}:
         if len({signal.format for signal in signals if signal.file == file}) > 1:
             raise refuse(f"{file} has two formats", lines[1])
     return Header(rate, length, signals)
 
 
-def _signal_line(line: str, refuse: Callable[..., DataError]) -> SignalLine:
+def _signal_line(line: str, refuse: Callable[..., DataError], calibrated: bool) -> SignalLine:
     match = _SIGNAL.fullmatch(line)
     if match is None:
         raise refuse("a signal's line cannot be read", line)
     if match["format"] not in _BYTES_A_SAMPLE:
         known = ", ".join(_BYTES_A_SAMPLE)
         raise refuse(f"format {match['format']} is not supported", line, f"known: {known}")
-    if float(match["gain"]) == 0:
+    gain = float(match["gain"])
+    if gain == 0 and calibrated:
         raise refuse(
             "the gain is 0: the signal was never calibrated",
             line,
@@ -137,8 +146,9 @@ def _signal_line(line: str, refuse: Callable[..., DataError]) -> SignalLine:
     return SignalLine(
         file=match["file"],
         format=match["format"],
-        microvolt_per_count=_MICROVOLT[match["units"] or "mV"] / float(match["gain"]),
+        microvolt_per_count=_MICROVOLT[match["units"] or "mV"] / gain if gain else math.nan,
         baseline=int(match["baseline"] or match["zero"]),
+        zero=int(match["zero"]),
         bits=int(match["bits"]),
         first=int(match["first"]),
         checksum=int(match["checksum"]) & 0xFFFF,

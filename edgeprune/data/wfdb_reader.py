@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeprune.data.cards import DatasetCard
+from edgeprune.data.cards import DatasetCard, Published
 from edgeprune.data.checksums import published_sums
 from edgeprune.data.recordings import Int16Array, Int64Array, Recording
 from edgeprune.data.wfdb_annotations import parse_annotations
@@ -37,13 +37,13 @@ def read_wfdb_record(card: DatasetCard, directory: Path, record: str) -> Recordi
             the header contradicts the samples or the card; an annotation is unknown.
     """
     header = read_header(directory / f"{record}.hea", record)
-    _check_sample_files(header, directory, record)
+    check_sample_files(header, directory, record)
     channel = _channel(card, header, record)
     line = header.signals[channel]
     adc = _converter(card, header, line, record)
-    counts = _read_samples(directory, record, channel, header)
+    counts = read_samples(directory, record, channel, header)
     positions, labels = _read_beats(card, directory, record, header)
-    _check_sums(card, directory, record)
+    check_sums(card, directory, record)
     samples = _centred(counts, line, record)
     recording = Recording(record, card.patient(record), line.lead, adc, samples, positions, labels)
     _check_plausible(recording, card.files.annotator)
@@ -58,7 +58,12 @@ def _error(what: str, record: str, file: str, hint: str = "") -> DataError:
     )
 
 
-def _check_sample_files(header: Header, directory: Path, record: str) -> None:
+def check_sample_files(header: Header, directory: Path, record: str) -> None:
+    """Refuse sample files that are absent or not as long as the header says.
+
+    Raises:
+        DataError: As it says.
+    """
     for file in sorted({signal.file for signal in header.signals}):
         path = directory / file
         if not path.is_file():
@@ -103,7 +108,12 @@ def _converter(card: DatasetCard, header: Header, line: SignalLine, record: str)
     return card.adc
 
 
-def _read_samples(directory: Path, record: str, channel: int, header: Header) -> Int64Array:
+def read_samples(directory: Path, record: str, channel: int, header: Header) -> Int64Array:
+    """Return the counts of one signal [n] as they are stored.
+
+    Raises:
+        DataError: The file is damaged or not the one that the header describes.
+    """
     line = header.signals[channel]
     wfdb_record = _through_wfdb(
         "rdrecord", record, line.file, str(directory / record), physical=False
@@ -172,7 +182,12 @@ def _read_beats(
     return np.array(positions, np.int64), np.array(labels, np.int64)
 
 
-def _check_sums(card: DatasetCard, directory: Path, record: str) -> None:
+def check_sums(card: Published, directory: Path, record: str) -> None:
+    """Compare a record's files with the publisher's sums, as far as the folder has these.
+
+    Raises:
+        DataError: A file differs.
+    """
     sums = published_sums(card, directory)
     for extension in card.files.extensions:
         name = f"{record}.{extension}"

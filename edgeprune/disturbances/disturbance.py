@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data.recordings import Int16Array, Int64Array, Recording
+from edgeprune.errors import ConfigurationError
 from edgeprune.registry import Registry
 
 THREAT_MODEL = (
@@ -75,15 +76,37 @@ class Disturbance(ABC):
     highest: ClassVar[float] = float("inf")
 
     @classmethod
-    def make(cls, severity: float, surroundings: Surroundings) -> Self:
-        """Return the disturbance of that severity."""
+    def make(cls, severity: float, option: str, surroundings: Surroundings) -> Self:
+        """Return the disturbance of that severity.
+
+        Args:
+            severity: In the family's unit, within `lowest` to `highest`.
+            option: What was written behind "@"; empty for the default.
+            surroundings: What disturbances draw on beside the recording.
+
+        Raises:
+            ConfigurationError: The family has no such option.
+        """
         del surroundings
+        if option:
+            raise no_option(cls.name, option, ())
         return cls(severity)
+
+    @property
+    def option(self) -> str:
+        """What is written behind "@"; empty for the default."""
+        return ""
 
     @property
     def text(self) -> str:
         """The disturbance as configurations write it, e.g. "electrode-motion:6dB"."""
-        return f"{self.name}:{self.severity:g}{self.unit}"
+        at = f"@{self.option}" if self.option else ""
+        return f"{self.name}:{self.severity:g}{self.unit}{at}"
+
+    @property
+    def family(self) -> str:
+        """The family with its option, as configurations write it, e.g. "mains-hum@60Hz"."""
+        return f"{self.name}@{self.option}" if self.option else self.name
 
     @property
     def source(self) -> str:
@@ -114,6 +137,15 @@ class Disturbance(ABC):
 
 
 DISTURBANCES: Registry[type[Disturbance]] = Registry("disturbance")
+
+
+def no_option(name: str, option: str, known: tuple[str, ...]) -> ConfigurationError:
+    """Return the error of an unknown choice behind "@"."""
+    return ConfigurationError(
+        f"disturbance '{name}' has no choice '@{option}'",
+        where=f"{name}@{option}",
+        hint=f"known: {', '.join(f'@{each}' for each in known)}" if known else "leave it out",
+    )
 
 
 def count_range(recording: Recording) -> tuple[int, int]:
