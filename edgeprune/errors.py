@@ -133,6 +133,13 @@ class DiskError(EdgepruneError):
     exit_code = 3
 
 
+class PortError(EdgepruneError):
+    """A serial port or socket cannot be opened, or its device was unplugged."""
+
+    code = "EP604"
+    exit_code = 3
+
+
 class ParityError(EdgepruneError):
     """Two implementations of the same IntegerNetwork disagree: nothing may be flashed."""
 

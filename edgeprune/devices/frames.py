@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import binascii
 import struct
+import zlib
 from dataclasses import dataclass, field
 
 REQUEST = 0xA5
 ANSWER = 0x5A
-PROTOCOL = 1
+ESCAPE = 0x7D
+TWIST = 0x20
+PROTOCOL = 2
 ERROR = 0x80
+FRAGMENT = 32
 INFO = 0x01
 CLASSIFY = 0x02
 STACK = 0x03
 CHECK = 0x04
 STREAM = 0x05
+WRITE = 0x08
+RUN = 0x0B
 START = 0x10
 SAMPLES = 0x11
 BEAT = 0x12
@@ -26,39 +31,48 @@ BAD_CRC = 1
 BAD_LENGTH = 2
 BAD_COMMAND = 3
 FAILED = 4
-# Bytes of a frame beside its payload.
-OVERHEAD = 6
-_HEAD = struct.Struct("<BBH")
-_CRC = struct.Struct("<H")
+NOT_ASKED = 5
+_HEAD = struct.Struct("<BB")
+_CRC = struct.Struct("<I")
+# Bytes of a frame beside its payload and its flags.
+OVERHEAD = _HEAD.size + _CRC.size
 _MOST_PAYLOAD = 0xFFFF
 
 
-def crc16(content: bytes) -> int:
-    """Return the CRC-16/CCITT of some bytes."""
-    return binascii.crc_hqx(content, 0xFFFF)
+def crc32(content: bytes) -> int:
+    """Return the CRC-32 of IEEE 802.3 of some bytes."""
+    return zlib.crc32(content)
 
 
-def encode(command: int, payload: bytes = b"", *, start: int = REQUEST) -> bytes:
-    """Return a frame.
+def encode(sequence: int, command: int, payload: bytes = b"", *, start: int = REQUEST) -> bytes:
+    """Return a frame between its flags: one before it, two behind.
 
     Args:
+        sequence: 0 to 255; tells a request from the one before.
         command: 0 to 255.
         payload: At most 65,535 bytes.
-        start: REQUEST or ANSWER.
+        start: The flag: REQUEST or ANSWER.
 
     Raises:
-        ValueError: The command or the payload is out of range.
+        ValueError: The sequence, the command or the payload is out of range.
     """
-    if not 0 <= command <= 0xFF or len(payload) > _MOST_PAYLOAD:
-        raise ValueError(f"no frame holds command {command} and {len(payload)} bytes")
-    content = _HEAD.pack(start, command, len(payload)) + payload
-    return content + _CRC.pack(crc16(content[1:]))
+    within = 0 <= sequence <= 0xFF and 0 <= command <= 0xFF
+    if not within or len(payload) > _MOST_PAYLOAD:
+        raise ValueError(
+            f"no frame holds sequence {sequence}, command {command} and {len(payload)} bytes"
+        )
+    content = _HEAD.pack(sequence, command) + payload
+    content += _CRC.pack(crc32(content))
+    for byte in (ESCAPE, start):
+        content = content.replace(bytes((byte,)), bytes((ESCAPE, byte ^ TWIST)))
+    return bytes((start,)) + content + bytes((start, start))
 
 
 @dataclass(frozen=True)
 class Frame:
     """A frame that came in whole."""
 
+    sequence: int
     command: int
     payload: bytes
 
@@ -67,42 +81,46 @@ class Frame:
 class Decoder:
     """Finds the frames in a stream of bytes, whatever stands between them.
 
-    A frame is any start byte with a length that is allowed and a CRC that fits; what cannot be
-    part of one is dropped. Where two could overlap, the one that begins first is taken.
-
     Attributes:
-        start: The byte that frames begin with: ANSWER on a host.
-        most_payload: The longest payload that a frame may have. The smaller, the sooner the
-            decoder knows that a start byte was garbage.
+        start: The flag: ANSWER on a host.
+        damaged: How often there were bytes between two flags that are no frame.
     """
 
     start: int = ANSWER
-    most_payload: int = _MOST_PAYLOAD
+    damaged: int = 0
     _waiting: bytearray = field(default_factory=bytearray)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are bytes that no flag has ended yet."""
+        return bool(self._waiting)
 
     def feed(self, content: bytes) -> list[Frame]:
         """Take bytes and return the frames that they complete."""
         self._waiting += content
+        *complete, rest = self._waiting.split(bytes((self.start,)))
+        # No frame is longer than this, escaped.
+        self._waiting = rest[-2 * (_MOST_PAYLOAD + OVERHEAD) :]
         found = []
-        while frame := self._next():
-            found.append(frame)
+        for part in complete:
+            frame = _decode(bytes(part))
+            if frame is not None:
+                found.append(frame)
+            elif part:
+                self.damaged += 1
         return found
 
-    def _next(self) -> Frame | None:
-        """Return the first whole frame, or None; garbage before it is dropped."""
-        waiting = self._waiting
-        while True:
-            begin = waiting.find(self.start)
-            del waiting[: begin if begin >= 0 else len(waiting)]
-            if len(waiting) < _HEAD.size:
-                return None
-            _, command, length = _HEAD.unpack_from(waiting)
-            if length <= self.most_payload:
-                end = _HEAD.size + length
-                if len(waiting) < end + _CRC.size:
-                    return None
-                if _CRC.unpack_from(waiting, end)[0] == crc16(bytes(waiting[1:end])):
-                    payload = bytes(waiting[_HEAD.size : end])
-                    del waiting[: end + _CRC.size]
-                    return Frame(command, payload)
-            del waiting[0]
+
+def _decode(part: bytes) -> Frame | None:
+    """Return the frame that stands between two flags, or None where it is damaged."""
+    first, *escaped = part.split(bytes((ESCAPE,)))
+    if not all(escaped):
+        return None
+    content = first + b"".join(bytes((each[0] ^ TWIST,)) + each[1:] for each in escaped)
+    if len(content) < OVERHEAD:
+        return None
+    body, crc = content[: -_CRC.size], content[-_CRC.size :]
+    if _CRC.pack(crc32(body)) != crc:
+        return None
+    sequence, command = _HEAD.unpack_from(body)
+    return Frame(sequence, command, body[_HEAD.size :])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -13,13 +14,26 @@ from numpy.typing import NDArray
 from edgeprune.devices import frames
 from edgeprune.errors import DeviceError
 
-# For a device that has not said yet how long its frames may be.
-_FIRST_FLUSH = 4096
-# To send these again could do them twice: the answer may have been lost after the work was done.
-_ONCE = frozenset((frames.STREAM, frames.SAMPLES, frames.BEAT, frames.NEXT))
+# Their payloads may come in pieces before them.
+_LARGE = frozenset((frames.CLASSIFY, frames.STREAM, frames.SAMPLES))
+# To give one of these up for another request could do it twice.
+_ONCE = frozenset((frames.STREAM, frames.SAMPLES))
+# Bytes of a piece, from the best line to the worst.
+_PIECES = (frames.FRAGMENT, frames.FRAGMENT // 2)
+# What a line shows of itself: this many failures of a size in a row ask for a smaller one, this
+# many answers in a row allow a larger one.
+_FAILURES, _SUCCESSES = 2, 60
+# Tries without one good frame of the device, and tries at all, that make a request fail.
+_MOST_GARBAGE, _MOST_TRIES, _MOST_RUNS = 100, 1000, 20
+# After something damaged the rest of it is waited for, until the line is quiet for this long.
+_QUIET_SECONDS = 0.01
+_LEAST_PATIENCE_SECONDS, _PATIENCE = 0.25, 10
 _INFO = struct.Struct("<BBHIHH64s")
+_WRITE = struct.Struct("<H")
+_RUN = struct.Struct("<BHI")
+_PIECES_LOST = (frames.RUN | frames.ERROR, bytes((frames.BAD_CRC,)))
 _REASONS = {
-    frames.BAD_CRC: "a damaged frame",
+    frames.BAD_CRC: "a damaged payload",
     frames.BAD_LENGTH: "a wrong length",
     frames.BAD_COMMAND: "a command that it does not offer",
     frames.FAILED: "its inputs",
@@ -27,7 +41,7 @@ _REASONS = {
 
 
 class Stream(Protocol):
-    """A connection; pyserial's ports and the files of a socket or pty fit behind it."""
+    """A connection that keeps the order of its bytes; see `edgeprune.devices.connections`."""
 
     def write(self, content: bytes) -> None:
         """Send all bytes."""
@@ -61,14 +75,44 @@ class DeviceInfo:
     version: str
 
 
+@dataclass
+class LineCounts:
+    """What a line did to the frames so far.
+
+    Attributes:
+        requests: Requests that were answered.
+        resends: How often a request was sent again.
+        damaged: Damaged frames: those that the device told of, and those that the host received.
+        timeouts: How often nothing came in time.
+    """
+
+    requests: int = 0
+    resends: int = 0
+    damaged: int = 0
+    timeouts: int = 0
+
+
+class _Lost(Enum):
+    """Why there is no answer."""
+
+    DAMAGED = "a frame was damaged"
+    LATE = "nothing came in time"
+
+
 class SerialLink:
     """The host's side of the protocol: one request, one answer, repeated where one got lost.
+
+    No command is executed twice, however often it is sent. Where long frames do not get through,
+    payloads are sent in pieces.
 
     Args:
         stream: The connection.
         where: Names the device in an error.
         timeout_seconds: How long an answer may take.
-        attempts: How often a request is sent before it counts as lost.
+        attempts: How often in a row nothing may come before the device counts as silent.
+
+    Attributes:
+        counts: What the line did to the frames so far.
     """
 
     def __init__(
@@ -78,53 +122,160 @@ class SerialLink:
         self._where = where
         self._timeout_seconds = timeout_seconds
         self._attempts = attempts
-        self._flush_bytes = _FIRST_FLUSH
+        self._sequence = 0
+        self._info: DeviceInfo | None = None
+        self._decoder = frames.Decoder()
+        self._slowest: dict[int, float] = {}
+        self._heard = False
+        self._size = _Size()
+        self.counts = LineCounts()
 
     def request(self, command: int, payload: bytes = b"") -> bytes:
         """Send a request and return the payload of its answer.
 
         Raises:
-            DeviceError: The device refuses it, or does not answer.
+            DeviceError: The device refuses it, does not answer, answers garbage, or was reset.
+            PortError: The connection is gone.
         """
-        attempts = 1 if command in _ONCE else self._attempts
-        damaged = command | frames.ERROR, bytes((frames.BAD_CRC,))
-        for attempt in range(self._attempts):
-            if attempt:
-                self.resynchronize()
-            self._stream.write(frames.encode(command, payload))
-            answer = self._answer(command)
-            if answer is None:
-                if attempt + 1 >= attempts:
-                    break
-            elif (answer.command, answer.payload) != damaged:
+        if self._info is None and command != frames.INFO:
+            self.info()
+        if command not in _LARGE or len(payload) <= frames.FRAGMENT:
+            return self._accepted(self._ask(command, payload))
+        if self._size.whole:
+            failures = _MOST_TRIES if command in _ONCE else _FAILURES
+            answer = self._try(command, payload, failures)
+            if answer is not None:
                 return self._accepted(answer)
-        raise DeviceError(
-            f"the device gave no answer to command {command:#04x}",
-            where=self._where,
-            hint="check the port and its speed, and that the program 'serial' was flashed",
-        )
+        return self._accepted(self._in_pieces(command, payload))
+
+    def _in_pieces(self, command: int, payload: bytes) -> frames.Frame:
+        """Bring the payload piece by piece, then let the device execute the command."""
+        run = _RUN.pack(command, len(payload), frames.crc32(payload))
+        for _ in range(_MOST_RUNS):
+            offset = 0
+            while offset < len(payload):
+                piece = payload[offset : offset + self._size.bytes]
+                self._accepted(self._ask(frames.WRITE, _WRITE.pack(offset) + piece))
+                offset += len(piece)
+            answer = self._ask(frames.RUN, run)
+            # A damaged frame can look like another command and take the place of the pieces.
+            if (answer.command, answer.payload[:1]) != _PIECES_LOST:
+                self._size.settle()
+                return answer
+        raise self._bad_line()
+
+    def _ask(self, command: int, payload: bytes) -> frames.Frame:
+        answer = self._try(command, payload, _MOST_TRIES)
+        if answer is None:
+            raise self._bad_line()
+        return answer
+
+    def _try(self, command: int, payload: bytes, most_failures: int) -> frames.Frame | None:
+        """Send one request until it is answered; None after so many failures."""
+        self._sequence = (self._sequence + 1) & 0xFF
+        content = frames.encode(self._sequence, command, payload)
+        late = 0
+        self._heard = False
+        for attempt in range(most_failures):
+            self.counts.resends += attempt > 0
+            begin = time.monotonic()
+            self._stream.write(content)
+            answer = self._listen(command, self._patience(command) * 2**late)
+            if isinstance(answer, frames.Frame):
+                seconds = time.monotonic() - begin
+                self._slowest[command] = max(self._slowest.get(command, 0.0), seconds)
+                self.counts.requests += 1
+                self._size.note(len(payload), lost=False)
+                return answer
+            self._size.note(len(payload), lost=True)
+            if answer is _Lost.LATE:
+                self.counts.timeouts += 1
+                late += 1
+            else:
+                late = 0
+            if late >= self._attempts or (attempt >= _MOST_GARBAGE and not self._heard):
+                raise self._no_answer(command)
+        return None
+
+    def _patience(self, command: int) -> float:
+        """Return how long to wait: what such a request took, with much to spare."""
+        slowest = self._slowest.get(command)
+        if slowest is None:
+            return self._timeout_seconds
+        return min(max(_PATIENCE * slowest, _LEAST_PATIENCE_SECONDS), self._timeout_seconds)
+
+    def _listen(self, command: int, patience: float) -> frames.Frame | _Lost:
+        """Return the answer to the last request, or why there is none."""
+        before = self._decoder.damaged
+        now = time.monotonic()
+        end = now + min(patience, self._timeout_seconds)
+        quiet = end
+        while now < end:
+            content = self._stream.read(max(min(end, quiet) - now, 0.0))
+            if not content and quiet < end:
+                break
+            refused = 0
+            for frame in self._decoder.feed(content):
+                self._heard = True
+                if frame.sequence == self._sequence and frame.command & ~frames.ERROR == command:
+                    return frame
+                refused += frame.command == frames.ERROR
+            self.counts.damaged += refused
+            now = time.monotonic()
+            if refused or self._decoder.damaged > before or (content and quiet < end):
+                quiet = now + _QUIET_SECONDS
+        self.counts.damaged += self._decoder.damaged - before
+        return _Lost.DAMAGED if quiet < end else _Lost.LATE
 
     def _accepted(self, answer: frames.Frame) -> bytes:
         if not answer.command & frames.ERROR:
             return answer.payload
         code = answer.payload[0] if answer.payload else 0
+        if code == frames.NOT_ASKED:
+            raise DeviceError(
+                "the device was reset while it was in use",
+                where=self._where,
+                hint="look at its supply and its watchdog, then run the same command again",
+            )
         raise DeviceError(
             f"the device refused {_REASONS.get(code, f'the request, code {code}')}",
             where=self._where,
             hint="compare the network and the version in its information with yours",
         )
 
+    def _no_answer(self, command: int) -> DeviceError:
+        garbage = self._decoder.damaged or self._decoder.pending
+        what = f"the device gave no answer to command {command:#04x}"
+        if garbage and not self._heard:
+            what = f"the device answers garbage to command {command:#04x}"
+        return DeviceError(
+            what,
+            where=self._where,
+            hint="check the port and its speed, and that the program 'serial' of this version of "
+            "edgeprune was flashed; reset the device and run the same command again",
+        )
+
+    def _bad_line(self) -> DeviceError:
+        return DeviceError(
+            f"the line damages too much: {self.counts.damaged} frames, "
+            f"{self.counts.resends} requests sent again",
+            where=self._where,
+            hint="take a shorter cable or a lower speed, then run the same command again",
+        )
+
     def resynchronize(self) -> None:
         """Lead the device out of any half-received frame, and forget its answers to that."""
-        self._stream.write(bytes(self._flush_bytes))
+        self._stream.write(bytes((frames.REQUEST,)) * 2)
         while self._stream.read(0.1):
             pass
+        self._decoder = frames.Decoder()
 
     def info(self) -> DeviceInfo:
         """Ask the device what it is.
 
         Raises:
             DeviceError: It does not answer, or speaks another version of the protocol.
+            PortError: The connection is gone.
         """
         payload = self.request(frames.INFO)
         if len(payload) < _INFO.size or payload[0] != frames.PROTOCOL:
@@ -135,7 +286,7 @@ class SerialLink:
                 hint="build and flash the firmware again with this version of edgeprune",
             )
         protocol, flags, classes, signal, rhythm, most, network = _INFO.unpack_from(payload)
-        info = DeviceInfo(
+        self._info = DeviceInfo(
             protocol,
             flags,
             classes,
@@ -145,8 +296,7 @@ class SerialLink:
             network.decode("ascii", "replace"),
             payload[_INFO.size :].decode("ascii", "replace"),
         )
-        self._flush_bytes = info.most_payload + frames.OVERHEAD
-        return info
+        return self._info
 
     def classify(
         self, signal: NDArray[np.int8], rhythm: NDArray[np.int8] | None = None
@@ -233,12 +383,39 @@ class SerialLink:
             return None
         return int.from_bytes(payload[:4], "little"), np.frombuffer(payload[4:], np.int8)
 
-    def _answer(self, command: int) -> frames.Frame | None:
-        """Return the answer to a command, or None where none comes in time."""
-        decoder = frames.Decoder()
-        end = time.monotonic() + self._timeout_seconds
-        while (left := end - time.monotonic()) > 0:
-            for frame in decoder.feed(self._stream.read(left)):
-                if frame.command & ~frames.ERROR == command:
-                    return frame
-        return None
+
+class _Size:
+    """How long the frames are that a line carries: whole payloads first, then pieces."""
+
+    def __init__(self) -> None:
+        self._step = 0
+        self._failures = 0
+        self._answers = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether payloads are sent whole."""
+        return self._step == 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a piece."""
+        return _PIECES[max(self._step - 1, 0)]
+
+    def note(self, length: int, *, lost: bool) -> None:
+        """Take note of a request of a length that was lost, or answered."""
+        if not lost:
+            self._failures = 0
+            self._answers += length >= self.bytes
+        else:
+            self._answers = 0
+            self._failures += 1
+            if self._failures >= _FAILURES:
+                self._failures = 0
+                self._step = min(self._step + 1, len(_PIECES))
+
+    def settle(self) -> None:
+        """Between two payloads: take longer pieces where the line has been good for long."""
+        if self._answers >= _SUCCESSES:
+            self._answers = 0
+            self._step = max(self._step - 1, 0)

@@ -7,10 +7,17 @@
 #include <stddef.h>
 
 #define WINDOW_BYTES (EDGEPRUNE_SIGNAL_BYTES + EDGEPRUNE_RHYTHM_BYTES)
-#define INFO_BYTES 96
-/* One buffer: a request's payload is the network's input in place, the answer's lies behind it. */
-#define MOST_PAYLOAD (WINDOW_BYTES > INFO_BYTES ? WINDOW_BYTES : INFO_BYTES)
-#define MOST_ANSWER (EDGEPRUNE_CLASS_COUNT + 4)
+#define LEAST_PAYLOAD 96
+#define MOST_PAYLOAD (WINDOW_BYTES > LEAST_PAYLOAD ? WINDOW_BYTES : LEAST_PAYLOAD)
+#define MOST_ANSWER (EDGEPRUNE_CLASS_COUNT + 4 > 8 ? EDGEPRUNE_CLASS_COUNT + 4 : 8)
+/* Sequence and command before the payload, the CRC behind it. */
+#define HEAD_BYTES 2u
+#define CRC_BYTES 4u
+#define OVERHEAD (HEAD_BYTES + CRC_BYTES)
+#define MOST_SMALL (2u + FRAME_FRAGMENT)
+/* What the CRC of anything with its own CRC behind it comes to. */
+#define CRC_RESIDUE 0xDEBB20E3u
+#define CRC_START 0xFFFFFFFFu
 
 #ifdef EDGEPRUNE_HOP
 #define FLAG_STREAM FRAME_FLAG_STREAM
@@ -21,15 +28,32 @@
     ((EDGEPRUNE_SYNTHETIC ? FRAME_FLAG_SYNTHETIC : 0u) |                                           \
      (EDGEPRUNE_HAS_FRONT_END ? FRAME_FLAG_FRONT_END : 0u) | FLAG_STREAM)
 
-/* Words, so that samples and beats can be read in place. */
+/* Payloads of the commands that take a window or samples: the network's input in place. Words, so
+ * that samples can be read in place; the frame's CRC lies behind the payload. */
 static union {
-    uint32_t words[(MOST_PAYLOAD + 3) / 4];
+    uint32_t words[(MOST_PAYLOAD + 3) / 4 + 1];
     int16_t samples[MOST_PAYLOAD / 2];
     int8_t window[MOST_PAYLOAD];
-    uint8_t bytes[MOST_PAYLOAD];
+    uint8_t bytes[MOST_PAYLOAD + CRC_BYTES];
 } payload;
-static int8_t answer[MOST_ANSWER];
-static uint16_t crc;
+/* Payloads of all others, so that what FRAME_WRITE kept survives them. */
+static union {
+    uint32_t words[(MOST_SMALL + CRC_BYTES + 3u) / 4u];
+    uint8_t bytes[MOST_SMALL + CRC_BYTES];
+} small;
+/* The last answer, to be given again. FRAME_INFO's is made anew. */
+static union {
+    uint32_t words[(MOST_ANSWER + 3) / 4];
+    int8_t logits[MOST_ANSWER];
+    uint8_t bytes[MOST_ANSWER];
+} answer;
+static uint32_t answer_bytes;
+static uint32_t answer_command;
+/* The CRC of the request that it answered, which tells requests apart by their sequence. */
+static uint32_t answered;
+/* Whether the host has asked since the start what this is. */
+static uint32_t asked;
+static uint32_t sequence, command, crc, received_crc;
 
 #if defined(__GNUC__)
 #define SMALL __attribute__((noinline)) /* one copy, whatever the optimization */
@@ -37,27 +61,20 @@ static uint16_t crc;
 #define SMALL
 #endif
 
-SMALL static void crc_add(uint8_t value) {
-    uint32_t next = ((uint32_t)crc >> 8 | (uint32_t)crc << 8) ^ value;
-    next ^= (next & 0xFFu) >> 4;
-    next ^= next << 12;
-    next ^= (next & 0xFFu) << 5;
-    crc = (uint16_t)next;
-}
-
-SMALL static uint32_t take(void) {
-    uint8_t value = uart_read();
-    crc_add(value);
-    return value;
-}
-
-static uint32_t take_pair(void) {
-    uint32_t low = take();
-    return low | take() << 8;
+SMALL static void crc_add(uint32_t value) {
+    uint32_t bit;
+    crc ^= value;
+    for (bit = 0; bit < 8u; bit++) {
+        crc = crc >> 1 ^ ((crc & 1u) != 0u ? 0xEDB88320u : 0u);
+    }
 }
 
 SMALL static void give(uint32_t value) {
-    crc_add((uint8_t)value);
+    crc_add(value);
+    if (value == FRAME_ANSWER || value == FRAME_ESCAPE) {
+        uart_write((uint8_t)FRAME_ESCAPE);
+        value ^= FRAME_TWIST;
+    }
     uart_write((uint8_t)value);
 }
 
@@ -73,21 +90,6 @@ SMALL static void give_all(const void *from, uint32_t length) {
     }
 }
 
-static void begin(uint32_t command, uint32_t length) {
-    uart_write((uint8_t)FRAME_ANSWER);
-    crc = 0xFFFFu;
-    give(command);
-    give_pair(length);
-}
-
-static void end(void) { give_pair(crc); }
-
-static void reply(uint32_t command, const void *from, uint32_t length) {
-    begin(command, length);
-    give_all(from, length);
-    end();
-}
-
 static uint32_t text_bytes(const char *text) {
     uint32_t count = 0;
     while (text[count] != '\0') {
@@ -96,100 +98,74 @@ static uint32_t text_bytes(const char *text) {
     return count;
 }
 
-static void reply_info(void) {
+static void give_info(void) {
     const char *network = edgeprune_network_hash(), *version = edgeprune_version();
-    uint32_t network_bytes = text_bytes(network), version_bytes = text_bytes(version);
-    begin(FRAME_INFO, 12u + network_bytes + version_bytes);
     give_pair(FRAME_PROTOCOL | FLAGS << 8);
     give_pair(EDGEPRUNE_CLASS_COUNT);
     give_pair(EDGEPRUNE_SIGNAL_BYTES & 0xFFFFu);
     give_pair((uint32_t)EDGEPRUNE_SIGNAL_BYTES >> 16);
     give_pair(EDGEPRUNE_RHYTHM_BYTES);
     give_pair(MOST_PAYLOAD);
-    give_all(network, network_bytes);
-    give_all(version, version_bytes);
-    end();
+    give_all(network, text_bytes(network));
+    give_all(version, text_bytes(version));
 }
 
-/* Answers a good request. Returns 0, or what is wrong with it. */
-static uint32_t work(uint32_t command, uint32_t length) {
-    uint32_t numbers[2];
+SMALL static void reply(uint32_t to, const uint8_t *from, uint32_t length) {
+    uint32_t sum;
+    uart_write((uint8_t)FRAME_ANSWER);
+    crc = CRC_START;
+    give(sequence);
+    give(to);
+    if (to == FRAME_INFO) {
+        give_info();
+    }
+    give_all(from, length);
+    sum = ~crc;
+    give_pair(sum & 0xFFFFu);
+    give_pair(sum >> 16);
+    uart_write((uint8_t)FRAME_ANSWER);
+    uart_write((uint8_t)FRAME_ANSWER);
+}
+
+/* Whether a command's payload is a window or samples. */
+static uint32_t is_large(uint32_t which) {
+    return which == FRAME_CLASSIFY || which == FRAME_STREAM || which == FRAME_SAMPLES;
+}
+
+/* Leaves the logits of the window at `payload` behind `skipped` bytes of the answer. */
+static uint32_t classify(uint32_t skipped) {
+    answer_bytes = skipped + EDGEPRUNE_CLASS_COUNT;
+    return edgeprune_classify(payload.window, payload.window + EDGEPRUNE_SIGNAL_BYTES,
+                              answer.logits + skipped) == EDGEPRUNE_OK
+               ? 0u
+               : FRAME_FAILED;
+}
+
+/* Executes a request whose payload is at `payload`. Returns 0, or what is wrong with it. */
+static uint32_t work_large(uint32_t which, uint32_t length) {
 #ifdef EDGEPRUNE_HOP
     int result;
 #endif
-    switch (command) {
-    case FRAME_INFO:
-        reply_info();
-        return 0;
+    switch (which) {
     case FRAME_CLASSIFY:
-        if (length != WINDOW_BYTES) {
-            return FRAME_BAD_LENGTH;
-        }
-        if (edgeprune_classify(payload.window, payload.window + EDGEPRUNE_SIGNAL_BYTES, answer) !=
-            EDGEPRUNE_OK) {
-            return FRAME_FAILED;
-        }
-        reply(command, answer, EDGEPRUNE_CLASS_COUNT);
-        return 0;
-    case FRAME_STACK:
-        numbers[0] = board_stack_used();
-        numbers[1] = board_stack_bytes();
-        reply(command, numbers, sizeof numbers);
-        return 0;
-    case FRAME_CHECK:
-        numbers[0] = (uint32_t)edgeprune_check_weights();
-        if (numbers[0] == EDGEPRUNE_OK) {
-            numbers[0] = (uint32_t)edgeprune_check_arena();
-        }
-        reply(command, numbers, 1u);
-        return 0;
+        return length == (uint32_t)WINDOW_BYTES ? classify(0u) : FRAME_BAD_LENGTH;
 #ifdef EDGEPRUNE_HOP
     case FRAME_STREAM:
         if (length == 0u) {
             edgeprune_stream_reset();
-            reply(command, NULL, 0u);
             return 0;
         }
         if (length != EDGEPRUNE_HOP_BYTES) {
             return FRAME_BAD_LENGTH;
         }
-        result = edgeprune_stream(payload.window, answer);
-        if (result != EDGEPRUNE_OK && result != EDGEPRUNE_NOT_READY) {
-            return FRAME_FAILED;
-        }
-        reply(command, answer, result == EDGEPRUNE_OK ? EDGEPRUNE_CLASS_COUNT : 0u);
-        return 0;
+        result = edgeprune_stream(payload.window, answer.logits);
+        answer_bytes = result == EDGEPRUNE_OK ? EDGEPRUNE_CLASS_COUNT : 0u;
+        return result == EDGEPRUNE_OK || result == EDGEPRUNE_NOT_READY ? 0u : FRAME_FAILED;
 #endif
 #if EDGEPRUNE_HAS_FRONT_END
-    case FRAME_START:
-        edgeprune_start();
-        reply(command, NULL, 0u);
-        return 0;
     case FRAME_SAMPLES:
-        numbers[0] = (uint32_t)edgeprune_push_samples(payload.samples, (int32_t)(length / 2u));
-        reply(command, numbers, 2u);
-        return 0;
-    case FRAME_BEAT:
-        if (length != 4u) {
-            return FRAME_BAD_LENGTH;
-        }
-        numbers[0] = (uint32_t)edgeprune_push_beat(payload.words[0]);
-        reply(command, numbers, 1u);
-        return 0;
-    case FRAME_NEXT:
-        if (edgeprune_next_window(payload.window, payload.window + EDGEPRUNE_SIGNAL_BYTES) == 0) {
-            reply(command, NULL, 0u);
-            return 0;
-        }
-        numbers[0] = edgeprune_window_position();
-        if (edgeprune_classify(payload.window, payload.window + EDGEPRUNE_SIGNAL_BYTES, answer) !=
-            EDGEPRUNE_OK) {
-            return FRAME_FAILED;
-        }
-        begin(command, 4u + EDGEPRUNE_CLASS_COUNT);
-        give_all(numbers, 4u);
-        give_all(answer, EDGEPRUNE_CLASS_COUNT);
-        end();
+        answer.words[0] = (uint32_t)edgeprune_push_samples(payload.samples, (int32_t)(length / 2u));
+        answer_bytes = 2u;
         return 0;
 #endif
     default:
@@ -197,24 +173,146 @@ static uint32_t work(uint32_t command, uint32_t length) {
     }
 }
 
+static uint32_t keep(uint32_t length) {
+    uint32_t offset = small.bytes[0] | (uint32_t)small.bytes[1] << 8, count;
+    if (length < 3u || offset + (length - 2u) > (uint32_t)MOST_PAYLOAD) {
+        return FRAME_BAD_LENGTH;
+    }
+    for (count = 2; count < length; count++) {
+        payload.bytes[offset + count - 2u] = small.bytes[count];
+    }
+    return 0;
+}
+
+static uint32_t run(uint32_t length) {
+    uint32_t count, kept = small.bytes[1] | (uint32_t)small.bytes[2] << 8;
+    if (length != 7u || kept > (uint32_t)MOST_PAYLOAD) {
+        return FRAME_BAD_LENGTH;
+    }
+    crc = CRC_START;
+    for (count = 0; count < kept; count++) {
+        crc_add(payload.bytes[count]);
+    }
+    for (count = 3; count < 7u; count++) {
+        crc_add(small.bytes[count]);
+    }
+    return crc == CRC_RESIDUE ? work_large(small.bytes[0], kept) : FRAME_BAD_CRC;
+}
+
+/* Executes a good request. Returns 0, or what is wrong with it. */
+static uint32_t work(uint32_t length) {
+    answer_bytes = 0;
+    switch (command) {
+    case FRAME_INFO:
+        asked = 1;
+        return 0;
+    case FRAME_STACK:
+        answer.words[0] = board_stack_used();
+        answer.words[1] = board_stack_bytes();
+        answer_bytes = 8u;
+        return 0;
+    case FRAME_CHECK:
+        answer.words[0] = (uint32_t)edgeprune_check_weights();
+        if (answer.words[0] == EDGEPRUNE_OK) {
+            answer.words[0] = (uint32_t)edgeprune_check_arena();
+        }
+        answer_bytes = 1u;
+        return 0;
+    case FRAME_WRITE:
+        return keep(length);
+    case FRAME_RUN:
+        return run(length);
+#if EDGEPRUNE_HAS_FRONT_END
+    case FRAME_START:
+        edgeprune_start();
+        return 0;
+    case FRAME_BEAT:
+        if (length != 4u) {
+            return FRAME_BAD_LENGTH;
+        }
+        answer.words[0] = (uint32_t)edgeprune_push_beat(small.words[0]);
+        answer_bytes = 1u;
+        return 0;
+    case FRAME_NEXT:
+        if (edgeprune_next_window(payload.window, payload.window + EDGEPRUNE_SIGNAL_BYTES) == 0) {
+            return 0;
+        }
+        answer.words[0] = edgeprune_window_position();
+        return classify(4u);
+#endif
+    default:
+        return work_large(command, length);
+    }
+}
+
+/* Reads what lies before the next flag. Returns how many bytes, not more than can be told from too
+ * many; `most` becomes the longest payload that the command can have. */
+static uint32_t receive(uint32_t *most) {
+    uint32_t value, count = 0;
+    uint8_t *to = small.bytes;
+    *most = MOST_SMALL;
+    crc = CRC_START;
+    for (;;) {
+        value = uart_read();
+        if (value == FRAME_ESCAPE) {
+            value = uart_read();
+            if (value != FRAME_REQUEST) {
+                value = (value ^ FRAME_TWIST) | 0x100u;
+            }
+        }
+        if (value == FRAME_REQUEST) {
+            if (count != 0u) {
+                return count;
+            }
+            continue;
+        }
+        value &= 0xFFu;
+        crc_add(value);
+        received_crc = received_crc >> 8 | value << 24;
+        if (count == 0u) {
+            sequence = value;
+        } else if (count == 1u) {
+            command = value;
+            if (is_large(command) != 0u) {
+                to = payload.bytes;
+                *most = MOST_PAYLOAD;
+            }
+        } else if (count - HEAD_BYTES < *most + CRC_BYTES) {
+            to[count - HEAD_BYTES] = (uint8_t)value;
+        } else {
+            /* It is too long already. */
+        }
+        if (count <= *most + OVERHEAD) {
+            count++;
+        }
+    }
+}
+
 /* Takes one frame and answers it. */
 static void serve(void) {
-    uint32_t command, length, count, found, fault = FRAME_BAD_LENGTH;
-    while (uart_read() != FRAME_REQUEST) {
+    static const uint8_t damaged = FRAME_BAD_CRC;
+    uint32_t most, count = receive(&most), fault;
+    if (count < OVERHEAD || crc != CRC_RESIDUE) {
+        reply(FRAME_ERROR, &damaged, 1u);
+        return;
     }
-    crc = 0xFFFFu;
-    command = take();
-    length = take_pair();
-    if (length <= MOST_PAYLOAD) {
-        for (count = 0; count < length; count++) {
-            payload.bytes[count] = (uint8_t)take();
+    if (asked == 0u || received_crc != answered) {
+        if (count - OVERHEAD > most) {
+            fault = FRAME_BAD_LENGTH;
+        } else if (asked == 0u && command != FRAME_INFO) {
+            fault = FRAME_NOT_ASKED;
+        } else {
+            fault = work(count - OVERHEAD);
         }
-        found = crc;
-        fault = found == take_pair() ? work(command, length) : FRAME_BAD_CRC;
+        answered = received_crc;
+        answer_command = command;
+        if (fault != 0u) {
+            answer_command |= FRAME_ERROR;
+            answer.bytes[0] = (uint8_t)fault;
+            answer_bytes = 1u;
+        }
     }
-    if (fault != 0u) {
-        reply(command | FRAME_ERROR, &fault, 1u);
-    }
+    reply(answer_command, answer.bytes, answer_bytes);
 }
 
 /* Nobody to report to: after a fault the host hears nothing more, and a watchdog would reset. */

@@ -121,8 +121,8 @@ def test_golden_windows_over_the_uart(tmp_path: Path, name: str) -> None:
         assert there == image.stack_bytes
         assert link.check() == 0
         assert 0 < used <= there
-        # Half a frame, then silence: the zeros lead out of it.
-        link._stream.write(frames.encode(frames.CLASSIFY, bytes(125))[:40])
+        # Half a frame, then silence: flags lead out of it.
+        link._stream.write(frames.encode(9, frames.CLASSIFY, bytes(125))[:40])
         link.resynchronize()
         assert link.info() == info
 
@@ -212,6 +212,6 @@ def test_the_program_takes_little(tmp_path: Path, name: str) -> None:
     compiler.link(objects, "image.ld", "image.elf", tmp_path)
     with (tmp_path / "image.elf").open("rb") as stream:
         sizes = {each.name: each["sh_size"] for each in ELFFile(stream).iter_sections()}
-    assert sizes[".text"] <= 1200
+    assert sizes[".text"] <= 1500
     assert sizes.get(".data", 0) == 0
-    assert sizes[".bss"] <= 256 + 32
+    assert sizes[".bss"] <= 256 + 96
