@@ -291,11 +291,10 @@ class FrontEnd:
             late = np.where(index > len(counts), (index - len(counts)) * counts[-1], 0)
             return np.asarray(inside + early + late)
 
-        edge = self.boxcar - 1
+        edge = self.boxcar
         steps = np.arange(-self.before - edge, self.length - self.before + edge)
-        positions = beats[:, None] + self.factor * steps
-        sums = up_to(positions + self.factor) - up_to(positions - self.factor)
-        return self.round_conditioned(self.centre(sums))
+        totals = up_to(beats[:, None] + self.factor * steps)
+        return self.round_conditioned(self.centre(totals[:, 2:] - totals[:, :-2]))
 
     def centre(self, sums: Int64Array) -> Int64Array:
         """Return sums minus their baseline, times `boxcar`^2: linear and without a rounding.
