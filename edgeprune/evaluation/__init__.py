@@ -16,9 +16,12 @@ from edgeprune.evaluation.certificates import (
 )
 from edgeprune.evaluation.decisions import Decisions
 from edgeprune.evaluation.ec57 import classified_windows, ec57_scores
+from edgeprune.evaluation.privacy import withhold
+from edgeprune.evaluation.probabilities import INTEGER_SOURCE, probability_scores
 from edgeprune.evaluation.scores import LeftOut, compare, evaluate, score, share
 
 __all__ = [
+    "INTEGER_SOURCE",
     "AnnotatedBeats",
     "Bootstrap",
     "Decisions",
@@ -30,6 +33,7 @@ __all__ = [
     "ec57_scores",
     "evaluate",
     "perturbation_certificates",
+    "probability_scores",
     "radius_of",
     "reference_of",
     "right_share",
@@ -37,4 +41,5 @@ __all__ = [
     "share",
     "spread",
     "standard_labels",
+    "withhold",
 ]
