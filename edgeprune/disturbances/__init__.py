@@ -34,6 +34,7 @@ from edgeprune.disturbances.disturbance import (
 from edgeprune.disturbances.drop_out import DropOut, LeadOff
 from edgeprune.disturbances.mains import MainsHum
 from edgeprune.disturbances.noise import BaselineWander, ElectrodeMotion, MuscleNoise
+from edgeprune.disturbances.other_data import other_windows
 from edgeprune.disturbances.parse import parse_disturbance, parse_family
 from edgeprune.disturbances.polarity import PolaritySwap
 from edgeprune.disturbances.sweep import (
@@ -76,6 +77,7 @@ __all__ = [
     "Surroundings",
     "decide_disturbed",
     "disturbed_windows",
+    "other_windows",
     "parse_disturbance",
     "parse_family",
 ]
