@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edgeprune.evidence.attacks import AttackEvidence
+from edgeprune.evidence.beat_scores import BeatScores
 from edgeprune.evidence.certificates import CertificateEvidence
 from edgeprune.evidence.dataset import DataEvidence
 from edgeprune.evidence.device import DeviceEvidence, ParityRow
+from edgeprune.evidence.disturbances import DisturbanceEvidence
 from edgeprune.evidence.identity import ConfigEntry, Identity, Reproduction, Versions
 from edgeprune.evidence.model import (
     ClassifierEvidence,
@@ -14,11 +17,13 @@ from edgeprune.evidence.model import (
     QuantizationEvidence,
     TrainingEvidence,
 )
+from edgeprune.evidence.monitor import MonitorEvidence
 from edgeprune.evidence.performance import ModelPerformance, StageComparison
+from edgeprune.evidence.probabilities import ProbabilityScores
 from edgeprune.evidence.requirements import Outcome, Requirement
 
 SCHEMA_NAME = "edgeprune-evidence"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,14 @@ class Evidence:
         quantization: How it became an integer network.
         performance: Each stage on the test part.
         comparisons: Stages against each other.
+        beats: Beat-by-beat scores of EC57, per part of the data; the int8 network's.
+        probabilities: What its confidence is worth.
         parity: Implementations against the integer specification.
         device: What runs on the target.
         certificates: What was proved.
+        attacks: What withstood somebody who chooses the change.
+        disturbances: What withstood what really happens to a lead.
+        monitor: What the device refuses to decide.
         requirements: What was demanded, and what became of it.
         limits: What this evidence does not reach, in words.
         not_tested: What was not tested, in words.
@@ -73,9 +83,14 @@ class Evidence:
     quantization: QuantizationEvidence | None = None
     performance: tuple[ModelPerformance, ...] = ()
     comparisons: tuple[StageComparison, ...] = ()
+    beats: tuple[BeatScores, ...] = ()
+    probabilities: tuple[ProbabilityScores, ...] = ()
     parity: tuple[ParityRow, ...] = ()
     device: DeviceEvidence | None = None
     certificates: CertificateEvidence | None = None
+    attacks: AttackEvidence | None = None
+    disturbances: DisturbanceEvidence | None = None
+    monitor: MonitorEvidence | None = None
     requirements: tuple[Requirement, ...] = ()
     limits: tuple[str, ...] = ()
     not_tested: tuple[str, ...] = ()

@@ -62,6 +62,7 @@ from edgeprune.evidence import (
     judge,
     shared_patients,
 )
+from tests.evidence.example_attacks import example_attacks, example_disturbances
 
 CLASSES = (
     ClassDescription("N", "normal and bundle branch block beat"),
@@ -264,6 +265,8 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
         parity=_parity(),
         device=device,
         certificates=_certificates(bootstrap),
+        attacks=example_attacks(STAGES, _every(60), bootstrap),
+        disturbances=example_disturbances(STAGES[2], example_decisions(2), bootstrap),
         requirements=requirements,
         limits=(
             "Instructions were counted by an emulator: they are not a time.",
@@ -271,6 +274,11 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
         ),
         not_tested=("No board was attached: nothing was measured on silicon.",),
     )
+
+
+def _every(nth: int) -> tuple[Decisions, ...]:
+    mask = np.arange(len(example_decisions(0).labels)) % nth == 0
+    return tuple(example_decisions(index).select(mask) for index in range(len(STAGES)))
 
 
 def minimal_evidence() -> Evidence:

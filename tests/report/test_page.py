@@ -203,7 +203,8 @@ def _emptied(record: object, chosen: set[tuple[str, str]]) -> Any:
     for field in fields(record):
         value = getattr(record, field.name)
         if (type(record).__name__, field.name) in chosen and field.name != "schema":
-            empty = {str: "", tuple: (), bool: False}.get(type(value))
+            counted = type(value) is int and field.default == 0
+            empty = 0 if counted else {str: "", tuple: (), bool: False}.get(type(value))
             changes[field.name] = Where.HOST if isinstance(value, Where) else empty
         else:
             changes[field.name] = _emptied(value, chosen)
