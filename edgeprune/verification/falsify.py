@@ -215,7 +215,7 @@ class State:
         inputs = self.target.held.select(rows).inputs(raw)
         fine, decided = self.judge.logits(inputs)
         own = self.target.decisions[rows]
-        least = _least_margin(fine, own)
+        least = least_margin(fine, own)
         flipped = decided != own
         # An exact flip comes before any margin.
         rank = np.where(flipped, -np.inf, least)
@@ -231,7 +231,8 @@ class State:
         return inputs, least
 
 
-def _least_margin(logits: Float64Array, own: Int64Array) -> Float64Array:
+def least_margin(logits: Float64Array, own: Int64Array) -> Float64Array:
+    """Return how far the own class's logit lies above all others, [n]."""
     rows = np.arange(len(own))
     gaps = logits[rows, own][:, np.newaxis] - logits
     gaps[rows, own] = np.inf
