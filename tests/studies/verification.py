@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgeprune.config import load_config
-from edgeprune.data import Windows
-from edgeprune.data.held_front_end import HeldBeats
-from edgeprune.evaluation import Bootstrap, score
 from edgeprune.executor import Executor
-from edgeprune.network import IntegerNetwork
-from edgeprune.pipeline.build import build
-from edgeprune.pipeline.learn import network_of, windows_of
-from edgeprune.pipeline.products import decisions_of, stratified
-from edgeprune.pipeline.recordings import held_of
 from edgeprune.verification.outcomes import Outcome, Runtime, VerificationRun
 from edgeprune.verification.perturbations import parse_perturbation
 from edgeprune.verification.runtime_flips import (
@@ -34,21 +22,12 @@ from edgeprune.verification.runtime_flips import (
 )
 from edgeprune.verification.verify import VerifySettings, verify_windows
 from tests.studies.study import CHECKOUT, KEPT, Figure, code_hash, run_study
+from tests.studies.subjects import NAIVE, ROBUST, Subject, Workshop
 from tests.studies.verification_checks import checker, mutations, replays, soundness
 from tests.studies.verification_speed import rate
 
 SEED = 1
 WORKERS = 2
-# Fusion beats of the synthetic patients lie nearer to ventricular ones than 50 uV.
-ROBUST: dict[str, dict[str, object]] = {
-    "mit-bih": {"model": "certifiable-ecg", "robustness.perturbation": "linf:50uV"},
-    "synthetic-ecg": {
-        "model": "certifiable-ecg",
-        "robustness.perturbation": "linf:20uV",
-        "training.epochs": 30,
-    },
-}
-NAIVE = {"model": "residual-ecg", "robustness.perturbation": ""}
 RADIUS = "linf:20uV"
 # Floor and mark of the share proved and right, network trained for it.
 LIMITS: dict[str, tuple[float | None, float | None]] = {
@@ -71,29 +50,6 @@ NAIVE_WINDOWS, NAIVE_SECONDS = 96, 0.2
 ANY_SECONDS = 1.0  # an LSB a layer is lost to no split
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A network and the windows that it is tried on."""
-
-    name: str
-    network: IntegerNetwork
-    test: Windows
-    windows: Windows
-    held: HeldBeats
-
-    @property
-    def parameters(self) -> int:
-        return sum(operation.parameters() for operation in self.network.operations)
-
-    def scores(self, windows: Windows) -> Any:
-        decisions = self.network.predict(*(windows.signal, windows.rhythm)[: self.inputs])
-        return score(decisions_of(windows, decisions), Bootstrap(SEED))
-
-    @property
-    def inputs(self) -> int:
-        return len(self.network.inputs)
-
-
 class VerificationStudy:
     """The sections of the study.
 
@@ -104,43 +60,27 @@ class VerificationStudy:
     def __init__(self, data: Path) -> None:
         self._recordings = (data / "mitdb").resolve()
         self._work = KEPT / "verification" / "work"
+        self._workshop = Workshop(self._work, self._recordings, SEED)
         self._tasks = KEPT / "verification" / code_hash() / "tasks"
         self._runs: dict[tuple[str, str, str], VerificationRun] = {}
-
-    def _subject(self, dataset: str, name: str, flags: Mapping[str, object], count: int) -> Subject:
-        """Build a network; one that was built before on this code is kept."""
-        folder = {} if dataset == "synthetic-ecg" else {"data_dir": str(self._recordings)}
-        config = load_config(None, {"dataset": dataset, "seed": SEED, **folder, **flags})
-        out = self._work / f"{dataset}-{name}"
-        trained = self._work / f"{dataset}-naive.work"
-        kept = out.with_name(f"{out.name}.work")
-        if trained.is_dir() and not kept.exists() and config.model == NAIVE["model"]:
-            # All networks of one natural training.
-            for stage in ("data", "train"):
-                shutil.copytree(trained / stage, kept / stage)
-        result = build(config, out, until="quantize")
-        data, network = result.stages["data"], network_of(result.stages["quantize"])
-        test = windows_of(data, "test")
-        windows = test.select(stratified(test, count, SEED))
-        return Subject(name, network, test, windows, held_of(result.context, data, windows))
 
     def subjects(self, dataset: str, count: int) -> Iterator[Subject]:
         """Yield the naive network, the one trained for proofs, and a naive one of its size."""
         few = min(count // 4, NAIVE_WINDOWS)
-        naive = self._subject(dataset, "naive", NAIVE, few)
+        naive = self._workshop.subject(dataset, "naive", NAIVE, few)
         yield naive
-        robust = self._subject(dataset, "robust", ROBUST[dataset], count)
+        robust = self._workshop.subject(dataset, "robust", ROBUST[dataset], count)
         yield robust
         if dataset == "synthetic-ecg":
             return
-        whole = self._subject(dataset, "whole", {**NAIVE, "pruning.method": "none"}, count)
+        whole = self._workshop.subject(dataset, "whole", {**NAIVE, "pruning.method": "none"}, count)
         ratio = round(max(0.0, 1 - robust.parameters / whole.parameters), 2)
         flags = {**NAIVE, "pruning.ratio": ratio, "pruning.importance": "l1"}
-        yield self._subject(dataset, "magnitude", flags, few)
+        yield self._workshop.subject(dataset, "magnitude", flags, few)
 
     @cached_property
     def robust(self) -> Subject:
-        return self._subject("mit-bih", "robust", ROBUST["mit-bih"], 1000)
+        return self._workshop.subject("mit-bih", "robust", ROBUST["mit-bih"], 1000)
 
     def mit_bih(self) -> Iterator[Figure]:
         """Real recordings: DS2, drawn from every record in proportion."""
@@ -218,7 +158,7 @@ class VerificationStudy:
 
     def speed(self) -> Iterator[Figure]:
         """Windows a second on all cores, and the complete verification from nothing."""
-        naive = self._subject("mit-bih", "naive", NAIVE, 1000)
+        naive = self._workshop.subject("mit-bih", "naive", NAIVE, 1000)
         for name, subject in (("naive", naive), ("robust", self.robust)):
             for kind, linear, floor in (("interval", False, 2000), ("linear", True, 25)):
                 count = 96 if linear and name == "naive" else 960
@@ -275,7 +215,7 @@ class VerificationStudy:
 
     def checks(self, dataset: str, count: int) -> Iterator[Figure]:
         """The independent checker, on every certificate of the network trained for proofs."""
-        subject = self._subject(dataset, "robust", ROBUST[dataset], count)
+        subject = self._workshop.subject(dataset, "robust", ROBUST[dataset], count)
         runs = [self.run(subject, text, SECONDS[text]) for text in LIMITS]
         if dataset == "synthetic-ecg":
             runs.append(self.run(subject, RADIUS, ANY_SECONDS, Runtime.ANY))
