@@ -9,7 +9,7 @@ import numpy as np
 from edgeprune.data.recordings import Recording
 from edgeprune.disturbances.disturbance import Disturbance, Disturbed, with_samples
 
-_STRETCH_SECONDS = 60.0
+_STRETCH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,17 @@ class PolaritySwap(Disturbance):
         """Say what happens."""
         if self.severity == 100:
             return "the electrodes are swapped: the whole recording is upside down"
-        return f"the electrodes are swapped in {self.severity:g} % of the minutes, as drawn"
+        return (
+            f"the electrodes are swapped {self.severity:g} % of the time, in drawn stretches of "
+            f"{_STRETCH_SECONDS:g} s"
+        )
 
     def apply(self, recording: Recording, seed: int) -> Disturbed:
-        """Turn drawn minutes upside down."""
+        """Turn drawn stretches upside down."""
         length = round(_STRETCH_SECONDS * recording.adc.rate_hz)
         stretches = -(-len(recording.samples) // length)
-        # One order of the minutes serves all severities.
+        # One order of the stretches serves all severities.
         order = self.generator(recording, seed).permutation(stretches)
-        swapped = order < self.severity / 100 * stretches
+        swapped = order < round(self.severity / 100 * stretches)
         signs = np.where(np.repeat(swapped, length)[: len(recording.samples)], -1, 1)
         return with_samples(recording, recording.samples.astype(np.int64) * signs)
