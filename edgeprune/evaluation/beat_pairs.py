@@ -133,7 +133,7 @@ def count_pairs(reference: AnnotatedBeats, detected: DetectedBeats) -> tuple[Int
     kept = ~within(reference.beats, reference.episodes.flutter, rate)
     beats, labels = reference.beats[kept], reference.labels[kept]
     matching = match_beats(
-        beats, detected.beats, int(MATCH_SECONDS * rate + 1e-9), learning_samples(rate)
+        beats, detected.beats, _nearest(MATCH_SECONDS * rate), learning_samples(rate)
     )
     found_as = np.where(detected.labels == NO_DECISION, UNCLASSIFIABLE, detected.labels)
     missed_as = np.where(within(beats, detected.shutdown, rate), SHUT_DOWN, NOTHING)
@@ -157,7 +157,12 @@ def count_pairs(reference: AnnotatedBeats, detected: DetectedBeats) -> tuple[Int
 
 def learning_samples(rate_hz: float) -> int:
     """Return the first sample that is scored."""
-    return int(np.ceil(LEARNING_SECONDS * rate_hz))
+    return _nearest(LEARNING_SECONDS * rate_hz)
+
+
+def _nearest(samples: float) -> int:
+    """Round as bxb does: half a sample counts as one (38 samples at 250 Hz for 150 ms)."""
+    return int(samples + 0.5)
 
 
 def within(beats: Int64Array, spans: Spans, rate_hz: float) -> BoolArray:
