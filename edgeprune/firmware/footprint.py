@@ -46,6 +46,9 @@ _FRONT_END_CODE = 3700
 _FRONT_END_STACK = 1700
 # The front end's state beside its ring of 16-bit samples.
 _FRONT_END_STATE = 760
+# The monitor with its tables; what it remembers of the window that waits.
+_MONITOR_CODE = 1300
+_MONITOR_STATE = 16
 # Guards around the arena, what is under way, the board's own.
 _BOARD_DATA = 48
 
@@ -93,7 +96,11 @@ class Footprint:
 
 
 def predict_footprint(
-    program: Program, target: Target, front_end: FrontEnd | None = None
+    program: Program,
+    target: Target,
+    front_end: FrontEnd | None = None,
+    *,
+    monitor: bool = False,
 ) -> Footprint:
     """Predict what the firmware of a network takes on a target.
 
@@ -104,6 +111,7 @@ def predict_footprint(
         program: The network as it runs on the target.
         target: The target.
         front_end: What turns raw samples into its inputs, if anything does.
+        monitor: Whether it says that a window is none to decide about.
     """
     sizes = _KERNEL_CODE["thumb-1" if target.isa == "armv6-m" else "thumb-2"]
     layers = [layer for layer in program.layers if layer.symbol]
@@ -124,6 +132,8 @@ def predict_footprint(
     if front_end is not None:
         state = _FRONT_END_STATE + 2 * front_end_ring(front_end)
         rows.append(FootprintRow("front end", _FRONT_END_CODE, state))
+    if monitor:
+        rows.append(FootprintRow("input monitor", _MONITOR_CODE, _MONITOR_STATE))
     rows.sort(key=lambda row: (-row.flash_bytes - row.ram_bytes, row.name))
     return Footprint(tuple(rows))
 

@@ -97,7 +97,10 @@ def compile_image(
     compiler = TOOLCHAINS.get(toolchain)(target)
     with disk_errors(elf), tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
         folder = Path(name)
-        check_fit(predict_footprint(sources.program, target, sources.front_end), target)
+        footprint = predict_footprint(
+            sources.program, target, sources.front_end, monitor=sources.monitor is not None
+        )
+        check_fit(footprint, target)
         objects = _compile(compiler, sources, target, board, folder)
         # The stack's size follows from the linked code: link, measure, link again.
         _link(compiler, target, objects, 0, folder)

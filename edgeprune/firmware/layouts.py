@@ -125,6 +125,7 @@ def _context(
         "origin": origin(labels),
         "origin_xml": escape(origin(labels)),
         "synthetic": labels.synthetic,
+        "monitor": sources.monitor is not None,
         "version": __version__,
         "network_hash": network.sha256,
         "target": sources.target,

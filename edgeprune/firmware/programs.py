@@ -54,6 +54,16 @@ def stream(target: Target) -> BoardFiles:
     return replace(board, defines=(*board.defines, "-DEXCHANGE_STREAM"))
 
 
+def monitored(target: Target) -> BoardFiles:
+    """Give the monitor's reasons as one byte more behind each window's logits.
+
+    Raises:
+        ConfigurationError: The target has no memories.
+    """
+    board = exchange(target)
+    return replace(board, defines=(*board.defines, "-DEXCHANGE_MONITOR"))
+
+
 def twin(target: Target) -> BoardFiles:
     """Classify each window whole, in steps and by the portable C, and compare on the device.
 
@@ -89,5 +99,5 @@ def serial(target: Target) -> BoardFiles:
 
 UARTS = Registry("UART", cmsdk="uart_cmsdk.c", nrf="uart_nrf.c")
 PROGRAMS: Registry[Callable[[Target], BoardFiles]] = Registry(
-    "program", exchange=exchange, serial=serial, stream=stream, twin=twin
+    "program", exchange=exchange, monitored=monitored, serial=serial, stream=stream, twin=twin
 )

@@ -16,6 +16,12 @@ from edgeprune.firmware.front_end_files import front_end_header
 from edgeprune.firmware.interface_text import documented
 from edgeprune.firmware.kernels import instruction_set
 from edgeprune.firmware.lowering import Program, lower
+from edgeprune.firmware.monitor_files import (
+    MONITOR_HEADER,
+    Monitor,
+    monitor_sources,
+    require_monitor,
+)
 from edgeprune.firmware.network_writer import values_text, write_network
 from edgeprune.firmware.selection import (
     SMALLEST,
@@ -70,6 +76,7 @@ class FirmwareSources:
         files: All files of the library, relative to the folder.
         target: The target that they were generated for.
         front_end: What turns raw samples into its inputs, if anything does.
+        monitor: What says that a window is none to decide about, if anything does.
     """
 
     folder: Path
@@ -82,6 +89,7 @@ class FirmwareSources:
     files: tuple[str, ...]
     target: Target
     front_end: FrontEnd | None
+    monitor: Monitor | None = None
 
     @property
     def program(self) -> Program:
@@ -121,6 +129,7 @@ def generate(
     hop: int | None = None,
     guards: bool = False,
     small_steps: bool = False,
+    monitor: Monitor | None = None,
 ) -> FirmwareSources:
     """Write the library of a network: model, kernels, CMakeLists.txt, host test, README.
 
@@ -141,15 +150,18 @@ def generate(
             `streaming_plan`.
         guards: Put a guard behind every tensor too, not only around the arena: for debugging.
         small_steps: Let no step of `edgeprune_step` be large, at the price of some instructions.
+        monitor: What says that a window is none to decide about; None for a library without.
 
     Raises:
         UnknownNameError: There is no such objective.
         NetworkError: The network has not one or two inputs and one output, the class names do not
-            fit, or windows cannot move by that hop.
+            fit, windows cannot move by that hop, or the monitor is another network's.
         DiskError: A file cannot be written.
     """
     if front_end is not None:
         _require_front_end(network, front_end)
+    if monitor is not None:
+        require_monitor(network, front_end, monitor)
     stream = None if hop is None else _stream(network, hop)
     protect = with_guards if guards else _as_it_is
     portable = lower(network, protect(network, implement_portably(network, stream)))
@@ -160,7 +172,7 @@ def generate(
         assembly = lower(network, protect(network, implementation))
         if optimize == SMALLEST and _is_smaller(portable, assembly, target, front_end):
             instructions = assembly = None
-    texts = write_model(network, portable, assembly, labels, front_end)
+    texts = write_model(network, portable, assembly, labels, front_end, monitor)
     texts |= write_network(network, portable, assembly, instructions)
     kernels = sorted({call.kernel for layer in portable.layers for call in layer.calls})
     runtime = ["edgeprune_crc32.c", *(f"edgeprune_{kernel}.c" for kernel in kernels)]
@@ -168,6 +180,7 @@ def generate(
         runtime.append("edgeprune_front_end.c")
     if stream is not None:
         runtime.append("edgeprune_move.c")
+    runtime += monitor_sources(monitor)
     if golden is None or not len(golden.inputs[0]):
         golden = random_golden(network)
     texts["edgeprune_self_test.c"] = _self_test(network, labels, golden)
@@ -177,10 +190,14 @@ def generate(
     misra = resource_folder("firmware_export") / "MISRA.md"
     texts["MISRA.md"] = misra.read_text(encoding="utf-8")
     header = texts["edgeprune_model.h"]
-    texts |= _companions(network, target, labels, program, c_files, golden, front_end, header)
+    texts |= _companions(
+        network, target, labels, program, c_files, golden, front_end, monitor, header
+    )
     headers = ["edgeprune_arithmetic.h", "edgeprune_crc32.h", "edgeprune_kernels.h"]
     if stream is not None:
         headers.append("edgeprune_move.h")
+    if monitor is not None:
+        headers.append(MONITOR_HEADER)
     for name in (*headers, *runtime):
         source = resource_folder("firmware_export") / "runtime" / name
         texts[f"runtime/{name}"] = source.read_text(encoding="utf-8")
@@ -199,6 +216,7 @@ def generate(
         tuple(sorted(texts)),
         target,
         front_end,
+        monitor,
     )
 
 
@@ -241,6 +259,7 @@ def _companions(
     c_files: tuple[str, ...],
     golden: Golden,
     front_end: FrontEnd | None,
+    monitor: Monitor | None,
     header: str,
 ) -> dict[str, str]:
     """Return the files around the library by name."""
@@ -252,6 +271,8 @@ def _companions(
         "network_hash": network.sha256,
         "origin": origin(labels),
         "front_end": front_end is not None,
+        "monitor": monitor is not None,
+        "raw_monitor": monitor is not None and monitor.raw_before is not None,
         "target": target,
         "c_files": c_files,
         "assembly": any(layer.step.code for layer in program.layers),

@@ -13,6 +13,7 @@ from edgeprune import __version__
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.firmware.lowering import Layer, Program
+from edgeprune.firmware.monitor_files import Monitor, monitor_text
 from edgeprune.firmware.slices import steps_of
 from edgeprune.network import IntegerNetwork, Tensor
 from edgeprune.resources import resource_folder
@@ -78,6 +79,7 @@ def write_model(
     assembly: Program | None,
     labels: Labels,
     front_end: FrontEnd | None,
+    monitor: Monitor | None = None,
 ) -> dict[str, str]:
     """Return the text of edgeprune_model.h and edgeprune_model.c by name.
 
@@ -109,6 +111,7 @@ def write_model(
         "origin": origin(labels),
         "hop": portable.stream.hop if portable.stream else 0,
         "front_end": front_end and _front_end(front_end),
+        "monitor": monitor and monitor_text(monitor),
     }
     templates = environment("templates")
     return {

@@ -87,7 +87,6 @@ def fit_monitor(
         monitor.length,
         monitor.channels,
         monitor.read,
-        monitor.zero_point,
         monitor.zones,
         tuple(tuple(int(value) for value in row) for row in centres),
         tuple(tuple(int(value) for value in row) for row in weights),
@@ -170,9 +169,7 @@ def _blank(
             f"windows of {length} x {channels} are too long for the monitor",
             hint="set monitor.enabled = false",
         )
-    return InputMonitor(
-        length, channels, read, tensor.zero_point, zones, (), (), 0, 0, samples, before
-    )
+    return InputMonitor(length, channels, read, zones, (), (), 0, 0, samples, before)
 
 
 def raw_limits(settings: MonitorSettings, front_end: FrontEnd, adc: Adc) -> SampleLimits:

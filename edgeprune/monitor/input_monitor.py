@@ -4,11 +4,13 @@ Four questions, cheap ones first:
 
 1. Saturated: how many samples lie at an end of the range.
 2. Flat: is there a block of samples with next to no range (a lead that is off).
-3. Unusual: the roughness (sum of absolute second differences) and the size (sum of absolute
-   values) of each zone of the window, as logarithms, each held against its mean and its spread
-   over the training windows that the network decided alike. The score is a Mahalanobis distance
-   with a diagonal covariance (Lee et al. 2018, "A simple unified framework for detecting
-   out-of-distribution samples", there of a network's activations and with a full covariance).
+3. Unusual: the roughness (sum of absolute second differences) of each zone of the window, as a
+   logarithm, is held against its mean and its spread over the training windows that the network
+   decided alike. The score is a Mahalanobis distance with a diagonal covariance (Lee et al. 2018,
+   "A simple unified framework for detecting out-of-distribution samples", there of a network's
+   activations and with a full covariance). On MIT-BIH with recorded noise it left fewer errors,
+   beside a limit of the margin, than distances of the last hidden layer, and more features of the
+   window left no fewer.
 4. Low margin: the two largest logits lie too near each other.
 
 The first two look at the raw samples of the window proper where a front end has them, else at the
@@ -94,9 +96,8 @@ class InputMonitor:
         length: Samples of the int8 signal.
         channels: Its channels.
         read: Its leading channels that the score reads.
-        zero_point: The integer that stands for 0 there.
         zones: First sample of each zone, and the signal's length.
-        centres: Mean of each feature per decided class [classes][2 * zones].
+        centres: Mean of each feature per decided class [classes][zones].
         weights: 2^14 over its variance, likewise.
         unusual: Greatest score of a usual window.
         margin: Least difference of the two largest logits, in LSB.
@@ -108,7 +109,6 @@ class InputMonitor:
     length: int
     channels: int
     read: int
-    zero_point: int
     zones: tuple[int, ...]
     centres: tuple[tuple[int, ...], ...]
     weights: tuple[tuple[int, ...], ...]
@@ -125,8 +125,8 @@ class InputMonitor:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """What each feature of the score is."""
-        zones = [f"{a}..{b - 1}" for a, b in zip(self.zones, self.zones[1:], strict=False)]
-        return tuple(f"log {what} of {zone}" for what in ("roughness", "size") for zone in zones)
+        zones = zip(self.zones, self.zones[1:], strict=False)
+        return tuple(f"log roughness of samples {first} to {end - 1}" for first, end in zones)
 
     def verdicts(
         self, signal: Int8Array, logits: Int8Array, raw: Int16Array | None = None
@@ -163,18 +163,16 @@ class InputMonitor:
         return held.raw[:, first : first + self.samples.count]
 
     def features(self, signal: Int8Array) -> Int64Array:
-        """Return roughness and size of every zone in 1/32 octave, int64 [n, 2 * zones].
+        """Return the roughness of every zone in 1/32 octave, int64 [n, zones].
 
         Args:
             signal: int8 [n, length, channels] or [n, features].
         """
-        rows = self._rows(signal)[:, :, : self.read].astype(np.int64) - self.zero_point
+        rows = self._rows(signal)[:, :, : self.read].astype(np.int64)
         # At its ends the signal is held.
         wide = np.pad(rows, ((0, 0), (1, 1), (0, 0)), mode="edge")
         rough = np.abs(wide[:, 2:] - 2 * rows + wide[:, :-2]).sum(axis=2)
-        size = np.abs(rows).sum(axis=2)
-        sums = [np.add.reduceat(each, self.zones[:-1], axis=1) for each in (rough, size)]
-        return integer_log(np.concatenate(sums, axis=1) + FLOOR)
+        return integer_log(np.add.reduceat(rough, self.zones[:-1], axis=1) + FLOOR)
 
     def score(self, signal: Int8Array, logits: Int8Array) -> Int64Array:
         """Return how unusual each window is for the class it is decided for, int64 [n]."""

@@ -18,6 +18,8 @@
  *   output_offset  one record a window, `produced` in all: signal_bytes + rhythm_bytes int8 (what
  *                  the front end made), then class_count int8 (the logits)
  * Command 3, stop: nothing is read or written.
+ * In an image of the program "monitored" (EXCHANGE_MONITOR) the monitor's reasons are one byte more
+ * behind the logits, and class_count counts it.
  *
  * Instructions of one window: everything from the entry of `edgeprune_classify` to its return. Of
  * one layer: everything from the entry of `edgeprune_layer_<nn>_<kernel>` to its return (the value

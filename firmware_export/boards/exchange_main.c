@@ -17,6 +17,15 @@
 
 #define WINDOW_BYTES ((uint32_t)(EDGEPRUNE_SIGNAL_BYTES + EDGEPRUNE_RHYTHM_BYTES))
 #define CLASS_COUNT ((uint32_t)EDGEPRUNE_CLASS_COUNT)
+#ifdef EXCHANGE_MONITOR
+#ifndef EDGEPRUNE_HAS_MONITOR
+#error "the library was generated without a monitor"
+#endif
+/* What the monitor says is one byte behind the logits; the host counts it as one of them. */
+#define OUTPUT_BYTES (CLASS_COUNT + 1u)
+#else
+#define OUTPUT_BYTES CLASS_COUNT
+#endif
 
 static exchange_header *const header = (exchange_header *)(uintptr_t)EXCHANGE_ORIGIN;
 
@@ -66,6 +75,12 @@ static int compute(const int8_t *signal, const int8_t *rhythm, int8_t *logits) {
 #endif
     return result;
 }
+#elif defined(EXCHANGE_MONITOR)
+static int compute(const int8_t *signal, const int8_t *rhythm, int8_t *logits) {
+    int result = edgeprune_classify(signal, rhythm, logits);
+    logits[EDGEPRUNE_CLASS_COUNT] = (int8_t)edgeprune_monitor(signal, logits);
+    return result;
+}
 #else
 #define compute edgeprune_classify
 #endif
@@ -95,7 +110,7 @@ static uint32_t classify_windows(void) {
     for (window = 0; window < header->count && status == EXCHANGE_DONE; window++) {
         status = classify(input, input + EDGEPRUNE_SIGNAL_BYTES, output);
         input += WINDOW_BYTES;
-        output += CLASS_COUNT;
+        output += OUTPUT_BYTES;
     }
     return status;
 }
@@ -115,7 +130,10 @@ static uint32_t classify_samples(void) {
         }
         while (edgeprune_next_window(output, output + EDGEPRUNE_SIGNAL_BYTES) != 0) {
             status = classify(output, output + EDGEPRUNE_SIGNAL_BYTES, output + WINDOW_BYTES);
-            output += WINDOW_BYTES + CLASS_COUNT;
+#if defined(EXCHANGE_MONITOR) && defined(EDGEPRUNE_WATCHES_SAMPLES)
+            output[WINDOW_BYTES + CLASS_COUNT] |= (int8_t)edgeprune_window_reasons();
+#endif
+            output += WINDOW_BYTES + OUTPUT_BYTES;
         }
     }
     return status;
@@ -130,7 +148,7 @@ static uint32_t work(void) {
         return EXCHANGE_DONE;
     }
     if (header->signal_bytes != EDGEPRUNE_SIGNAL_BYTES ||
-        header->rhythm_bytes != EDGEPRUNE_RHYTHM_BYTES || header->class_count != CLASS_COUNT) {
+        header->rhythm_bytes != EDGEPRUNE_RHYTHM_BYTES || header->class_count != OUTPUT_BYTES) {
         return EXCHANGE_BAD_SIZES;
     }
     if (header->command == EXCHANGE_CLASSIFY) {
@@ -154,7 +172,8 @@ static int write_to(uint32_t file, const void *from, uint32_t bytes) {
 
 static int write_file(void) {
     const char *path = at(header->file_offset);
-    uint32_t record = header->command == EXCHANGE_FRONT_END ? WINDOW_BYTES + CLASS_COUNT : CLASS_COUNT;
+    uint32_t record =
+        header->command == EXCHANGE_FRONT_END ? WINDOW_BYTES + OUTPUT_BYTES : OUTPUT_BYTES;
     uint32_t request[3], file;
     int written;
     request[0] = (uint32_t)(uintptr_t)path;
