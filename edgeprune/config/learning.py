@@ -70,15 +70,18 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class RobustnessSettings:
-    """Training that makes decisions provable.
+    """Training that makes decisions provable, or hard to attack.
 
     Attributes:
         perturbation: What a decision must withstand at the converter ("linf:50uV",
             "gain:10%+linf:5uV"); empty trains for the unchanged signal alone.
         share: Least share of the test windows proved and right under it; gates the exit code.
-        loss: Bounds that the worst-case loss is of: "interval" or "crown-interval".
+        loss: What the worst case is of: bounds ("interval", "crown-interval"), which make decisions
+            provable; attacks ("pgd", "trades", "free"), which make them hard to change and prove
+            nothing; or "natural", none but the penalty `noise_to_signal`.
         overshoot: Factor on the perturbation in training, so that decisions are proved with room.
-        weight: Share of the worst-case loss once it has risen.
+        weight: Share of the worst-case loss once it has risen; "pgd" and "free" are their papers'
+            at 1, and "trades" takes `beta` instead.
         natural: Share of the steps before it begins to rise, together with the perturbation.
         warm_up: Share of the steps over which they rise.
         teachers: Classifiers that are trained naturally first and that it learns from besides the
@@ -87,6 +90,12 @@ class RobustnessSettings:
         neuron_stability: Weight of a penalty on units whose ReLU can switch, in units of their
             normalization's scale.
         relu_stability: Weight of the same in plain units.
+        steps: Steps of the attack on each batch: "pgd" and "trades".
+        beta: Weight of the divergence between attacked and unchanged windows: "trades".
+        replays: Steps that each batch is taken for, the attack going on from one to the next:
+            "free".
+        noise_to_signal: Weight of a penalty on how much of the perturbation arrives at the
+            decision, against its margin; "linf" and "l2" in uV.
         quantized_epochs: Epochs of the last training, through the very roundings of the integer
             network; 0 goes without.
         quantized_rate: Peak learning rate of that training, as a share of the training's.
@@ -105,6 +114,10 @@ class RobustnessSettings:
     )
     neuron_stability: float = 0.0
     relu_stability: float = 0.0
+    steps: int = 7
+    beta: float = 6.0
+    replays: int = 4
+    noise_to_signal: float = 0.0
     quantized_epochs: int = 3
     quantized_rate: float = 0.03
 

@@ -1,4 +1,8 @@
-"""Training whose decisions can be proved: what is added to the loop where [robustness] is on."""
+"""Training whose decisions can be proved: what is added to the loop where [robustness] is on.
+
+The same settings also train against attacks (`edgeprune.training.adversarial`), where nothing is
+proved; `edgeprune.training.robust` says which it is.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from edgeprune.training.batches import Batch
 from edgeprune.training.bounds import BoundedClassifier
 from edgeprune.training.certified_losses import MARGINS, PENALTIES, worst_case_loss
 from edgeprune.training.changes import Perturbed, training_spec
+from edgeprune.training.objective import Objective, WorstCase
 
 if TYPE_CHECKING:
     from edgeprune.data.front_end import FrontEnd
@@ -28,7 +33,7 @@ LARGEST_GRADIENT = 1.0  # norm; worst-case losses have steep walls early on
 
 @dataclass(frozen=True)
 class CertifiedTraining:
-    """How decisions are made provable.
+    """How decisions are made provable, or at least hard to attack.
 
     Attributes:
         settings: `[robustness]`.
@@ -39,15 +44,6 @@ class CertifiedTraining:
     settings: RobustnessSettings
     adc: Adc
     warm: bool = False
-
-    def check(self) -> None:
-        """Refuse what could not be trained, before anything is.
-
-        Raises:
-            UnknownNameError: Training knows no such perturbation or loss.
-        """
-        training_spec(self.settings.perturbation, self.adc)
-        MARGINS.get(self.settings.loss, where="robustness.loss")
 
     def progress(self, done: float) -> float:
         """Return how far radius and weight have risen, 0 to 1, after a share of all steps."""
@@ -77,7 +73,7 @@ def certified_settings(training: TrainingSettings, robust: RobustnessSettings) -
     )
 
 
-class CertifiedObjective:
+class CertifiedObjective(Objective):
     """The worst-case loss of a training.
 
     Args:
@@ -111,17 +107,8 @@ class CertifiedObjective:
         """Return how far the worst case has risen; at 0 there is nothing to bound."""
         return self._certified.progress(done)
 
-    def __call__(self, batch: Batch, risen: float) -> tuple[Tensor, Tensor, float]:
-        """Run a batch with its bounds.
-
-        Args:
-            batch: Windows with their gains.
-            risen: How far radius and weight have risen, above 0.
-
-        Returns:
-            Logits of the unchanged windows, the worst-case loss with all penalties, and its weight
-            in the whole loss.
-        """
+    def __call__(self, batch: Batch, risen: float) -> WorstCase:
+        """Run a batch with its bounds and return the worst-case loss with all penalties."""
         settings = self._certified.settings
         factor = settings.overshoot * risen
         signal, rhythm = self._perturbed.inputs(batch.signal, batch.rhythm, batch.gain, factor)
@@ -129,7 +116,8 @@ class CertifiedObjective:
         loss = worst_case_loss(self._margins(passed, batch.label), batch.label, self._offsets)
         for penalty, weight in self._penalties:
             loss = loss + weight * penalty(passed)
-        return passed.logits, loss, settings.weight * risen
+        weight = settings.weight * risen
+        return WorstCase(passed.logits, 1 - weight, weight * loss)
 
 
 def certified_share(

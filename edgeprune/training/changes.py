@@ -194,6 +194,55 @@ class Perturbed:
         matrix = torch.from_numpy(conditioning_matrix(front_end)).double()
         self._per_microvolt = (matrix / _CONDITIONED / adc.microvolt_per_count).float()
 
+    @property
+    def samples(self) -> int:
+        """Raw samples that a window reads."""
+        return len(self._per_microvolt)
+
+    def changed(
+        self, signal: Tensor, rhythm: Tensor, gain: Tensor, change: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return signal and rhythm after one change of the raw samples, without roundings.
+
+        Args:
+            signal: Float [n, channels, length], real.
+            rhythm: Float [n, features], real.
+            gain: The front end's gain of each window times 2^14, float [n].
+            change: Microvolts, float [n, raw samples].
+        """
+        step = self._front_end.signal_scale
+        per_count = gain / _GAIN * step
+        moved = signal + (per_count[:, None] * (change @ self._per_microvolt))[:, None]
+        before = self._form(signal, per_count)
+        form = self._form(moved, per_count) - before
+        intervals = self._front_end.interval_features
+        features = torch.cat((rhythm[:, :intervals], rhythm[:, intervals:] + form), 1)
+        return (
+            _within(moved, signal, _HIGHEST * step),
+            _within(features, rhythm, _HIGHEST * self._front_end.rhythm_scale),
+        )
+
+    def _form(self, signal: Tensor, per_count: Tensor, change: Tensor | float = 0.0) -> Tensor:
+        """Return the log energies of the form, [n, 3], where every sample grows by `change`.
+
+        Args:
+            signal: Float [n, channels, length].
+            per_count: Signal per conditioned count, [n].
+            change: By how much each sample's size grows, [n, length]; none becomes negative.
+        """
+        front_end = self._front_end
+        beat, difference = signal[:, 0], signal[:, 1]
+        unit = 1 / (per_count.square() * _ENERGY)
+        energies = []
+        for wave, zone, share in (
+            (difference, front_end.qrs, 0.5),
+            (difference, front_end.p_wave, 0.5),
+            (beat, front_end.qrs, 1.0),
+        ):
+            size = (wave.abs() + change)[:, slice(*zone)].clamp(min=0)
+            energies.append(share * torch.log2(unit * size.square().sum(1) + 1))
+        return torch.stack(energies, 1)
+
     def inputs(
         self, signal: Tensor, rhythm: Tensor, gain: Tensor, factor: float
     ) -> tuple[Bounded, Interval]:
@@ -225,25 +274,15 @@ class Perturbed:
         self, rhythm: Tensor, signal: Tensor, per_count: Tensor, most: Tensor, factor: float
     ) -> Interval:
         """Return the box of the rhythm features: the form's log energies move with the signal."""
-        front_end = self._front_end
-        step = front_end.rhythm_scale
-        intervals = front_end.interval_features
-        beat, difference = signal[:, 0], signal[:, 1]
-        qrs, p_wave = slice(*front_end.qrs), slice(*front_end.p_wave)
+        step = self._front_end.rhythm_scale
         low, high = rhythm.clone(), rhythm.clone()
-        unit = 1 / (per_count.square() * _ENERGY)
-        for place, (wave, zone, share) in enumerate(
-            ((difference, qrs, 0.5), (difference, p_wave, 0.5), (beat, qrs, 1.0)), intervals
-        ):
-            size, change = wave[:, zone].abs(), most[:, zone]
-            energies = (
-                (size - change).clamp(min=0).square().sum(1),
-                size.square().sum(1),
-                (size + change).square().sum(1),
-            )
-            least, now, greatest = (torch.log2(unit * energy + 1) for energy in energies)
-            low[:, place] += share * (least - now) - step * min(1.0, 4 * factor)
-            high[:, place] += share * (greatest - now) + step * min(1.0, 4 * factor)
+        least, now, greatest = (
+            self._form(signal, per_count, change) for change in (-most, 0.0, most)
+        )
+        form = slice(self._front_end.interval_features, None)
+        rounding = step * min(1.0, 4 * factor)
+        low[:, form] += least - now - rounding
+        high[:, form] += greatest - now + rounding
         moved, limit = self._rhythm_radius(factor), _HIGHEST * step
         low, high = low - moved, high + moved
         low = torch.minimum(low.clamp(-limit, limit), rhythm)
@@ -252,6 +291,11 @@ class Perturbed:
 
     def _rhythm_radius(self, factor: float) -> float:
         return self.spec.rhythm_lsb * self._front_end.rhythm_scale * factor
+
+
+def _within(value: Tensor, before: Tensor, limit: float) -> Tensor:
+    """Clip at a limit, unless the value before the change was beyond it already."""
+    return torch.maximum(torch.minimum(value, before.clamp(min=limit)), before.clamp(max=-limit))
 
 
 class BatchChanges:

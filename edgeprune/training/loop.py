@@ -23,15 +23,15 @@ from edgeprune.training.average import WeightAverage
 from edgeprune.training.batches import Batch, BatchSource, by_class
 from edgeprune.training.certified import (
     LARGEST_GRADIENT,
-    CertifiedObjective,
     CertifiedTraining,
     certified_settings,
-    certified_share,
 )
 from edgeprune.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from edgeprune.training.determinism import derive_seed, deterministic
 from edgeprune.training.metrics import macro_f1, predict
+from edgeprune.training.objective import WorstCase
 from edgeprune.training.regularizers import ChannelGroups, soft_threshold
+from edgeprune.training.robust import check_robust, objective_of, watched_shares
 from edgeprune.training.schedule import one_cycle
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class EpochRecord:
         validation_macro_f1: Of the weights that would be kept; None without validation windows.
         validation_certified: Share of the validation windows that the training's own bounds prove
             and that are decided rightly; None where nothing is certified.
+        validation_robust: Share of them that an attack within the perturbation leaves decided
+            rightly; None where the training is not adversarial.
     """
 
     epoch: int
@@ -60,6 +62,7 @@ class EpochRecord:
     learning_rate: float
     validation_macro_f1: float | None
     validation_certified: float | None = None
+    validation_robust: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def train(
         checkpoints: Folder to continue from and to leave a checkpoint in after each epoch.
         teachers: Classifiers to learn from besides the labels; None trains `settings.teachers`
             of them first, an empty sequence goes without.
-        certified: How decisions are made provable; teachers are not trained that way.
+        certified: How decisions are made provable or hard to attack; teachers are not trained that
+            way.
 
     Raises:
         DataError: There are no training windows.
@@ -120,7 +124,7 @@ def train(
             "nobody said how long to train", where="training.epochs", hint="give 1 or more"
         )
     if certified is not None:
-        certified.check()
+        check_robust(certified)
         settings = certified_settings(settings, certified.settings)
     if teachers is None:
         teachers = _train_teachers(
@@ -198,7 +202,7 @@ class _Run:
         self.certified = certified
         self.objective = None
         if certified is not None:
-            self.objective = CertifiedObjective(self.model, front_end, certified, self.offsets)
+            self.objective = objective_of(self.model, front_end, certified, self.offsets, seed)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=settings.learning_rate,
@@ -223,6 +227,8 @@ class _Run:
         torch.manual_seed(derive_seed(self.seed, "dropout", self.done))
         steps = self.epochs * self.source.steps
         self.model.train()
+        if self.objective is not None:
+            self.objective.begin(self.done)
         losses = []
         pace = one_cycle(0, steps, self.settings.learning_rate)
         for number, batch in enumerate(self.source.epoch(self.done)):
@@ -231,18 +237,20 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = pace.learning_rate
                 group["betas"] = (pace.momentum, 0.999)
-            losses.append(self._step(batch, pace.learning_rate, step / steps))
+            losses.append(self._step(batch, number, pace.learning_rate, step / steps))
             if step >= steps * self.settings.average_from:
                 self.average.update(self.model)
             advance(1)
         self._close(sum(losses) / len(losses), pace.learning_rate)
 
-    def _step(self, batch: Batch, learning_rate: float, done: float) -> float:
+    def _step(self, batch: Batch, number: int, learning_rate: float, done: float) -> float:
         self.optimizer.zero_grad()
         risen = self.objective.progress(done) if self.objective else 0.0
-        worst, weight = torch.zeros(()), 0.0
+        worst: WorstCase | None = None
         if self.objective is not None and risen > 0:
-            logits, worst, weight = self.objective(batch, risen)
+            batch = self.objective.batch(batch, number)
+            worst = self.objective(batch, risen)
+            logits = worst.logits
         else:
             logits = logits_of(self.model, batch.signal, batch.rhythm)
         # The offsets are taken off here, so that the network's own logits carry them ever after.
@@ -254,8 +262,8 @@ class _Run:
             share = self.settings.distillation
             taught = functional.cross_entropy(logits, self._opinion(batch))
             loss = (1 - share) * loss + share * taught
-        if weight:
-            loss = (1 - weight) * loss + weight * worst
+        if worst is not None:
+            loss = worst.natural * loss + worst.added
         loss.backward()  # type: ignore[no-untyped-call]
         if self.objective is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
@@ -287,15 +295,18 @@ class _Run:
         kept = {name: tensor.clone() for name, tensor in state.items()}
         if self.settings.l1 or self.settings.group_lasso:
             self._take_zeros(kept)
-        score = share = None
+        score = proved = withstood = None
         if len(self.validation.label):
             judge = copy.deepcopy(self.model)
             judge.load_state_dict(kept)
             decision = predict(judge, self.validation, self.front_end).argmax(1)
             score = macro_f1(self.validation.label, decision)
             if self.certified is not None:
-                share = certified_share(judge, self.validation, self.front_end, self.certified)
-        self.history.append(EpochRecord(self.done + 1, loss, learning_rate, score, share))
+                proved, withstood = watched_shares(
+                    judge, self.validation, self.front_end, self.certified
+                )
+        record = EpochRecord(self.done + 1, loss, learning_rate, score, proved, withstood)
+        self.history.append(record)
         earlier = [record.validation_macro_f1 or 0.0 for record in self.history[:-1]]
         if not self.settings.keep_best or score is None or score > max(earlier, default=-1.0):
             self.best, self.best_epoch = kept, self.done
@@ -312,6 +323,9 @@ class _Run:
         tensors |= {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
+        if self.objective is not None:
+            state = self.objective.state()
+            tensors |= {f"objective.{name}": tensor for name, tensor in state.items()}
         facts = {
             "average_seen": self.average.seen,
             "best_epoch": self.best_epoch,
@@ -336,6 +350,8 @@ class _Run:
             moments.setdefault(int(number), {})[kind] = tensor
         state = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**state, "state": moments})
+        if self.objective is not None:
+            self.objective.restore(_part(found.tensors, "objective"))
 
     def result(self) -> TrainingResult:
         """Return the classifier with the kept weights."""
