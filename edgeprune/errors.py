@@ -145,3 +145,10 @@ class ParityError(EdgepruneError):
 
     code = "EP702"
     exit_code = 1
+
+
+class ContradictionError(EdgepruneError):
+    """An attack turned a decision where a proof says that nothing can: one of them is wrong."""
+
+    code = "EP703"
+    exit_code = 1

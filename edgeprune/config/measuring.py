@@ -98,13 +98,22 @@ class DisturbancePlan:
     """What happens to the lead, recording by recording, before the device sees it.
 
     Attributes:
-        cases: What to try, one disturbance and severity a text ("electrode-motion:6dB"); none for
-            no disturbances.
+        cases: What to try, a disturbance with its severity a text ("electrode-motion:6dB"), or a
+            disturbance alone with its usual severities; none for no disturbances.
         windows: Test windows, drawn stratified by record.
+        noise_dir: Folder of recorded noise (`edgeprune datasets fetch nstdb`); empty generates it.
     """
 
-    cases: tuple[str, ...] = ()
+    cases: tuple[str, ...] = (
+        *("electrode-motion:24dB", "electrode-motion:12dB", "electrode-motion:0dB"),
+        *("baseline-wander:24dB", "baseline-wander:12dB", "baseline-wander:0dB"),
+        *("muscle-noise:24dB", "muscle-noise:12dB", "muscle-noise:0dB"),
+        *("mains-hum:50uV", "mains-hum:200uV", "mains-hum:500uV"),
+        *("lead-off:50ms", "lead-off:200ms", "lead-off:1000ms"),
+        *("qrs-jitter:5ms", "qrs-jitter:10ms", "qrs-jitter:20ms"),
+    )
     windows: int = 200
+    noise_dir: str = ""
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,6 @@ def attack_outcome(
     turned: Bools,
     bootstrap: Bootstrap,
     queries: npt.NDArray[np.int64] | None = None,
-    *,
-    private: bool = False,
 ) -> AttackOutcome:
     """Count what became of the windows under one attack, with shares clustered by patient.
 
@@ -47,7 +45,6 @@ def attack_outcome(
             rightly count.
         bootstrap: How intervals are made.
         queries: Decisions asked of the network for each window [n].
-        private: Leave out what belongs to one recording.
     """
     right = decisions.labels == decisions.predictions
     turned = turned & right
@@ -71,9 +68,7 @@ def attack_outcome(
             counted(name, decisions.labels == index)
             for index, name in enumerate(decisions.class_names)
         ),
-        records=()
-        if private
-        else tuple(
+        records=tuple(
             counted(decisions.record_names[index], decisions.records == index)
             for index in np.unique(decisions.records).tolist()
         ),
@@ -94,8 +89,6 @@ def ball_attacks(
     turned: Bools,
     decisions: Decisions,
     bootstrap: Bootstrap,
-    *,
-    private: bool = False,
 ) -> BallAttacks:
     """Describe all attacks within one ball.
 
@@ -106,14 +99,11 @@ def ball_attacks(
         turned: Windows that any change within the ball turned [n].
         decisions: What the network decides without any change.
         bootstrap: How intervals are made.
-        private: Leave out what belongs to one recording.
     """
 
     def told(result: AttackResult) -> AttackOutcome:
         within = result.success & (result.size <= ball.size)
-        return attack_outcome(
-            result.attack, decisions, within, bootstrap, result.queries, private=private
-        )
+        return attack_outcome(result.attack, decisions, within, bootstrap, result.queries)
 
     return BallAttacks(
         text=ball.text,
@@ -122,7 +112,7 @@ def ball_attacks(
         size=float(ball.size),
         unit=unit_of(ball),
         attacks=tuple(map(told, results)),
-        worst=attack_outcome(WORST, decisions, turned, bootstrap, private=private),
+        worst=attack_outcome(WORST, decisions, turned, bootstrap),
     )
 
 
@@ -135,7 +125,7 @@ def minimum_norm(
     result: AttackResult, ball: Ball, decisions: Decisions, bootstrap: Bootstrap
 ) -> MinimumNorm:
     """Describe an attack that sought the least change."""
-    outcome = attack_outcome(result.attack, decisions, result.success, bootstrap, private=True)
+    outcome = attack_outcome(result.attack, decisions, result.success, bootstrap)
     return MinimumNorm(
         attack=result.attack,
         norm=result.norm,

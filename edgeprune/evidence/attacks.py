@@ -36,7 +36,7 @@ class AttackOutcome:
         right_under_attack: Share of all windows that stay decided for the reference class.
         success: Share of the windows decided rightly before that the attack turned.
         classes: Per reference class.
-        records: Per recording; empty where they are withheld.
+        records: Per recording.
         queries: Decisions asked of the network for a window; absent where they were not counted.
     """
 
@@ -222,10 +222,9 @@ class AttackEvidence:
         settings: Steps, restarts and queries that an attack had, in words.
         networks: The network's history; the flashed one is the last.
         transfers: Changes tried on other networks than they were found on.
-        worst: Windows to be drawn; empty where they are withheld.
+        worst: Windows to be drawn.
         proofs: The attacks held against what was proved; absent without proofs.
         replays: Changed windows run on the emulated device; the rows are in `parity` too.
-        withheld: What is not told, and why; empty where all is.
     """
 
     threat_model: str
@@ -236,4 +235,3 @@ class AttackEvidence:
     worst: tuple[WorstWindow, ...] = ()
     proofs: ProofCheck | None = None
     replays: tuple[ParityRow, ...] = ()
-    withheld: str = ""

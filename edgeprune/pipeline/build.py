@@ -14,9 +14,11 @@ from edgeprune.data import FrontEnd, load_card
 from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameError
 from edgeprune.evidence import Evidence, Outcome
 from edgeprune.executor import Executor
+from edgeprune.pipeline.attack import attack_stage, check_attacks
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.cost import Meter
 from edgeprune.pipeline.deploy import bench_stage, export_stage, firmware_stage
+from edgeprune.pipeline.disturb import disturb_stage, disturbances_of
 from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
 from edgeprune.pipeline.preflight import check_files, check_out, check_tools, work_folder
 from edgeprune.pipeline.prove import verify_stage
@@ -39,7 +41,12 @@ GOALS = {
     "export": ("data", "train", "prune", "quantize", "export", "firmware"),
     "bench": ("data", "train", "prune", "quantize", "firmware", "bench"),
     "verify": ("data", "train", "prune", "quantize", "verify"),
-    LAST: ("data", "train", "prune", "quantize", "export", "firmware", "bench", "verify", "replay"),
+    "attack": ("data", "train", "prune", "quantize", "attack"),
+    "disturb": ("data", "train", "prune", "quantize", "disturb"),
+    LAST: (
+        *("data", "train", "prune", "quantize", "export", "firmware", "bench"),
+        *("verify", "attack", "disturb", "replay"),
+    ),
 }
 
 
@@ -162,6 +169,8 @@ def open_context(
             + (f", or --target {target.board_of}" if target.board_of else ""),
         )
     _check_perturbations(config)
+    check_attacks(config)
+    disturbances_of(config)
     config = _with_epochs(config, card.epochs)
     adc = target.adc or card.adc
     return Context(
@@ -236,8 +245,16 @@ def _makers(context: Context, stages: dict[str, Stage]) -> dict[str, Callable[[]
             stages.get("train"),
             stages.get("prune"),
         ),
+        "attack": lambda: attack_stage(
+            context,
+            stages["data"],
+            stages["quantize"],
+            stages.get("train"),
+            stages.get("prune"),
+        ),
+        "disturb": lambda: disturb_stage(context, stages["data"], stages["quantize"]),
         "replay": lambda: replay_stage(
-            context, stages["quantize"], stages["firmware"], stages["verify"]
+            context, stages["quantize"], stages["firmware"], stages["verify"], stages["attack"]
         ),
     }
     return makers

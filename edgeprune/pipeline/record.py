@@ -11,15 +11,20 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from edgeprune import __version__
+from edgeprune.config import BuildConfig
 from edgeprune.data import Windows
-from edgeprune.evaluation import Bootstrap, Decisions, LeftOut, compare, evaluate
+from edgeprune.evaluation import Bootstrap, Decisions, LeftOut, compare, evaluate, withhold
 from edgeprune.evidence import (
+    AttackEvidence,
     CertificateEvidence,
     ClassifierEvidence,
     Component,
     DataEvidence,
     DeviceEvidence,
+    DisturbanceEvidence,
     Evidence,
     Identity,
     ModelPerformance,
@@ -35,8 +40,10 @@ from edgeprune.evidence import (
     write_manifest,
 )
 from edgeprune.files import disk_errors, sha256_file, write_text
+from edgeprune.pipeline.attack import ATTACKS_FILE
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.deploy import DEVICE, FIRMWARE, IMAGE, ONNX, PACKAGE, TFLITE, Parity
+from edgeprune.pipeline.disturb import DISTURBANCES_FILE
 from edgeprune.pipeline.learn import (
     CLASSIFIER,
     FLOAT_ONNX,
@@ -49,8 +56,9 @@ from edgeprune.pipeline.learn import (
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import decisions_of, load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES, FILES
-from edgeprune.pipeline.replays import REPLAYS
+from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, Replays
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
+from edgeprune.pipeline.standard_scores import standard_scores
 from edgeprune.pipeline.store import Stage
 from edgeprune.report import write_report
 from edgeprune.training import predict
@@ -82,11 +90,12 @@ _LIMITS = (
     "Cycles, time and energy of a window come from a model; they are no measurement.",
     "Beat positions are those of the annotations: the error of a beat detector is not in these "
     "figures.",
-    "Certificates are about the raw samples of a beat's own window, through the front end; what "
-    "the device remembers from earlier beats, and the place of the beat, are held as they were.",
+    "Certificates and attacks are about the raw samples of a beat's own window, through the front "
+    "end; what the device remembers from earlier beats, and the place of the beat, are held as "
+    "they were. Disturbances change the whole recording and what is remembered with it.",
+    "An attack that fails proves nothing: a stronger one may succeed. Certificates alone do.",
 )
 _NOT_TESTED = (
-    "recorded noise, and disturbances of what the device remembers",
     "latency and energy on silicon",
     "other data sets than the one named",
 )
@@ -143,10 +152,22 @@ def collect(context: Context, stages: Stages) -> Evidence:
     network = network_of(stages["quantize"])
     exported = load_record(stages["export"].file("parity.json"), Parity)
     benched = load_record(stages["bench"].file("parity.json"), Parity)
-    replayed = load_record(stages["replay"].file(REPLAYS), Parity)
+    replayed = load_record(stages["replay"].file(REPLAYS), Replays)
+    attacks = load_record(stages["attack"].file(ATTACKS_FILE), AttackEvidence)
+    of_attacks = tuple(row for row in replayed.parity.rows if row.compared == OF_ATTACKS)
+    disturbances = load_record(stages["disturb"].file(DISTURBANCES_FILE), DisturbanceEvidence)
+    test = windows_of(stages["data"], "test")
+    standard = standard_scores(
+        context,
+        stages["data"],
+        test,
+        INT8,
+        network,
+        load_array(stages["bench"].file("logits.npy")).astype(np.int8),
+    )
     device = stages["firmware" if context.target.is_host else "bench"]
     image = stages["firmware"].folder / IMAGE
-    performance, comparisons = _performance(context, stages)
+    performance, comparisons = _performance(context, stages, test)
     evidence = Evidence(
         identity=Identity(
             edgeprune=__version__,
@@ -172,16 +193,43 @@ def collect(context: Context, stages: Stages) -> Evidence:
         ),
         performance=performance,
         comparisons=comparisons,
-        parity=(*exported.rows, *benched.rows, *replayed.rows),
+        beats=standard.beats,
+        probabilities=standard.probabilities,
+        parity=(*exported.rows, *benched.rows, *replayed.parity.rows),
         device=load_record(device.file(DEVICE), DeviceEvidence),
         certificates=load_record(stages["verify"].file(CERTIFICATES), CertificateEvidence),
-        limits=_LIMITS,
-        not_tested=(*_NOT_TESTED, *exported.absent, *benched.absent),
+        attacks=replace(attacks, proofs=replayed.proofs, replays=of_attacks)
+        if context.config.attacks.names
+        else None,
+        disturbances=disturbances if disturbances.curves else None,
+        limits=_limits(disturbances),
+        not_tested=(
+            *_NOT_TESTED,
+            *_left_out(context.config),
+            *exported.absent,
+            *benched.absent,
+            *standard.not_tested,
+        ),
     )
-    return replace(
+    evidence = replace(
         evidence,
         requirements=judge_all(context.config.requirements, evidence, context.config.robustness),
     )
+    return withhold(evidence) if context.config.evaluation.privacy else evidence
+
+
+def _limits(disturbances: DisturbanceEvidence) -> tuple[str, ...]:
+    made = ", ".join(curve.title for curve in disturbances.curves if curve.synthetic)
+    if not made:
+        return _LIMITS
+    return (*_LIMITS, f"No recorded noise was at hand: made by rule (SYNTHETIC) were {made}.")
+
+
+def _left_out(config: BuildConfig) -> Iterator[str]:
+    if not config.attacks.names:
+        yield "attacks: attacks.names is empty"
+    if not config.disturbance_texts:
+        yield "disturbances: disturbances.cases is empty"
 
 
 def _optional(stages: Stages, stage: str, file: str, kind: type[Record]) -> Record | None:
@@ -189,9 +237,8 @@ def _optional(stages: Stages, stage: str, file: str, kind: type[Record]) -> Reco
 
 
 def _performance(
-    context: Context, stages: Stages
+    context: Context, stages: Stages, test: Windows
 ) -> tuple[tuple[ModelPerformance, ...], tuple[StageComparison, ...]]:
-    test = windows_of(stages["data"], "test")
     decided = dict(_decisions(context, stages, test))
     bootstrap = Bootstrap(context.seed)
     apart = tuple(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgeprune.data import Dataset, Windows
 from edgeprune.data.episodes import Episodes, read_episodes
 from edgeprune.data.held_front_end import HeldBeats, hold, join
+from edgeprune.data.recordings import Recording
 from edgeprune.errors import DataError
 from edgeprune.evaluation import AnnotatedBeats, standard_labels
 from edgeprune.files import write_bytes
@@ -64,17 +65,48 @@ def held_of(context: Context, data: Stage, windows: Windows) -> HeldBeats:
         for number in np.unique(windows.record).tolist():
             name = windows.record_names[number]
             if f"{name}.samples" not in content:
-                raise DataError(
-                    f"the raw samples of record '{name}' are not kept",
-                    where=_RECORDINGS,
-                    hint="validation and test recordings are; take windows of these",
-                )
+                raise _not_kept(name)
             samples, beats = content[f"{name}.samples"], content[f"{name}.beats"]
             rows = np.flatnonzero(windows.record == number)
             chosen = np.searchsorted(beats, windows.beat[rows])
             parts.append(hold(context.front_end, context.adc, samples, beats, chosen))
             order.append(rows)
     return join(parts).select(np.argsort(np.concatenate(order)))
+
+
+def recordings_of(context: Context, data: Stage, windows: Windows) -> tuple[Recording, ...]:
+    """Return the whole recordings of some windows as they came from the converter.
+
+    Args:
+        context: The build, whose converter it is.
+        data: The data stage.
+        windows: Any windows of its validation or test part.
+
+    Raises:
+        DataError: The data stage has no raw recording of a window.
+    """
+    found = []
+    with np.load(data.file(_RECORDINGS), allow_pickle=False) as content:
+        for number in np.unique(windows.record).tolist():
+            name = windows.record_names[number]
+            if f"{name}.samples" not in content:
+                raise _not_kept(name)
+            arrays = {each: content[f"{name}.{each}"] for each in ("samples", "beats", "labels")}
+            patient = windows.patients[number]
+            found.append(
+                Recording(
+                    name, patient, " or ".join(context.card.signal.leads), context.adc, **arrays
+                )
+            )
+    return tuple(found)
+
+
+def _not_kept(name: str) -> DataError:
+    return DataError(
+        f"the raw samples of record '{name}' are not kept",
+        where=_RECORDINGS,
+        hint="validation and test recordings are; take windows of these",
+    )
 
 
 def references_of(context: Context, data: Stage, windows: Windows) -> tuple[AnnotatedBeats, ...]:

@@ -1,62 +1,100 @@
-"""The stage that runs what verification found against the network on the emulated device."""
+"""The stage that runs what turns decisions on the emulated device, and holds it against proofs."""
 
 from __future__ import annotations
 
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.devices import run_image
-from edgeprune.files import write_bytes
+from edgeprune.evidence import ParityRow, ProofCheck
+from edgeprune.network import IntegerNetwork
+from edgeprune.pipeline.attack import HELD, TURNED, WINDOWS, Turned, load_turned
 from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.contradictions import check_proofs
 from edgeprune.pipeline.deploy import IMAGE, Parity, device_row
 from edgeprune.pipeline.learn import network_of
-from edgeprune.pipeline.products import save_record
+from edgeprune.pipeline.products import load_windows, save_record
+from edgeprune.pipeline.prove import COUNTEREXAMPLES
 from edgeprune.pipeline.store import Stage
-from edgeprune.verification.outcomes import VerificationRun
 
-COUNTEREXAMPLES = "counterexamples.npz"
 REPLAYS = "replays.json"
-_COMPARED = "logits of all counterexamples"
+OF_PROOFS = "logits of all counterexamples"
+OF_ATTACKS = "logits of all windows that attacks turned"
+
+Int8Array = npt.NDArray[np.int8]
 
 
-def save_counterexamples(path: Path, runs: tuple[VerificationRun, ...]) -> None:
-    """Write what the network reads in every counterexample; no arrays where there is none."""
-    found = [each.counterexample for run in runs for each in run.results if each.counterexample]
-    inputs = zip(*(each.inputs for each in found), strict=True)
-    buffer = BytesIO()
-    np.savez(buffer, **{str(number): np.stack(each) for number, each in enumerate(inputs)})
-    write_bytes(path, buffer.getvalue())
+@dataclass(frozen=True)
+class Replays:
+    """What became of everything that turns a decision.
+
+    Attributes:
+        parity: The same on the emulated device.
+        proofs: Attacks held against what was proved.
+    """
+
+    parity: Parity
+    proofs: ProofCheck
 
 
-def replay_stage(context: Context, quantized: Stage, firmware: Stage, verified: Stage) -> Stage:
-    """Every counterexample on the emulated device: the logits must be the specification's."""
+def replay_stage(
+    context: Context, quantized: Stage, firmware: Stage, verified: Stage, attacked: Stage
+) -> Stage:
+    """Every counterexample of proofs and attacks on the emulated device, and against the proofs.
+
+    The logits must be the specification's, and no attack may have turned what was proved.
+    """
 
     def produce(folder: Path) -> None:
         network = network_of(quantized)
         with np.load(verified.file(COUNTEREXAMPLES), allow_pickle=False) as content:
-            inputs = [content[name] for name in sorted(content)]
-        parity = Parity(())
-        if inputs and not context.target.is_host:
-            signal, rhythm = inputs if len(inputs) == 2 else (*inputs, None)
-            run = run_image(
-                firmware.file(IMAGE),
-                context.target,
-                signal,
-                rhythm,
-                network.output_tensor.size,
-                backend=context.config.firmware.emulator,
-                progress=context.progress,
-            )
-            expected = network.run(*inputs)
-            parity = Parity((device_row(context, _COMPARED, [(run.logits, expected)]),))
-        save_record(folder / REPLAYS, parity)
+            counterexamples = tuple(content[name] for name in sorted(content))
+        turned = load_turned(attacked.file(TURNED))
+        held = HeldBeats.load(attacked.file(HELD))
+        proofs = check_proofs(verified, load_windows(attacked.file(WINDOWS)), held, turned)
+        image = None if context.target.is_host else firmware.file(IMAGE)
+        shown = ((OF_PROOFS, counterexamples), (OF_ATTACKS, _inputs(network, held, turned)))
+        rows = tuple(
+            _row(context, image, network, compared, inputs)
+            for compared, inputs in shown
+            if inputs and image is not None
+        )
+        save_record(folder / REPLAYS, Replays(Parity(rows), proofs))
 
     return context.store.run(
         "replay",
         produce,
-        reads=[quantized, firmware, verified],
+        reads=[quantized, firmware, verified, attacked],
         settings={"emulator": context.config.firmware.emulator},
-        rooms=("network", "devices"),
+        rooms=("network", "devices", "verification/perturbations", "data"),
     )
+
+
+def _inputs(network: IntegerNetwork, held: HeldBeats, turned: Turned) -> tuple[Int8Array, ...]:
+    """Return what the network reads of the changed windows; nothing without any."""
+    if not len(turned):
+        return ()
+    return held.select(turned.window).inputs(turned.raw)[: len(network.inputs)]
+
+
+def _row(
+    context: Context,
+    image: Path,
+    network: IntegerNetwork,
+    compared: str,
+    inputs: tuple[Int8Array, ...],
+) -> ParityRow:
+    run = run_image(
+        image,
+        context.target,
+        inputs[0],
+        inputs[1] if len(inputs) == 2 else None,
+        network.output_tensor.size,
+        backend=context.config.firmware.emulator,
+        progress=context.progress,
+    )
+    return device_row(context, compared, [(run.logits, network.run(*inputs))])

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edgeprune.attacks.balls import Ball
 from edgeprune.config import Requirements, RobustnessSettings
+from edgeprune.disturbances import parse_disturbance
 from edgeprune.errors import ConfigurationError
 from edgeprune.evidence import (
+    AttackEvidence,
     CertificateEvidence,
     Comparison,
+    DisturbanceEvidence,
     Evidence,
+    ProofCheck,
     Quantity,
     Requirement,
     Where,
@@ -29,12 +34,17 @@ def check_classes(requirements: Requirements, class_names: tuple[str, ...]) -> N
     Raises:
         ConfigurationError: There is one.
     """
-    for score in _SCORES:
-        for name in getattr(requirements, score):
+    limits = {score: getattr(requirements, score) for score in _SCORES}
+    limits |= {
+        f"sensitivity_under.{text}": shares
+        for text, shares in requirements.sensitivity_under.items()
+    }
+    for table, shares in limits.items():
+        for name in shares:
             if name not in class_names:
                 raise ConfigurationError(
                     f"the data set has no class '{name}'",
-                    where=f"requirements.{score}.{name}",
+                    where=f"requirements.{table}.{name}",
                     hint=f"its classes: {', '.join(class_names)}",
                 )
 
@@ -56,6 +66,8 @@ def judge_all(
         *judge_certificates(
             requirements, robustness or RobustnessSettings(), evidence.certificates
         ),
+        *judge_attacks(requirements, evidence.attacks),
+        *judge_disturbances(requirements, evidence.disturbances),
     )
 
 
@@ -106,6 +118,8 @@ def _of_any_build(evidence: Evidence) -> Iterator[Requirement]:
     )
     if evidence.certificates is not None and evidence.certificates.files:
         yield _no_rejection(evidence.certificates)
+    if evidence.attacks is not None and evidence.attacks.proofs is not None:
+        yield _no_contradiction(evidence.attacks.proofs)
     firmware = evidence.device.firmware if evidence.device else None
     if firmware is not None:
         for memory, title, available in (
@@ -129,6 +143,18 @@ def _no_rejection(certificates: CertificateEvidence) -> Requirement:
         "1",
         Quantity(rejected, "1", Where.HOST, n=checked, n_of="certificates"),
         "certificates.files",
+    )
+
+
+def _no_contradiction(proofs: ProofCheck) -> Requirement:
+    return judge(
+        "attacks.contradictions",
+        "attacks that succeed within a set that was proved for their window",
+        Comparison.AT_MOST,
+        0,
+        "1",
+        Quantity(proofs.contradictions, "1", Where.HOST, n=proofs.proved, n_of="proofs"),
+        "attacks.proofs",
     )
 
 
@@ -194,3 +220,53 @@ def judge_certificates(
         title = f"share of windows proved and right under {text}, {INT8}"
         rows.append(judge(name, title, Comparison.AT_LEAST, limit, "1", share, source))
     return tuple(rows)
+
+
+def judge_attacks(
+    requirements: Requirements, attacks: AttackEvidence | None
+) -> tuple[Requirement, ...]:
+    """Return the requirements on what attacks turned of the flashed network's decisions."""
+    found = {
+        _ball_key(ball.text): (
+            ball.worst.success,
+            f"attacks.networks.{number}.balls.{place}.worst.success",
+        )
+        for number, network in enumerate(attacks.networks if attacks else ())
+        if network.stage == INT8
+        for place, ball in enumerate(network.balls)
+    }
+    rows = []
+    for text, limit in requirements.attack_success.items():
+        share, source = found.get(_ball_key(text), (None, ""))
+        title = f"share of right decisions that attacks turn within {text}, {INT8}"
+        name = f"attack_success.{text}"
+        rows.append(judge(name, title, Comparison.AT_MOST, limit, "1", share, source))
+    return tuple(rows)
+
+
+def judge_disturbances(
+    requirements: Requirements, disturbances: DisturbanceEvidence | None
+) -> tuple[Requirement, ...]:
+    """Return the requirements on classes that must still be found under disturbances."""
+    found = {
+        (point.text, row.name): (
+            row.sensitivity,
+            f"disturbances.curves.{number}.points.{place}.scores.classes.{index}.sensitivity",
+        )
+        for number, curve in enumerate(disturbances.curves if disturbances else ())
+        for place, point in enumerate(curve.points)
+        for index, row in enumerate(point.scores.classes)
+    }
+    rows = []
+    for text, limits in requirements.sensitivity_under.items():
+        for name, limit in limits.items():
+            value, source = found.get((parse_disturbance(text).text, name), (None, ""))
+            title = f"sensitivity of class {name} under {text}, {INT8}"
+            key = f"sensitivity_under.{text}.{name}"
+            rows.append(judge(key, title, Comparison.AT_LEAST, limit, "1", value, source))
+    return tuple(rows)
+
+
+def _ball_key(text: str) -> tuple[str, float, str]:
+    ball = Ball.parse(text)
+    return ball.norm, ball.size, ball.unit

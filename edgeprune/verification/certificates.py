@@ -46,7 +46,7 @@ VERSION = 1
 RATIO_BITS = 14
 MULTIPLIER_BITS = 44
 
-_OUTCOMES = ("proved", "falsified", "unknown", "timeout")
+OUTCOMES = ("proved", "falsified", "unknown", "timeout")
 _METHODS = ("interval", "linear", "branching", "attack")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -133,9 +133,9 @@ def assemble(run: VerificationRun, network: IntegerNetwork) -> CertificateFile:
     if run.network_sha256 != network.sha256:
         raise ModelError("the run is about another network", where=f"network {network.sha256[:12]}")
     table = _Table(bound_graph(network, 1 if run.runtime == "any" else 0), run)
-    outcomes = np.array([_OUTCOMES.index(each.outcome) for each in run.results], np.int8)
+    outcomes = np.array([OUTCOMES.index(each.outcome) for each in run.results], np.int8)
     right = run.decisions == run.windows.label
-    tally = {name: int((outcomes == number).sum()) for number, name in enumerate(_OUTCOMES)}
+    tally = {name: int((outcomes == number).sum()) for number, name in enumerate(OUTCOMES)}
     header = {
         "schema": SCHEMA,
         "version": VERSION,

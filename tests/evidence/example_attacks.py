@@ -118,7 +118,7 @@ def _network(index: int, stage: str, decisions: Decisions, bootstrap: Bootstrap)
             worst = attack_outcome(WORST, decisions, strength < reach, bootstrap)
             text = f"{norm}:{size}uV"
             balls.append(BallAttacks(text, f"invented: {text}", norm, size, "uV", outcomes, worst))
-    least = attack_outcome("fmn", decisions, right, bootstrap, private=True)
+    least = attack_outcome("fmn", decisions, right, bootstrap)
     values = np.sort(strength[right])
     middle = float(values[len(values) // 2])
     return NetworkAttacks(

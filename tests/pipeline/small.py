@@ -24,6 +24,12 @@ SETTINGS = {
     "verification.windows": 8,
     "verification.perturbations": ("linf:5uV", "linf:10uV", "gain:10%"),
     "verification.workers": 1,
+    "attacks.windows": 8,
+    "attacks.names": ("fgsm",),
+    "attacks.balls": ("linf:20uV", "linf:3mV"),
+    "attacks.steps": 3,
+    "disturbances.windows": 8,
+    "disturbances.cases": ("mains-hum:500uV", "qrs-jitter:20ms"),
 }
 
 

@@ -23,6 +23,8 @@ DEMANDS = Requirements(
     ram_bytes=1 << 30,
     instructions=1 << 30,
     certified_share=CertifiedShare("linf:20uV", 0.0),
+    attack_success={"linf:20uV": 1.0, "l2:0.2mV": 1.0},
+    sensitivity_under={"electrode-motion:12dB": {"V": 0.01}},
 )
 IMPOSSIBLE = Requirements(
     accuracy=1.0,
@@ -30,6 +32,8 @@ IMPOSSIBLE = Requirements(
     flash_bytes=1,
     ram_bytes=1,
     instructions=1,
+    attack_success={"linf:20uV": 0.0},
+    sensitivity_under={"electrode-motion:0dB": {"V": 1.0}},
 )
 
 
@@ -38,14 +42,18 @@ def test_easy_demands_pass_and_each_source_holds_the_value() -> None:
     judged = judge_all(DEMANDS, evidence)
     for requirement in judged:
         assert requirement.outcome is Outcome.PASS, requirement.name
-        if requirement.source not in ("parity", "certificates.files"):
+        if requirement.source not in ("parity", "certificates.files", "attacks.proofs"):
             assert figure_at(evidence, requirement.source) == requirement.value
     assert {row.name for row in judged} > {"accuracy", "sensitivity.V", "certified_share"}
 
 
 def test_impossible_demands_fail() -> None:
     judged = {row.name: row.outcome for row in judge_all(IMPOSSIBLE, example_evidence())}
-    for name in ("accuracy", "sensitivity.V", "flash_bytes", "ram_bytes", "instructions"):
+    assert "sensitivity_under.electrode-motion:0dB.V" in judged
+    for name in set(judged) & {
+        *("accuracy", "sensitivity.V", "flash_bytes", "ram_bytes", "instructions"),
+        *("attack_success.linf:20uV", "sensitivity_under.electrode-motion:0dB.V"),
+    }:
         assert judged[name] is Outcome.FAIL
 
 
@@ -99,6 +107,27 @@ def test_a_share_is_that_of_the_flashed_network() -> None:
     assert flashed.perturbations[int(place)].text == "linf:20uV"
 
 
+def test_what_attacks_and_disturbances_did_not_try_is_not_tested() -> None:
+    demands = Requirements(
+        attack_success={"linf:3uV": 1.0}, sensitivity_under={"muscle-noise:3dB": {"V": 0.0}}
+    )
+    judged = {row.name: row.outcome for row in judge_all(demands, example_evidence())}
+    assert judged["attack_success.linf:3uV"] is Outcome.NOT_TESTED
+    assert judged["sensitivity_under.muscle-noise:3dB.V"] is Outcome.NOT_TESTED
+
+
+def test_an_attack_within_what_was_proved_fails_any_build() -> None:
+    evidence = example_evidence()
+    assert evidence.attacks is not None
+    assert evidence.attacks.proofs is not None
+    wrong = replace(evidence.attacks, proofs=replace(evidence.attacks.proofs, contradictions=1))
+    for attacks, outcome in ((evidence.attacks, Outcome.PASS), (wrong, Outcome.FAIL)):
+        rows = judge_all(Requirements(), replace(evidence, attacks=attacks))
+        assert {row.name: row.outcome for row in rows}["attacks.contradictions"] is outcome
+
+
 def test_a_limit_on_a_class_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no class 'W'"):
         check_classes(Requirements(sensitivity={"W": 0.5}), ("N", "V"))
+    with pytest.raises(ConfigurationError, match="no class 'W'"):
+        check_classes(Requirements(sensitivity_under={"hum:1uV": {"W": 0.5}}), ("N", "V"))
