@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgeprune.data import check, list_cards
+from edgeprune.data import check, fetch, list_cards
 from edgeprune.data.noise import (
     NOISES,
     SYNTHETIC,
@@ -22,6 +23,8 @@ from edgeprune.data.noise import (
 )
 from edgeprune.data.wfdb_header import read_header
 from edgeprune.errors import ConfigurationError, DataError, UnknownNameError
+from edgeprune.progress import Silent
+from tests.data.publisher import publisher
 
 BANDS = {"electrode-motion": (0, 12), "baseline-wander": (0, 1), "muscle-noise": (9, 160)}
 
@@ -36,6 +39,22 @@ def test_noise_cards_are_no_data_sets() -> None:
     assert load_published("mit-bih").name == "mit-bih"
     with pytest.raises(UnknownNameError, match="no noise data set 'nst'"):
         load_noise_card("nst")
+
+
+def test_noise_is_fetched_like_any_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    with publisher() as server:
+        files = server.card().files
+        card = replace(
+            load_noise_card(), records={"muscle-noise": "1"}, mixed={"2": 6.0}, files=files
+        )
+        report = fetch(card, tmp_path, Silent())
+        assert set(report.files) == {files.checksums, "1.hea", "1.dat", "2.hea", "2.dat"}
+        assert check(card, tmp_path).ok
+        (tmp_path / "2.dat").write_bytes(b"")
+        assert check(card, tmp_path).damaged == ("2.dat",)
 
 
 def test_the_folder_is_as_published(shared_data: Callable[[str], Path]) -> None:
