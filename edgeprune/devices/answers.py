@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeprune.devices.backends import BACKENDS
 from edgeprune.devices.run import run_image
 from edgeprune.devices.serial_link import SerialLink
 from edgeprune.files import disk_errors
@@ -19,6 +21,7 @@ Int8Array = NDArray[np.int8]
 Advance = Callable[[int], None]
 
 _DIGEST_BYTES = 16
+_MOST_EMULATORS = 4
 
 
 class AnsweringDevice(Protocol):
@@ -44,24 +47,33 @@ class AnsweringDevice(Protocol):
 
 
 class EmulatedAnswers:
-    """The test image on the emulator in this process, as many windows at a time as it takes.
+    """The test image on emulators in this process, which share the windows.
 
     Args:
         elf: The linked image, program "exchange".
         target: What it runs on.
         classes: Number of logits.
+        emulators: How many; 0 takes one for each processor, up to four.
+
+    Raises:
+        DeviceError: The emulator cannot run this target, or the image is not for it.
+        MissingToolError: The emulator is not installed.
     """
 
-    batch = 256
+    batch = 512
 
-    def __init__(self, elf: Path, target: Target, classes: int) -> None:
+    def __init__(self, elf: Path, target: Target, classes: int, emulators: int = 0) -> None:
+        count = emulators or min(os.cpu_count() or 1, _MOST_EMULATORS)
+        self._devices = tuple(BACKENDS.get("unicorn")(elf, target) for _ in range(count))
         self._elf = elf
         self._target = target
         self._classes = classes
 
     def classify(self, signal: Int8Array, rhythm: Int8Array | None) -> Int8Array:
         """See `AnsweringDevice.classify`."""
-        return run_image(self._elf, self._target, signal, rhythm, self._classes).logits
+        return run_image(
+            self._elf, self._target, signal, rhythm, self._classes, devices=self._devices
+        ).logits
 
 
 class WiredAnswers:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +97,7 @@ def run_image(
     backend: str = "unicorn",
     seconds_per_window: float = 1.0,
     progress: Progress | None = None,
+    devices: Sequence[Device] = (),
 ) -> DeviceRun:
     """Classify ready windows on a device.
 
@@ -105,6 +110,8 @@ def run_image(
         backend: "unicorn" or "qemu".
         seconds_per_window: Wall clock that a window may take, beyond 30 s for the start.
         progress: Told of every batch.
+        devices: Devices of this backend that hold the image already, which share the windows; by
+            default one is made.
 
     Raises:
         DeviceError: The image faulted, hung, refused the windows or answered garbage.
@@ -113,22 +120,36 @@ def run_image(
         ValueError: The windows or samples are integers of another width.
     """
     begin = time.monotonic()
-    device = BACKENDS.get(backend)(elf, target)
+    devices = devices or (BACKENDS.get(backend)(elf, target),)
     window_bytes = signal[:1].size + (0 if rhythm is None else rhythm[:1].size)
     fitting = exchange.windows_that_fit(_exchange_bytes(target), window_bytes, classes)
     batch = min(_BATCH_WINDOWS, fitting)
     if batch < 1:
         raise _too_large("one window", target)
-    responses = []
+    responses: list[exchange.Response] = []
     where = f"{elf.name} on {target.name}, {backend}"
-    with (progress or Silent()).task(f"{target.name} ({backend})", len(signal), "windows") as done:
-        for start in range(0, len(signal), batch):
-            part = slice(start, start + batch)
-            request = exchange.pack_windows(
-                signal[part], None if rhythm is None else rhythm[part], classes
-            )
-            responses.append(_execute(device, request, where, seconds_per_window))
-            done(request.windows)
+    idle = SimpleQueue[Device]()
+    for device in devices:
+        idle.put(device)
+
+    def run_batch(start: int) -> exchange.Response:
+        part = slice(start, start + batch)
+        request = exchange.pack_windows(
+            signal[part], None if rhythm is None else rhythm[part], classes
+        )
+        device = idle.get()
+        try:
+            return _execute(device, request, where, seconds_per_window)
+        finally:
+            idle.put(device)
+
+    with (
+        (progress or Silent()).task(f"{target.name} ({backend})", len(signal), "windows") as done,
+        _shared(len(devices), run_batch, range(0, len(signal), batch)) as found,
+    ):
+        for response in found:
+            responses.append(response)
+            done(len(response.outputs))
     outputs = [np.empty((0, classes), np.int8), *(response.outputs for response in responses)]
     return DeviceRun(
         np.concatenate(outputs),
@@ -138,6 +159,22 @@ def run_image(
         max((response.stack_used for response in responses), default=0),
         time.monotonic() - begin,
     )
+
+
+@contextmanager
+def _shared(
+    devices: int, run_batch: Callable[[int], exchange.Response], starts: range
+) -> Iterator[Iterable[exchange.Response]]:
+    """Return the responses in order, from one device or from several at a time."""
+    if devices == 1:
+        # In this thread, where the keyboard interrupts it at once.
+        yield map(run_batch, starts)
+        return
+    pool = ThreadPoolExecutor(max_workers=devices)
+    try:
+        yield pool.map(run_batch, starts)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def run_front_end(
