@@ -13,7 +13,9 @@ in Cardiology 1984; WFDB Applications Guide, nst(1) and sigamp(1)):
 In the protocol of `nst` the first five minutes are clean, then two minutes with noise and two
 without alternate; the noise runs on from the recording's start, and its value where it is switched
 stays as an offset, so that no edge is heard. For curves the noise is always there, without its
-mean, from a drawn place of the noise and of a drawn one of its channels.
+mean, from a drawn place of the noise and of a drawn one of its channels; and r is then of all the
+seconds that are mixed in, because recorded noise is not equally strong everywhere (electrode motion
+is 4 dB stronger over the half hour than over its first five minutes), and not in whole counts.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.noise import Noise, noise_source, read_noise
+from edgeprune.data.noise import noise_source, read_noise
 from edgeprune.data.recordings import Int16Array, Recording
 from edgeprune.disturbances.disturbance import (
     Disturbance,
@@ -103,19 +105,25 @@ class AddedNoise(Disturbance):
             DataError: The recording has no normal beat to measure, or the noise cannot be read.
         """
         noise = read_noise(self.name, self.directory, recording.adc.rate_hz)
+        rate = recording.adc.rate_hz
         if self.protocol:
-            channel, start = 0, 0
+            places = np.arange(len(recording.samples)) % len(noise.samples)
+            mixed = noise.samples[places, 0]
+            amplitude = noise_amplitude(noise.samples[:, 0], rate, as_tool=True)
         else:
             generator = self.generator(recording, seed)
             channel = int(generator.integers(noise.samples.shape[1]))
             start = int(generator.integers(len(noise.samples)))
-        gain = noise_gain(recording, noise, channel, self.severity)
-        places = (start + np.arange(len(recording.samples))) % len(noise.samples)
-        added = gain * noise.samples[places, channel].astype(np.float64)
-        if self.protocol:
-            added = stress_test(added, recording.adc.rate_hz)
-        else:
-            added -= gain * float(noise.samples[:, channel].mean())
+            places = (start + np.arange(len(recording.samples))) % len(noise.samples)
+            mixed = noise.samples[places, channel]
+            amplitude = noise_amplitude(mixed, rate)
+        if amplitude == 0:
+            raise DataError(
+                "the noise is silent", where=noise.source, hint="fetch it again from its publisher"
+            )
+        gain = noise_gain(signal_amplitude(recording), amplitude, self.severity)
+        added = gain * mixed.astype(np.float64)
+        added = stress_test(added, rate) if self.protocol else added - added.mean()
         return with_samples(recording, recording.samples + added)
 
 
@@ -146,18 +154,8 @@ class MuscleNoise(AddedNoise):
     causes = "muscle noise"
 
 
-def noise_gain(recording: Recording, noise: Noise, channel: int, decibel: float) -> float:
-    """Return what the noise's counts are multiplied by to meet a signal-to-noise ratio.
-
-    Raises:
-        DataError: The recording has no normal beat to measure, or the noise is silent.
-    """
-    root_mean_square = noise_amplitude(noise.samples[:, channel], noise.rate_hz)
-    if root_mean_square == 0:
-        raise DataError(
-            "the noise is silent", where=noise.source, hint="fetch it again from its publisher"
-        )
-    peak_to_peak = signal_amplitude(recording)
+def noise_gain(peak_to_peak: float, root_mean_square: float, decibel: float) -> float:
+    """Return what noise is multiplied by to meet a signal-to-noise ratio."""
     return 10 ** (-decibel / 20) * math.sqrt(2) / 4 * peak_to_peak / root_mean_square
 
 
@@ -182,17 +180,20 @@ def signal_amplitude(recording: Recording) -> float:
     return _trimmed_mean(np.ptp(around, axis=1).astype(np.float64))
 
 
-def noise_amplitude(samples: Int16Array, rate_hz: float) -> float:
-    """Return the mean root mean square of the noise's first seconds, in counts.
+def noise_amplitude(samples: Int16Array, rate_hz: float, *, as_tool: bool = False) -> float:
+    """Return the mean root mean square of noise over its seconds, in counts.
 
     Args:
-        samples: One channel [n], of a second at least.
+        samples: One channel [n]; less than a second counts as one.
         rate_hz: Samples a second.
+        as_tool: As the tool has it: of the first 300 seconds, and deviations in whole counts, which
+            makes faint noise seem fainter still.
     """
-    second = round(rate_hz)
-    windows = samples[: len(samples) // second * second].reshape(-1, second)[:_MEASUREMENTS]
-    # The tool keeps deviations in whole counts, which makes small noise a little smaller.
-    deviations = np.trunc(windows - windows.mean(axis=1, keepdims=True))
+    second = min(round(rate_hz), len(samples))
+    windows = samples[: len(samples) // second * second].reshape(-1, second)
+    deviations = windows - windows.mean(axis=1, keepdims=True)
+    if as_tool:
+        deviations = np.trunc(deviations[:_MEASUREMENTS])
     return _trimmed_mean(np.sqrt(np.square(deviations).mean(axis=1)))
 
 
