@@ -101,8 +101,10 @@ def probability_scores(
         return _quantity(values, decisions, int(mask.sum()), sample.carriers(mask), bootstrap)
 
     present = [index for index in range(classes) if (labels == index).any()]
+    odds = log_odds(logits)
     scored = [
-        _class_scores(sample, labels == index, probabilities[:, index]) for index in range(classes)
+        _class_scores(sample, labels == index, probabilities[:, index], odds[:, index])
+        for index in range(classes)
     ]
     one_hot = labels[:, None] == np.arange(classes)
     return ProbabilityScores(
@@ -146,6 +148,23 @@ def log_softmax(logits: npt.NDArray[np.floating[Any]]) -> FloatArray:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
+def log_odds(logits: npt.NDArray[np.floating[Any]]) -> FloatArray:
+    """Return log p/(1 - p) of each class's softmax [n, K], to 9 decimals.
+
+    It has the order of p. Unlike p it does not end at 1, and the decimals keep windows equal whose
+    integer logits are, which the last digit of a sum would tell apart.
+    """
+    values = logits.astype(np.float64)
+    classes = values.shape[1]
+    columns = []
+    for index in range(classes):
+        others = np.delete(values, index, axis=1)
+        largest = others.max(axis=1)
+        rest = largest + np.log(np.exp(others - largest[:, None]).sum(axis=1))
+        columns.append(np.round(values[:, index] - rest, 9))
+    return np.stack(columns, axis=1)
+
+
 def equal_mass(values: FloatArray) -> FloatArray:
     """Return the ends of bins with equally many values, as far as ties allow [bins + 1]."""
     inner = np.quantile(values, np.arange(1, BINS) / BINS, method="inverted_cdf")
@@ -161,10 +180,12 @@ class _ClassScores:
     brier: _Values
 
 
-def _class_scores(sample: _Sample, is_class: BoolArray, probability: FloatArray) -> _ClassScores:
+def _class_scores(
+    sample: _Sample, is_class: BoolArray, probability: FloatArray, odds: FloatArray
+) -> _ClassScores:
     return _ClassScores(
-        _auroc(sample, is_class, probability),
-        _auprc(sample, is_class, probability),
+        _auroc(sample, is_class, odds),
+        _auprc(sample, is_class, odds),
         _calibration_error(sample, probability, is_class, _WIDTHS),
         _calibration_error(sample, probability, is_class, equal_mass(probability)),
         sample.means((probability - is_class) ** 2),
@@ -237,8 +258,12 @@ def _reliability(confidence: FloatArray, right: BoolArray) -> Iterator[Confidenc
 
 
 def _bin_of(values: FloatArray, edges: FloatArray) -> Int64Array:
-    """Return the bin of each value; a bin has its upper end, the first has its lower one too."""
-    return np.asarray(np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2))
+    """Return the bin of each value; a bin has its upper end, the first has its lower one too.
+
+    To 12 decimals, so that a probability of 1/3 is where it belongs.
+    """
+    bins = np.searchsorted(np.round(edges, 12), np.round(values, 12), side="left") - 1
+    return np.asarray(np.clip(bins, 0, len(edges) - 2))
 
 
 def _sample(decisions: Decisions, bootstrap: Bootstrap) -> _Sample:
