@@ -21,6 +21,8 @@ from edgeprune.verification.perturbations.part import movable
 
 Float64Array = npt.NDArray[np.float64]
 
+# A window is searched where gradients took this share of its margin: else blocks cannot either.
+_TAKEN = 0.5
 # Samples of a block that moves.
 _BLOCKS = (1, 2, 3, 6, 12, 24, 48, 96)
 # Members tried for each window, a round.
@@ -43,6 +45,9 @@ def refine(
         rounds: Rounds.
         generator: Draws blocks and members.
     """
+    if search.ball.norm != "l0":
+        # In l0 gradients name samples badly, so that what they took says nothing.
+        rows = rows[search.margin[rows] <= (1 - _TAKEN) * search.recorded[rows]]
     for _ in range(rounds):
         rows = rows[search.right[rows] & ~search.broken[rows]]
         if not len(rows):

@@ -28,6 +28,14 @@ class Search:
         victim: What is attacked.
         labels: The right decisions [n].
         ball: What candidates must be members of.
+
+    Attributes:
+        raw: The best member of each window, int16 [n, reach].
+        margin: How far the right class lies above all others there [n]; infinite before any.
+        recorded: The same of the windows as recorded [n].
+        queries: Windows that the victim was shown, int64 [n].
+        right: Which windows are decided right as recorded [n].
+        broken: Which have a member that is decided wrongly [n].
     """
 
     def __init__(self, victim: BlackBox, labels: Int64Array, ball: Ball) -> None:
@@ -42,9 +50,11 @@ class Search:
         # Windows that are decided wrongly as they are need no attack.
         rows = np.arange(count)
         self.right: BoolArray = np.zeros(count, np.bool_)
+        self.recorded: Float64Array = np.zeros(count)
         if count:
             self.right = victim.decide(self.raw, rows) == labels
-        self.queries += 1
+            self.recorded = least_margin(victim.logits(self.raw, rows), labels)
+            self.queries += 1
 
     def open(self) -> Int64Array:
         """Return the windows that are still decided right."""

@@ -37,7 +37,7 @@ def sparse(slope: Float64Array, most: Int64Array) -> Float64Array:
     size = np.abs(slope)
     place = np.clip(slope.shape[1] - most, 0, slope.shape[1] - 1)[:, np.newaxis]
     least = np.take_along_axis(np.sort(size, axis=1), place, axis=1)
-    moved: Float64Array = np.sign(slope) * (size >= least)
+    moved = np.where(size >= least, np.sign(slope), 0.0)
     return np.asarray(moved / np.maximum(np.abs(moved).sum(axis=1, keepdims=True), 1))
 
 

@@ -323,26 +323,26 @@ class Guided:
 
     def __init__(self, victim: Victim, guide: Victim) -> None:
         self.name = victim.name
-        self._victim = victim
+        self.victim = victim
         self._guide = guide
 
     @property
     def classes(self) -> int:
         """Number of logits."""
-        return self._victim.classes
+        return self.victim.classes
 
     @property
     def held(self) -> Windows:
         """The recorded windows."""
-        return self._victim.held
+        return self.victim.held
 
     def decide(self, raw: Int16Array, rows: Int64Array) -> Int64Array:
         """Return the victim's decisions [m]."""
-        return self._victim.decide(raw, rows)
+        return self.victim.decide(raw, rows)
 
     def logits(self, raw: Int16Array, rows: Int64Array) -> Float64Array:
         """Return the victim's logits [m, classes]."""
-        return self._victim.logits(raw, rows)
+        return self.victim.logits(raw, rows)
 
     def gradient(self, raw: Int16Array, rows: Int64Array, weights: Float64Array) -> Float64Array:
         """Return the guide's gradient [m, reach]."""
@@ -350,7 +350,7 @@ class Guided:
 
     def look(self, raw: Int16Array, rows: Int64Array) -> Seen:
         """Return the victim's decisions and logits, and the way to the guide's gradient."""
-        seen = self._victim.look(raw, rows)
+        seen = self.victim.look(raw, rows)
 
         def pull(weights: Float64Array) -> Float64Array:
             return self._guide.gradient(raw, rows, weights)
