@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgeprune.cli import robustness
 from edgeprune.cli.console import Answer, Console, number
+from edgeprune.cli.figures import plain, record_of, text
 from edgeprune.evidence import Outcome
 
 if TYPE_CHECKING:
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
         CycleEvidence,
         Evidence,
         PerturbationCertificates,
-        Quantity,
         Requirement,
     )
     from edgeprune.pipeline.build import BuildResult
@@ -29,7 +30,7 @@ def answer_for(verb: str, result: BuildResult, console: Console) -> Answer:
 def _train(result: BuildResult, console: Console) -> Answer:
     from edgeprune.evidence import TrainingEvidence
 
-    training = _record(result, "train", "training.json", TrainingEvidence)
+    training = record_of(result, "train", "training.json", TrainingEvidence)
     console.table(
         ("epoch", "loss", "validation macro-F1"),
         [
@@ -40,13 +41,13 @@ def _train(result: BuildResult, console: Console) -> Answer:
     path = result.stages["train"].file("classifier.safetensors")
     best = training.validation.value
     score = "" if best is None else f", validation macro-F1 {best:.4f}"
-    return Answer({"training": _plain(training), "path": str(path)}, verdict=f"{path}{score}")
+    return Answer({"training": plain(training), "path": str(path)}, verdict=f"{path}{score}")
 
 
 def _prune(result: BuildResult, console: Console) -> Answer:
     from edgeprune.evidence import PruningEvidence
 
-    pruning = _record(result, "prune", "pruning.json", PruningEvidence)
+    pruning = record_of(result, "prune", "pruning.json", PruningEvidence)
     console.table(
         ("step", "parameters", "MACs", "validation macro-F1"),
         [
@@ -54,14 +55,14 @@ def _prune(result: BuildResult, console: Console) -> Answer:
                 step.name,
                 step.parameters,
                 step.macs,
-                _text(step.validation_macro_f1),
+                text(step.validation_macro_f1),
             )
             for step in pruning.steps
         ],
     )
     first, last = pruning.steps[0], pruning.steps[-1]
     return Answer(
-        {"pruning": _plain(pruning)},
+        {"pruning": plain(pruning)},
         verdict=f"{first.parameters:,} to {last.parameters:,} parameters",
     )
 
@@ -106,7 +107,7 @@ def _bench(result: BuildResult, console: Console) -> Answer:
     parity = _parity(result, "bench", console)
     if result.context.target.is_host:
         return Answer({"parity": parity}, passed=_agree(parity), verdict="on the host only")
-    device = _record(result, "bench", "device.json", DeviceEvidence)
+    device = record_of(result, "bench", "device.json", DeviceEvidence)
     console.table(
         ("layer", "kernel", "MACs", "flash bytes", "instructions", "cycles (model)", "approach"),
         [
@@ -127,7 +128,7 @@ def _bench(result: BuildResult, console: Console) -> Answer:
     counted = device.instructions
     verdict = f"{counted.median:,} instructions a window" if counted else "not counted"
     return Answer(
-        {"parity": parity, "device": _plain(device)},
+        {"parity": parity, "device": plain(device)},
         passed=_agree(parity),
         verdict=f"{verdict} (emulator)",
     )
@@ -147,7 +148,7 @@ def _verify(result: BuildResult, console: Console) -> Answer:
     from edgeprune.evidence import CertificateEvidence
     from edgeprune.pipeline.requirements import judge_certificates
 
-    certificates = _record(result, "verify", "certificates.json", CertificateEvidence)
+    certificates = record_of(result, "verify", "certificates.json", CertificateEvidence)
     _certificates(certificates, console)
     config = result.context.config
     judged = judge_certificates(config.requirements, config.robustness, certificates)
@@ -158,9 +159,9 @@ def _verify(result: BuildResult, console: Console) -> Answer:
     synthetic = ", SYNTHETIC data" if result.context.card.synthetic else ""
     return Answer(
         {
-            "certificates": _plain(certificates),
+            "certificates": plain(certificates),
             "files": str(folder),
-            "requirements": [_plain(requirement) for requirement in judged],
+            "requirements": [plain(requirement) for requirement in judged],
         },
         passed=all(requirement.outcome is Outcome.PASS for requirement in judged),
         verdict=f"{_proved(certificates)}{synthetic}; certificates: {folder}",
@@ -180,7 +181,7 @@ def _certificates(certificates: CertificateEvidence, console: Console) -> None:
     *_, flashed = certificates.networks
     console.line(
         f"{flashed.stage}, {flashed.right_share.n} windows, runtime {certificates.runtime}: "
-        f"{_text(flashed.right_share)} right without any change"
+        f"{text(flashed.right_share)} right without any change"
     )
     console.table(
         (
@@ -194,8 +195,8 @@ def _certificates(certificates: CertificateEvidence, console: Console) -> None:
                 row.outcomes.falsified,
                 row.outcomes.unknown,
                 row.outcomes.timeout,
-                _text(row.proved_and_right_share),
-                _text(row.attack_limit),
+                text(row.proved_and_right_share),
+                text(row.attack_limit),
                 _milliseconds(row),
             )
             for row in flashed.perturbations
@@ -207,7 +208,7 @@ def _certificates(certificates: CertificateEvidence, console: Console) -> None:
 
 def _by_stage(certificates: CertificateEvidence, console: Console) -> None:
     shares = {
-        (row.text, network.stage): _text(row.proved_and_right_share)
+        (row.text, network.stage): text(row.proved_and_right_share)
         for network in certificates.networks
         for row in network.perturbations
     }
@@ -235,7 +236,7 @@ def _requirements(requirements: Sequence[Requirement], console: Console) -> None
         [
             (
                 requirement.title,
-                _text(requirement.value),
+                text(requirement.value),
                 requirement.comparison.value,
                 number(requirement.limit),
                 requirement.outcome.value,
@@ -253,6 +254,12 @@ def _build(result: BuildResult, console: Console) -> Answer:
     if evidence.certificates is not None:
         console.line()
         _certificates(evidence.certificates, console)
+    if evidence.attacks is not None:
+        console.line()
+        robustness.attacks(evidence.attacks, console)
+    if evidence.disturbances is not None:
+        console.line()
+        robustness.disturbances(evidence.disturbances, console)
     console.line()
     _requirements(evidence.requirements, console)
     console.line()
@@ -261,7 +268,7 @@ def _build(result: BuildResult, console: Console) -> Answer:
         {
             "report": str(report),
             "evidence": str(result.out / "evidence.json"),
-            "requirements": [_plain(requirement) for requirement in evidence.requirements],
+            "requirements": [plain(requirement) for requirement in evidence.requirements],
         },
         passed=result.passed,
         verdict=f"{_outcome(evidence)}; report: {report}",
@@ -283,12 +290,12 @@ def _scores(evidence: Evidence, console: Console) -> None:
     source = "SYNTHETIC data" if evidence.identity.synthetic else evidence.identity.dataset
     console.line(f"{flashed.stage}, {flashed.split} part of {source}")
     rows = [
-        (row.name, row.n, _text(row.sensitivity), _text(row.precision), _text(row.f1))
+        (row.name, row.n, text(row.sensitivity), text(row.precision), text(row.f1))
         for row in flashed.scores.classes
     ]
     console.table(("class", "n", "sensitivity", "precision", "F1"), rows)
     accuracy, macro = flashed.scores.accuracy, flashed.scores.macro_f1
-    console.line(f"accuracy {_text(accuracy)}, macro-F1 {_text(macro)}")
+    console.line(f"accuracy {text(accuracy)}, macro-F1 {text(macro)}")
 
 
 def _on_device(evidence: Evidence, console: Console) -> None:
@@ -315,7 +322,7 @@ def _on_device(evidence: Evidence, console: Console) -> None:
 def _parity(result: BuildResult, stage: str, console: Console) -> list[Any]:
     from edgeprune.pipeline.deploy import Parity
 
-    parity = _record(result, stage, "parity.json", Parity)
+    parity = record_of(result, stage, "parity.json", Parity)
     console.table(
         ("implementation", "place", "windows", "compared", "mismatches", "largest LSB", "gate"),
         [
@@ -333,35 +340,11 @@ def _parity(result: BuildResult, stage: str, console: Console) -> list[Any]:
     )
     for absent in parity.absent:
         console.line(f"not tested: {absent}")
-    return [_plain(row) for row in parity.rows]
+    return [plain(row) for row in parity.rows]
 
 
 def _agree(parity: list[Any]) -> bool:
     return not any(row["gate"] and row["mismatches"] for row in parity)
-
-
-def _record(result: BuildResult, stage: str, file: str, kind: Any) -> Any:
-    from edgeprune.pipeline.products import load_record
-
-    return load_record(result.stages[stage].file(file), kind)
-
-
-def _plain(record: object) -> Any:
-    from edgeprune.evidence.codec import encode
-
-    return encode(record)
-
-
-def _text(quantity: Quantity | None) -> str:
-    if quantity is None:
-        return "not tested"
-    if quantity.value is None:
-        return "undefined"
-    if quantity.unit != "1" or isinstance(quantity.value, int):
-        return f"{quantity.value:,}"
-    if quantity.interval is None:
-        return f"{quantity.value:.3f}"
-    return f"{quantity.value:.3f} ({quantity.interval.low:.3f} to {quantity.interval.high:.3f})"
 
 
 _ANSWERS: Mapping[str, Callable[[BuildResult, Console], Answer]] = {
@@ -371,5 +354,7 @@ _ANSWERS: Mapping[str, Callable[[BuildResult, Console], Answer]] = {
     "export": _export,
     "bench": _bench,
     "verify": _verify,
+    "attack": robustness.attack,
+    "disturb": robustness.disturb,
     "build": _build,
 }

@@ -68,8 +68,40 @@ TimeLimit = Annotated[
     float | None,
     typer.Option(help="Seconds a window may take; 0 tries plain bounds and a short attack only."),
 ]
-VerifiedWindows = Annotated[
-    int | None, typer.Option("--windows", help="Test windows to verify, from every record.")
+Windows = Annotated[
+    int | None,
+    typer.Option(
+        "--windows",
+        help="Test windows to verify (of attack to attack, of disturb to disturb), from every "
+        "record.",
+    ),
+]
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option("--attack", metavar="NAME", help="Attack to run, e.g. pgd; may be repeated."),
+]
+Balls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ball",
+        metavar="BALL",
+        help="How far attacks may move raw samples, e.g. linf:20uV or l2:200uV; may be repeated.",
+    ),
+]
+Disturbances = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--disturbance",
+        metavar="CASE",
+        help="What happens to the lead, e.g. electrode-motion:6dB; may be repeated.",
+    ),
+]
+NoiseDir = Annotated[
+    Path | None, typer.Option(help="Folder of recorded noise; it is generated otherwise.")
+]
+Privacy = Annotated[
+    bool | None,
+    typer.Option("--privacy", help="Withhold whatever belongs to one patient or recording."),
 ]
 Workers = Annotated[
     int | None, typer.Option(help="Processes that verify; 0 takes one for each processor.")

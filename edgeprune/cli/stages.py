@@ -18,8 +18,11 @@ _VERBS = {
     "export": "Write model.tflite, model.onnx and the C library, and compare them.",
     "bench": "Run the firmware on the emulator: parity, exact instructions, modelled cycles.",
     "verify": "Prove or falsify the integer network's decisions on test windows.",
+    "attack": "Attack the decisions of every stage of the network on test windows.",
+    "disturb": "Disturb whole recordings more and more, and score what is decided of them.",
     "build": "Everything: from recordings to certified firmware and its report.",
 }
+_WINDOWS_OF = {"attack": "attacks", "disturb": "disturbances"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,7 +63,12 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         perturbation: options.Perturbations = None,
         runtime: options.Runtime = None,
         time_limit: options.TimeLimit = None,
-        windows: options.VerifiedWindows = None,
+        windows: options.Windows = None,
+        attack: options.Attacks = None,
+        ball: options.Balls = None,
+        disturbance: options.Disturbances = None,
+        noise_dir: options.NoiseDir = None,
+        privacy: options.Privacy = None,
         workers: options.Workers = None,
         scheduler: options.Scheduler = None,
         settings: options.Settings = None,
@@ -92,8 +100,13 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
             "verification.perturbations": perturbation,
             "verification.runtime": runtime,
             "verification.seconds": time_limit,
-            "verification.windows": windows,
+            f"{_WINDOWS_OF.get(verb, 'verification')}.windows": windows,
             "verification.workers": workers,
+            "attacks.names": attack,
+            "attacks.balls": ball,
+            "disturbances.cases": disturbance,
+            "disturbances.noise_dir": noise_dir,
+            "evaluation.privacy": privacy or None,
             "seed": seed,
         }
 

@@ -254,7 +254,12 @@ def _makers(context: Context, stages: dict[str, Stage]) -> dict[str, Callable[[]
         ),
         "disturb": lambda: disturb_stage(context, stages["data"], stages["quantize"]),
         "replay": lambda: replay_stage(
-            context, stages["quantize"], stages["firmware"], stages["verify"], stages["attack"]
+            context,
+            stages["quantize"],
+            stages["firmware"],
+            stages["verify"],
+            stages["attack"],
+            stages["disturb"],
         ),
     }
     return makers

@@ -14,6 +14,7 @@ from edgeprune.disturbances import (
     Disturbance,
     Surroundings,
     decide_disturbed,
+    disturbed_windows,
     parse_disturbance,
     parse_family,
 )
@@ -22,14 +23,18 @@ from edgeprune.evaluation import Bootstrap
 from edgeprune.evaluation.disturbances import disturbance_evidence
 from edgeprune.files import sha256_file
 from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.deploy import inputs_of
 from edgeprune.pipeline.learn import network_of, windows_of
-from edgeprune.pipeline.products import save_record, stratified
+from edgeprune.pipeline.products import save_inputs, save_record, stratified
 from edgeprune.pipeline.recordings import recordings_of
 from edgeprune.pipeline.requirements import INT8
 from edgeprune.pipeline.store import Stage
 
 DISTURBANCES_FILE = "disturbances.json"
+DISTURBED = "disturbed.npz"
 _TASKS = "tasks"
+# Disturbed windows of each case that are kept, to be run on devices.
+_KEPT = 8
 
 
 def disturbances_of(config: BuildConfig) -> tuple[Disturbance, ...]:
@@ -61,12 +66,14 @@ def disturb_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
     disturbances = disturbances_of(context.config)
 
     def produce(folder: Path) -> None:
+        network = network_of(quantized)
         test = windows_of(data, "test")
         chosen = stratified(test, context.config.disturbances.windows, context.seed)
         windows = test.select(chosen)
+        recordings = recordings_of(context, data, windows)
         undisturbed, *found = decide_disturbed(
-            network_of(quantized),
-            recordings_of(context, data, windows),
+            network,
+            recordings,
             windows,
             context.front_end,
             (None, *disturbances),
@@ -91,6 +98,14 @@ def disturb_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
                 Bootstrap(context.seed),
             ),
         )
+        first = windows.select(np.flatnonzero(windows.record == windows.record[0])[:_KEPT])
+        parts = [
+            disturbed_windows(recordings, first, context.front_end, each, context.seed)
+            for each in disturbances
+        ]
+        cut = [part.windows.select(np.flatnonzero(part.present)) for part in parts]
+        inputs = [inputs_of(network, each) for each in cut]
+        save_inputs(folder / DISTURBED, network, [tuple(each) for each in inputs])
         shutil.rmtree(folder / _TASKS, ignore_errors=True)
 
     plan = context.config.disturbances

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ from edgeprune.data import Windows
 from edgeprune.evaluation import Decisions
 from edgeprune.evidence.codec import decode, encode
 from edgeprune.files import write_bytes, write_text
+from edgeprune.network import IntegerNetwork
 
 Record = TypeVar("Record")
 _ARRAYS = ("signal", "rhythm", "gain", "label", "record", "beat")
@@ -62,6 +64,31 @@ def save_array(path: Path, array: npt.NDArray[np.generic]) -> None:
 def load_array(path: Path) -> npt.NDArray[np.generic]:
     """Read an array that `save_array` wrote."""
     return np.asarray(np.load(path, allow_pickle=False))
+
+
+def save_inputs(
+    path: Path, network: IntegerNetwork, parts: Sequence[tuple[npt.NDArray[np.int8], ...]]
+) -> None:
+    """Write what a network reads, with its logits, for devices; no arrays without windows.
+
+    Args:
+        path: Where to.
+        network: The network.
+        parts: Inputs [n, ...] of some windows each.
+    """
+    inputs = tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+    arrays = {str(number): each for number, each in enumerate(inputs)}
+    if inputs:
+        arrays["logits"] = network.run(*inputs)
+    buffer = BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_inputs(path: Path) -> tuple[npt.NDArray[np.int8], ...]:
+    """Read the inputs that `save_inputs` wrote; nothing without windows."""
+    with np.load(path, allow_pickle=False) as content:
+        return tuple(content[name] for name in sorted(set(content) - {"logits"}))
 
 
 def decisions_of(windows: Windows, predictions: npt.NDArray[np.int64]) -> Decisions:

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,17 @@ from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.evaluation import Bootstrap, Found, perturbation_certificates, radius_of, right_share
 from edgeprune.evidence import CertificateEvidence, CertificateFile, NetworkCertificates
 from edgeprune.executor import Executor
-from edgeprune.files import write_bytes
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.float_bounds import FloatNetwork, float_found
 from edgeprune.pipeline.learn import NETWORK, classifier_of, network_of, windows_of
-from edgeprune.pipeline.products import decisions_of, save_record, save_windows, stratified
+from edgeprune.pipeline.products import (
+    decisions_of,
+    save_inputs,
+    save_record,
+    save_windows,
+    stratified,
+)
 from edgeprune.pipeline.recordings import held_of
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED
 from edgeprune.pipeline.store import Stage
@@ -98,7 +102,9 @@ def verify_stage(
         # What the certificates are about, for the checker and to try another network on.
         subject.held.save(folder / FILES / "held.npz")
         save_windows(folder / FILES / "windows.npz", subject.windows)
-        _save_counterexamples(folder / COUNTEREXAMPLES, runs)
+        found = [each.counterexample for run in runs for each in run.results if each.counterexample]
+        single = [tuple(values[np.newaxis] for values in each.inputs) for each in found]
+        save_inputs(folder / COUNTEREXAMPLES, network, single)
         save_record(folder / CERTIFICATES, _evidence(context, subject, tuple(networks), files))
         shutil.rmtree(folder / _TASKS, ignore_errors=True)
 
@@ -227,15 +233,6 @@ def _write_files(
                 0 if report.problem else sum(verdict.accepted for verdict in report.verdicts),
             )
             advance(1)
-
-
-def _save_counterexamples(path: Path, runs: tuple[VerificationRun, ...]) -> None:
-    """Write what the network reads in every counterexample; no arrays where there is none."""
-    found = [each.counterexample for run in runs for each in run.results if each.counterexample]
-    inputs = zip(*(each.inputs for each in found), strict=True)
-    buffer = BytesIO()
-    np.savez(buffer, **{str(number): np.stack(each) for number, each in enumerate(inputs)})
-    write_bytes(path, buffer.getvalue())
 
 
 def _slug(text: str) -> str:

@@ -43,7 +43,7 @@ from edgeprune.files import disk_errors, sha256_file, write_text
 from edgeprune.pipeline.attack import ATTACKS_FILE
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.deploy import DEVICE, FIRMWARE, IMAGE, ONNX, PACKAGE, TFLITE, Parity
-from edgeprune.pipeline.disturb import DISTURBANCES_FILE
+from edgeprune.pipeline.disturb import DISTURBANCES_FILE, DISTURBED
 from edgeprune.pipeline.learn import (
     CLASSIFIER,
     FLOAT_ONNX,
@@ -55,8 +55,8 @@ from edgeprune.pipeline.learn import (
 )
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import decisions_of, load_array, load_record
-from edgeprune.pipeline.prove import CERTIFICATES, FILES
-from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, Replays
+from edgeprune.pipeline.prove import CERTIFICATES, COUNTEREXAMPLES, FILES
+from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, TURNED_INPUTS, Replays
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
 from edgeprune.pipeline.standard_scores import standard_scores
 from edgeprune.pipeline.store import Stage
@@ -69,6 +69,7 @@ Record = TypeVar("Record")
 CONFIG = "edgeprune.toml"
 EVIDENCE = "evidence.json"
 REPORT = "report.html"
+SHOWN = "replays"
 _ROLES = {
     CONFIG: "configuration as resolved",
     EVIDENCE: "evidence",
@@ -84,6 +85,7 @@ _ROLES = {
     f"{PACKAGE}/": "C99 library as a package with an example",
     IMAGE: "linked test image",
     f"{FILES}/": "certificates, for `edgeprune verify check`",
+    f"{SHOWN}/": "windows that turn decisions or are disturbed, for `edgeprune check`",
 }
 _LIMITS = (
     "Instructions are exact and come from an emulator; they are no latency. No board was measured.",
@@ -133,7 +135,9 @@ def _copy_files(stages: Stages, folder: Path) -> None:
         "prune": {CLASSIFIER: CLASSIFIER, "history.json": "pruning-history.json"},
         "quantize": {FLOAT_ONNX: FLOAT_ONNX, QDQ_ONNX: QDQ_ONNX, NETWORK: NETWORK},
         "export": {TFLITE: TFLITE, ONNX: ONNX},
-        "verify": {FILES: FILES},
+        "verify": {FILES: FILES, COUNTEREXAMPLES: f"{SHOWN}/{COUNTEREXAMPLES}"},
+        "disturb": {DISTURBED: f"{SHOWN}/{DISTURBED}"},
+        "replay": {TURNED_INPUTS: f"{SHOWN}/{TURNED_INPUTS}"},
         "firmware": {FIRMWARE: FIRMWARE, PACKAGE: PACKAGE, IMAGE: IMAGE},
     }
     for name, files in wanted.items():
@@ -141,6 +145,7 @@ def _copy_files(stages: Stages, folder: Path) -> None:
             path = stages[name].folder / source if name in stages else None
             if path is None or not path.exists():
                 continue
+            (folder / target).parent.mkdir(exist_ok=True)
             if path.is_dir():
                 shutil.copytree(path, folder / target)
             else:

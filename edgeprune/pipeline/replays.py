@@ -16,14 +16,17 @@ from edgeprune.pipeline.attack import HELD, TURNED, WINDOWS, Turned, load_turned
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.contradictions import check_proofs
 from edgeprune.pipeline.deploy import IMAGE, Parity, device_row
+from edgeprune.pipeline.disturb import DISTURBED
 from edgeprune.pipeline.learn import network_of
-from edgeprune.pipeline.products import load_windows, save_record
+from edgeprune.pipeline.products import load_inputs, load_windows, save_inputs, save_record
 from edgeprune.pipeline.prove import COUNTEREXAMPLES
 from edgeprune.pipeline.store import Stage
 
 REPLAYS = "replays.json"
 OF_PROOFS = "logits of all counterexamples"
 OF_ATTACKS = "logits of all windows that attacks turned"
+OF_DISTURBANCES = "logits of some disturbed windows"
+TURNED_INPUTS = "turned.npz"
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -42,22 +45,32 @@ class Replays:
 
 
 def replay_stage(
-    context: Context, quantized: Stage, firmware: Stage, verified: Stage, attacked: Stage
+    context: Context,
+    quantized: Stage,
+    firmware: Stage,
+    verified: Stage,
+    attacked: Stage,
+    disturbed: Stage,
 ) -> Stage:
     """Every counterexample of proofs and attacks on the emulated device, and against the proofs.
 
-    The logits must be the specification's, and no attack may have turned what was proved.
+    Some disturbed windows are run there too. The logits must be the specification's, and no attack
+    may have turned what was proved.
     """
 
     def produce(folder: Path) -> None:
         network = network_of(quantized)
-        with np.load(verified.file(COUNTEREXAMPLES), allow_pickle=False) as content:
-            counterexamples = tuple(content[name] for name in sorted(content))
         turned = load_turned(attacked.file(TURNED))
         held = HeldBeats.load(attacked.file(HELD))
         proofs = check_proofs(verified, load_windows(attacked.file(WINDOWS)), held, turned)
         image = None if context.target.is_host else firmware.file(IMAGE)
-        shown = ((OF_PROOFS, counterexamples), (OF_ATTACKS, _inputs(network, held, turned)))
+        attacks = _inputs(network, held, turned)
+        save_inputs(folder / TURNED_INPUTS, network, [attacks] if attacks else [])
+        shown = (
+            (OF_PROOFS, load_inputs(verified.file(COUNTEREXAMPLES))),
+            (OF_ATTACKS, attacks),
+            (OF_DISTURBANCES, load_inputs(disturbed.file(DISTURBED))),
+        )
         rows = tuple(
             _row(context, image, network, compared, inputs)
             for compared, inputs in shown
@@ -68,7 +81,7 @@ def replay_stage(
     return context.store.run(
         "replay",
         produce,
-        reads=[quantized, firmware, verified, attacked],
+        reads=[quantized, firmware, verified, attacked, disturbed],
         settings={"emulator": context.config.firmware.emulator},
         rooms=("network", "devices", "verification/perturbations", "data"),
     )
