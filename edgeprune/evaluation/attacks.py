@@ -58,6 +58,13 @@ def attack_outcome(
             turned=int((mask & turned).sum()),
         )
 
+    def of_class(name: str, mask: Bools) -> AttackCounts:
+        # An interval for every class of every attack would cost more than it says.
+        if attack != WORST:
+            return counted(name, mask)
+        held = share((right & ~turned)[mask], patients[mask].tolist(), decisions.where, bootstrap)
+        return replace(counted(name, mask), right_under_attack=held)
+
     asked = None if queries is None or not queries.any() else spread(queries[right].astype(float))
     return AttackOutcome(
         attack=attack,
@@ -65,7 +72,7 @@ def attack_outcome(
         right_under_attack=share(right & ~turned, patients.tolist(), decisions.where, bootstrap),
         success=success_share(decisions, turned, bootstrap),
         classes=tuple(
-            counted(name, decisions.labels == index)
+            of_class(name, decisions.labels == index)
             for index, name in enumerate(decisions.class_names)
         ),
         records=tuple(

@@ -18,12 +18,15 @@ class AttackCounts:
         right: Windows decided for the reference class without any change.
         turned: Of these, windows that a change was found for which turns the decision. Windows
             decided wrongly are not attacked.
+        right_under_attack: Share of them that stay decided for the reference class; absent where
+            only the counts are told.
     """
 
     name: str
     n: int
     right: int
     turned: int
+    right_under_attack: Quantity | None = None
 
 
 @dataclass(frozen=True)
