@@ -15,7 +15,9 @@ from edgeprune.targets import Target
 WINDOW = "edgeprune_classify"
 # A window of a stream is one too.
 _WINDOWS = frozenset({WINDOW, "edgeprune_stream"})
-_ATTRIBUTED = re.compile(r"edgeprune_(classify$|stream$|layer_\d+_|front_end_|push_|next_window$)")
+_ATTRIBUTED = re.compile(
+    r"edgeprune_(classify$|stream$|layer_\d+_|front_end_|push_|next_window$|monitor)"
+)
 _NOWHERE = -1
 _OUTSIDE = 0
 _PAINT = b"\x5a"

@@ -43,6 +43,7 @@ from edgeprune.network import IntegerNetwork, read_qdq, write_qdq, write_tflite
 from edgeprune.pipeline import device_evidence
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.learn import network_of, windows_of
+from edgeprune.pipeline.monitor import monitor_of
 from edgeprune.pipeline.products import (
     load_array,
     load_record,
@@ -145,17 +146,21 @@ def _runtime_row(
     )
 
 
-def firmware_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
+def firmware_stage(
+    context: Context, data: Stage, quantized: Stage, monitor: Stage | None = None
+) -> Stage:
     """The C library and the linked test image; refused before compiling where it cannot fit."""
 
     def produce(folder: Path) -> None:
         network = network_of(quantized)
-        sources = _generate(context, data, network, folder / FIRMWARE)
+        sources = _generate(context, data, network, folder / FIRMWARE, monitor)
         layout = context.config.firmware.layout
         if layout:
             golden = _golden(context, data, network)
             package(sources, layout, folder / PACKAGE, golden=golden)
-        footprint = predict_footprint(sources.program, context.target, context.front_end)
+        footprint = predict_footprint(
+            sources.program, context.target, context.front_end, monitor=monitor is not None
+        )
         check_fit(footprint, context.target)
         image = None
         if not context.target.is_host:
@@ -174,7 +179,7 @@ def firmware_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
     return context.store.run(
         "firmware",
         produce,
-        reads=[data, quantized],
+        reads=[stage for stage in (data, quantized, monitor) if stage is not None],
         settings={
             "target": asdict(context.target),
             "toolchain": context.config.firmware.toolchain,
@@ -203,7 +208,11 @@ def _labels(context: Context) -> Labels:
 
 
 def _generate(
-    context: Context, data: Stage, network: IntegerNetwork, folder: Path
+    context: Context,
+    data: Stage,
+    network: IntegerNetwork,
+    folder: Path,
+    monitor: Stage | None,
 ) -> FirmwareSources:
     return generate(
         network,
@@ -216,6 +225,7 @@ def _generate(
         hop=context.config.firmware.hop or None,
         guards=context.config.firmware.guards,
         small_steps=context.config.firmware.small_steps,
+        monitor=monitor_of(monitor),
     )
 
 
@@ -225,7 +235,13 @@ def _golden(context: Context, data: Stage, network: IntegerNetwork) -> Golden:
     return Golden(inputs_of(network, some))
 
 
-def bench_stage(context: Context, data: Stage, quantized: Stage, firmware: Stage) -> Stage:
+def bench_stage(
+    context: Context,
+    data: Stage,
+    quantized: Stage,
+    firmware: Stage,
+    monitor: Stage | None = None,
+) -> Stage:
     """The generated C on this machine and on the emulated device against the specification."""
 
     def produce(folder: Path) -> None:
@@ -233,7 +249,7 @@ def bench_stage(context: Context, data: Stage, quantized: Stage, firmware: Stage
         test = windows_of(data, "test")
         logits = network.run(*inputs_of(network, test))
         place = folder / "sources"
-        sources = _generate(context, data, network, place)
+        sources = _generate(context, data, network, place, monitor)
         rows = [_host_row(context, sources, test)]
         shutil.rmtree(place)
         absent: tuple[str, ...] = ()
@@ -262,7 +278,7 @@ def bench_stage(context: Context, data: Stage, quantized: Stage, firmware: Stage
     return context.store.run(
         "bench",
         produce,
-        reads=[data, quantized, firmware],
+        reads=[stage for stage in (data, quantized, firmware, monitor) if stage is not None],
         settings={"firmware": asdict(context.config.firmware), "seed": context.seed},
         rooms=("network", "firmware", "devices", "data/front_end"),
     )
