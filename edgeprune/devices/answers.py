@@ -58,13 +58,17 @@ class EmulatedAnswers:
     Raises:
         DeviceError: The emulator cannot run this target, or the image is not for it.
         MissingToolError: The emulator is not installed.
+
+    Attributes:
+        emulators: How many share the windows.
     """
 
     batch = 512
 
     def __init__(self, elf: Path, target: Target, classes: int, emulators: int = 0) -> None:
-        count = emulators or min(os.cpu_count() or 1, _MOST_EMULATORS)
-        self._devices = tuple(BACKENDS.get("unicorn")(elf, target) for _ in range(count))
+        self.emulators = emulators or min(os.cpu_count() or 1, _MOST_EMULATORS)
+        make = BACKENDS.get("unicorn")
+        self._devices = tuple(make(elf, target) for _ in range(self.emulators))
         self._elf = elf
         self._target = target
         self._classes = classes
