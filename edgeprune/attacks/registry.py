@@ -123,6 +123,35 @@ for _attack in (
         "auto_projected_gradient:apgd_targeted",
         _SIGNED,
     ),
+    Attack("fmn", "FMN (Pintor et al. 2021)", "minimum_norm:fmn", minimum=True),
+    Attack("ddn", "DDN (Rony et al. 2019)", "minimum_norm:ddn", ("l2",), minimum=True),
+    Attack(
+        "brendel-bethge",
+        "Brendel and Bethge (2019)",
+        "minimum_norm:brendel_bethge",
+        minimum=True,
+    ),
+    Attack(
+        "carlini-wagner",
+        "Carlini and Wagner (2017)",
+        "minimum_norm:carlini_wagner",
+        ("l2",),
+        minimum=True,
+    ),
+    Attack(
+        "square",
+        "Square attack on segments (Andriushchenko et al. 2020)",
+        "square:square",
+        ("linf", "l2"),
+        Access.SCORES,
+    ),
+    Attack(
+        "square-decisions",
+        "Square attack on segments, by decisions alone",
+        "square:square_decisions",
+        ("linf", "l2"),
+        Access.DECISIONS,
+    ),
     Attack("ensemble", "worst of an ensemble (after AutoAttack)", "ensemble:ensemble"),
 ):
     ATTACKS.add(_attack.name, _attack)
