@@ -19,15 +19,16 @@ from edgeprune.evidence.manifest import read_manifest
 from edgeprune.files import sha256_file
 from edgeprune.firmware import Labels, compile_image, generate
 from edgeprune.network import IntegerNetwork
-from edgeprune.pipeline.deploy import IMAGE, inputs_of
-from edgeprune.pipeline.learn import NETWORK
 from edgeprune.pipeline.preflight import work_folder
 from edgeprune.pipeline.products import load_windows, stratified
 from edgeprune.targets import Target, load_target
 
 Int8Array = npt.NDArray[np.int8]
 
+# Names that the stages give these files; their modules would bring torch in.
 CONFIG = "edgeprune.toml"
+NETWORK = "network.safetensors"
+IMAGE = "firmware.elf"
 # Windows to replay: arrays "0" and "1" are the network's inputs; "logits" are those expected of
 # them, or absent where the specification says them.
 REPLAYS = "replays"
@@ -161,7 +162,7 @@ class CheckedResult:
             if path.is_file():
                 windows = load_windows(path)
                 some = windows.select(stratified(windows, count, seed))
-                inputs = inputs_of(self.network, some)
+                inputs = (some.signal, some.rhythm)[: len(self.network.inputs)]
                 return ReplayedWindows("test windows", inputs, self.network.run(*inputs))
         raise DataError(
             "there are no test windows",

@@ -12,6 +12,7 @@ import pytest
 from edgeprune.config import BuildConfig
 from edgeprune.firmware import compile_image, generate
 from edgeprune.network import IntegerNetwork
+from edgeprune.pipeline import checked_result
 from edgeprune.targets import load_target
 from tests import certified_beats
 from tests.cli.conftest import Edgeprune
@@ -163,3 +164,10 @@ def test_the_emulator(
     assert (found["device"], found["info"], found["line"]) == ("emulator", None, None)
     assert found["mismatches"] == 0
     assert found["windows"] > BEATS + REPLAYS + 3
+
+
+def test_the_files_are_called_as_the_stages_call_them() -> None:
+    pipeline = Path(checked_result.__file__).parent
+    for module, name in (("learn", "NETWORK"), ("deploy", "IMAGE"), ("record", "CONFIG")):
+        line = f'{name} = "{getattr(checked_result, name)}"'
+        assert line in (pipeline / f"{module}.py").read_text(encoding="utf-8").splitlines()
