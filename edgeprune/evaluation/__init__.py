@@ -19,6 +19,7 @@ from edgeprune.evaluation.ec57 import classified_windows, ec57_scores
 from edgeprune.evaluation.privacy import withhold
 from edgeprune.evaluation.probabilities import INTEGER_SOURCE, probability_scores
 from edgeprune.evaluation.scores import LeftOut, compare, evaluate, score, share
+from edgeprune.evaluation.seizure_events import SeizureAnnotations, seizure_scores
 
 __all__ = [
     "INTEGER_SOURCE",
@@ -28,6 +29,7 @@ __all__ = [
     "DetectedBeats",
     "Found",
     "LeftOut",
+    "SeizureAnnotations",
     "classified_windows",
     "compare",
     "ec57_scores",
@@ -38,6 +40,7 @@ __all__ = [
     "reference_of",
     "right_share",
     "score",
+    "seizure_scores",
     "share",
     "spread",
     "standard_labels",

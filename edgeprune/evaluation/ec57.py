@@ -1,7 +1,8 @@
 """Beat-by-beat scores of ANSI/AAMI EC57: pairs, statistics, per record, gross and average.
 
 Statistics are those of WFDB's `bxb -S` (https://physionet.org/physiotools/wag/bxb-1.htm), gross
-and average those of EC57:1998, 3.5.2 and 3.5.3.
+and average those of EC57:1998, 3.5.2 and 3.5.3. A reference F called s is a false SVEB, as in bxb;
+WFDB's `sumstats` leaves it out of the gross predictivity.
 """
 
 from __future__ import annotations

@@ -25,6 +25,10 @@ from edgeprune.pipeline.recordings import references_of
 from edgeprune.pipeline.store import Stage
 
 _BEATS = "beat by beat by ANSI/AAMI EC57"
+_ESCAPES = (
+    "Atrial and junctional escape beats are of class N, as in de Chazal 2004; WFDB's bxb counts "
+    "them as S."
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,13 @@ def standard_scores(
     if all(each.samples <= LEARNING_SECONDS * each.rate_hz for each in references):
         reason = f"{_BEATS}: no recording is longer than its learning period of 5 minutes"
         return StandardScores((), (probabilities,), (reason,))
+    escapes = {"e", "j"} & set(context.card.labels.get("N", ()))
     beats = ec57_scores(
-        stage, "test", references, classified_windows(decisions, windows.beat), bootstrap
+        stage,
+        "test",
+        references,
+        classified_windows(decisions, windows.beat),
+        bootstrap,
+        notes=(_ESCAPES,) if escapes else (),
     )
     return StandardScores((beats,), (probabilities,))
