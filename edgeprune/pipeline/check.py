@@ -23,7 +23,7 @@ from edgeprune.devices.answers import EmulatedAnswers, RememberedAnswers, WiredA
 from edgeprune.devices.serial_link import DeviceInfo, LineCounts, SerialLink, Stream
 from edgeprune.errors import ConfigurationError, EdgepruneError, ParityError
 from edgeprune.pipeline.checked_result import CheckedResult, Int8Array, ReplayedWindows
-from edgeprune.pipeline.device_attack import DeviceAttack, attack_device
+from edgeprune.pipeline.device_attack import DeviceAttack, DeviceVictim, attack_device
 from edgeprune.progress import Progress, Silent
 
 EMULATOR = "emulator"
@@ -318,5 +318,6 @@ def _attacked(
         def answer(inputs: tuple[Int8Array, ...]) -> Int8Array:
             return device.classify(*_two(inputs), course.step)
 
-        attack = attack_device(answer, result.network, held, ball, settings.queries, settings.seed)
+        victim = DeviceVictim(answer, result.network, held)
+        attack = attack_device(victim, ball, settings.queries, settings.seed)
     return attack, ""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.config import BuildConfig, load_config
-from edgeprune.data import FrontEnd, load_card
+from edgeprune.data import FrontEnd, Windows, load_card
 from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.evidence.manifest import read_manifest
@@ -20,7 +20,7 @@ from edgeprune.files import sha256_file
 from edgeprune.firmware import Labels, compile_image, generate
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.preflight import work_folder
-from edgeprune.pipeline.products import load_windows, stratified
+from edgeprune.pipeline.products import inputs_of, load_windows, stratified
 from edgeprune.targets import Target, load_target
 
 Int8Array = npt.NDArray[np.int8]
@@ -136,9 +136,9 @@ class CheckedResult:
             MissingToolError: The compiler is not installed.
         """
         card, settings = load_card(self.config.dataset), self.config.firmware
-        labels = Labels(
-            f"{self.config.model} for {card.name}", card.class_names, card.title, card.synthetic
-        )
+        title = f"{self.config.model} for {card.name}"
+        names = self._windows().class_names
+        labels = Labels(title, names, card.title, card.synthetic)
         sources = generate(
             self.network,
             FrontEnd.for_adc(self.target.adc or card.adc),
@@ -158,12 +158,14 @@ class CheckedResult:
         Raises:
             DataError: Neither the result nor the stages of its build hold any.
         """
+        windows = self._windows()
+        inputs = inputs_of(self.network, windows.select(stratified(windows, count, seed)))
+        return ReplayedWindows("test windows", inputs, self.network.run(*inputs))
+
+    def _windows(self) -> Windows:
         for path in (self.work / "data" / "test.npz", self.folder / _CERTIFICATES / "windows.npz"):
             if path.is_file():
-                windows = load_windows(path)
-                some = windows.select(stratified(windows, count, seed))
-                inputs = (some.signal, some.rhythm)[: len(self.network.inputs)]
-                return ReplayedWindows("test windows", inputs, self.network.run(*inputs))
+                return load_windows(path)
         raise DataError(
             "there are no test windows",
             where=f"{self.folder}, {self.work}",

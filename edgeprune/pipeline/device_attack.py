@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.attacks import AttackSettings, Ball
-from edgeprune.attacks.square import SquareSearch
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.attacks.square import SquareSearch, SquareState
 from edgeprune.network import IntegerNetwork
+from edgeprune.verification.falsify import Windows
 
 Int8Array = npt.NDArray[np.int8]
+Int16Array = npt.NDArray[np.int16]
+Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
 Answer = Callable[[tuple[Int8Array, ...]], Int8Array]
 
 
@@ -43,64 +46,94 @@ class DeviceAttack:
     largest_difference_lsb: int
 
 
-def attack_device(
-    answer: Answer,
-    network: IntegerNetwork,
-    held: HeldBeats,
-    ball: Ball,
-    queries: int,
-    seed: int,
-) -> DeviceAttack:
-    """Search for windows that the device decides otherwise, by the Square attack.
-
-    The device's own logits lead and its own decision counts; every answer is compared with the
-    specification. What is asked depends on the seed and on the answers alone: a run that is begun
-    anew asks the same.
+class DeviceVictim:
+    """A device as a black box for attacks, whose every answer is compared with the specification.
 
     Args:
         answer: Asks the device: inputs [n, ...] to logits int8 [n, classes].
         network: The specification.
         held: The recorded windows [n].
+
+    Attributes:
+        held: The recorded windows [n].
+        network: The specification.
+        mismatches: Logits in which device and specification differ, of all windows shown.
+        largest_difference_lsb: The largest such difference.
+        shown: Windows shown.
+    """
+
+    name = "device"
+
+    def __init__(self, answer: Answer, network: IntegerNetwork, held: Windows) -> None:
+        self.held = held
+        self.mismatches = self.largest_difference_lsb = self.shown = 0
+        self._answer = answer
+        self.network = network
+
+    @property
+    def classes(self) -> int:
+        """Number of logits."""
+        return self.network.output_tensor.size
+
+    def decide(self, raw: Int16Array, rows: Int64Array) -> Int64Array:
+        """See `BlackBox.decide`."""
+        return np.asarray(self.logits(raw, rows).argmax(axis=1))
+
+    def logits(self, raw: Int16Array, rows: Int64Array) -> Float64Array:
+        """Return the device's logits of candidates, whole numbers, float64 [m, classes]."""
+        inputs = self.held.select(rows).inputs(raw)
+        found = self._answer(inputs)
+        difference = np.abs(found.astype(np.int16) - self.network.run(*inputs))
+        self.mismatches += int(np.count_nonzero(difference))
+        self.largest_difference_lsb = max(
+            self.largest_difference_lsb, int(difference.max(initial=0))
+        )
+        self.shown += len(rows)
+        return found.astype(np.float64)
+
+
+def attack_device(victim: DeviceVictim, ball: Ball, queries: int, seed: int) -> DeviceAttack:
+    """Search for windows that the device decides otherwise, by the Square attack.
+
+    The device's own logits lead and its own decision counts. What is asked depends on the seed and
+    on the answers alone: a run that is begun anew asks the same.
+
+    Args:
+        victim: The device.
         ball: How far a window may change; "linf" or "l2", with a size.
         queries: Windows that the device may be shown for each, the recorded one beside them.
         seed: Of all draws.
+
+    Raises:
+        ConfigurationError: A ball of another norm, or without a size.
     """
-    every = np.arange(len(held))
-    mismatches = largest = 0
-
-    def show(rows: npt.NDArray[np.int64], raw: npt.NDArray[np.int16]) -> Int8Array:
-        nonlocal mismatches, largest
-        inputs = held.select(rows).inputs(raw)
-        found = answer(inputs)
-        difference = np.abs(found.astype(np.int16) - network.run(*inputs))
-        mismatches += int(np.count_nonzero(difference))
-        largest = max(largest, int(difference.max(initial=0)))
-        return found
-
-    own = show(every, held.raw).argmax(axis=1)
+    held = victim.held
     search = SquareSearch(held, ball, AttackSettings(queries=queries, seed=seed))
+    own = victim.decide(held.raw, np.arange(len(held)))
     while (asked := search.ask()) is not None:
-        logits = show(asked.rows, asked.raw).astype(np.float64)
-        row = np.arange(len(logits))
-        decided = logits.argmax(axis=1)
-        mine = logits[row, own[asked.rows]]
-        logits[row, own[asked.rows]] = -np.inf
-        search.tell(mine - logits.max(axis=1), decided != own[asked.rows])
+        logits, mine = victim.logits(asked.raw, asked.rows), own[asked.rows]
+        row = np.arange(len(mine))
+        flipped = logits.argmax(axis=1) != mine
+        margin = logits[row, mine]
+        logits[row, mine] = -np.inf
+        search.tell(margin - logits.max(axis=1), flipped)
     state = search.state
-    found = np.flatnonzero(state.flipped)
-    confirmed = 0
-    if len(found):
-        some, raw = held.select(found), state.raw[found]
-        within = ball.contains(some, raw)
-        confirmed = int(
-            np.count_nonzero(within & (network.run(*some.inputs(raw)).argmax(axis=1) != own[found]))
-        )
     return DeviceAttack(
         ball.text,
         len(held),
-        int(state.queries.sum()) + len(held),
+        victim.shown,
         queries,
-        confirmed,
-        mismatches,
-        largest,
+        _confirmed(victim, ball, own, state),
+        victim.mismatches,
+        victim.largest_difference_lsb,
     )
+
+
+def _confirmed(victim: DeviceVictim, ball: Ball, own: Int64Array, state: SquareState) -> int:
+    """Return how many successes the specification on the host confirms."""
+    rows = np.flatnonzero(state.flipped)
+    if not len(rows):
+        return 0
+    some, raw = victim.held.select(rows), state.raw[rows]
+    turned = victim.network.predict(*some.inputs(raw)) != own[rows]
+    return int(np.count_nonzero(ball.contains(some, raw) & turned))

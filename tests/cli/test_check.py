@@ -17,7 +17,7 @@ from edgeprune.targets import load_target
 from tests import certified_beats
 from tests.cli.conftest import Edgeprune
 from tests.devices.fake_device import fake_device
-from tests.devices.results import seal, write_result
+from tests.devices.results import seal, turned_over, write_result
 from tests.firmware.conftest import labels
 
 BEATS, REPLAYS = 30, 5
@@ -34,7 +34,8 @@ def result(tmp_path_factory: pytest.TempPathFactory, network: IntegerNetwork) ->
     held = certified_beats.beats(BEATS)
     windows = certified_beats.windows(held, network.run(*held.inputs()).argmax(axis=1))
     folder = tmp_path_factory.mktemp("check") / "result"
-    return write_result(folder, BuildConfig(target="cortex-m7"), network, held, windows, REPLAYS)
+    replays = {"counterexamples": turned_over(windows, REPLAYS)}
+    return write_result(folder, BuildConfig(target="cortex-m7"), network, held, windows, replays)
 
 
 def test_a_good_device_passes(edgeprune: Edgeprune, result: Path, network: IntegerNetwork) -> None:
@@ -140,12 +141,13 @@ def test_an_altered_result_is_refused(edgeprune: Edgeprune, tmp_path: Path, resu
     certified_beats.network(certified_beats.beats(BEATS), 9).save(copy / "network.safetensors")
     edgeprune("check", copy).failed(2, "EP201", "not the one that was built")
     seal(copy)
-    replay = copy / "replays" / "other.npz"
-    np.savez(replay, **{"0": np.zeros((2, 5, 1), np.int8)})
-    seal(copy)
+    replay = copy / "replays" / "counterexamples.npz"
     with fake_device(IntegerNetwork.load(copy / "network.safetensors")) as device:
-        wrong = edgeprune("check", copy, "--device", device.address)
-    wrong.failed(2, "EP201", "of another network", "other.npz")
+        logits = edgeprune("check", copy, "--device", device.address)
+        np.savez(replay, **{"0": np.zeros((2, 5, 1), np.int8)})
+        shapes = edgeprune("check", copy, "--device", device.address)
+    logits.failed(2, "EP201", "not those of the network", replay.name)
+    shapes.failed(2, "EP201", "of another network", replay.name)
 
 
 def test_the_emulator(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -20,17 +21,27 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from edgeprune.attacks import ATTACKS, AttackSettings, Ball, IntegerVictim
 from edgeprune.devices.answers import EmulatedAnswers
 from edgeprune.devices.qemu_device import find_qemu
+from edgeprune.disturbances import disturbed_windows, parse_disturbance
 from edgeprune.errors import DeviceError
 from edgeprune.pipeline.check import CheckSettings, DeviceCheck, check_device
-from edgeprune.pipeline.checked_result import CheckedResult
-from edgeprune.progress import Progress
+from edgeprune.pipeline.checked_result import IMAGE, CheckedResult
+from edgeprune.pipeline.products import inputs_of, stratified
+from edgeprune.pipeline.recordings import recordings_of
+from edgeprune.progress import Progress, Silent
 from edgeprune.targets import Target
 from tests.devices.faulty_proxy import ONE_PERCENT, Faults, Happened, faulty_pty, faulty_tcp
+from tests.devices.results import seal, write_result
+from tests.studies.study import Figure
+from tests.studies.subjects import Subject
 
 MACHINE = "mps2-an500"
 UARTS = ("tcp", "pty")
+WINDOWS, REPLAYS = 200, 40
 _NUDGE_SECONDS = 0.002
 _START_SECONDS = 20.0
 
@@ -47,7 +58,7 @@ class BadLine:
         answered: Windows that the device answered.
         wrong: Windows with a logit other than the specification's.
         resends: Requests that were sent again.
-        line: Bytes carried, lost, changed and held up.
+        happened: Bytes carried, lost, changed and held up.
         seconds: Wall clock.
     """
 
@@ -58,7 +69,7 @@ class BadLine:
     answered: int
     wrong: int
     resends: int
-    line: Happened
+    happened: Happened
     seconds: float
 
 
@@ -201,6 +212,89 @@ def _nudge(board: subprocess.Popen[bytes], ended: threading.Event) -> None:
             board.stdin.flush()
         except OSError:
             return
+
+
+def device_figures(subject: Subject, windows: int = WINDOWS) -> Iterator[Figure]:
+    """Bulk runs on the emulator, then `check` over both bad lines.
+
+    Args:
+        subject: A network built for a target whose QEMU board is an mps2-an500, up to "bench".
+        windows: Test windows that go over each line; attacked and disturbed ones come on top.
+    """
+    section = "device"
+    with tempfile.TemporaryDirectory(prefix="edgeprune-") as scratch:
+        result = result_of(subject, Path(scratch) / "result")
+        for emulators in (1, 0):
+            bulk = bulk_on_the_emulator(result, emulators=emulators)
+            yield Figure(
+                section,
+                f"bulk on the emulator, {bulk.emulators} at a time",
+                bulk.per_second,
+                300,
+                unit="windows/s",
+                note=f"{bulk.windows:,} windows, {bulk.per_processor_second:,.0f} a second of "
+                f"processor time, {bulk.mismatches} logits that differ",
+            )
+        for line in check_over_bad_lines(result, windows=windows):
+            name, found, counts = f"check over {line.uart}", line.check, line.check.line
+            assert counts is not None
+            yield Figure(
+                section,
+                f"{name}: windows not answered",
+                line.windows - line.answered,
+                0,
+                at_most=True,
+                note=f"{line.answered:,} answered: "
+                + ", ".join(f"{part.windows:,} {part.name}" for part in found.parts)
+                + (f", {found.attack.queries:,} shown by the attack" if found.attack else ""),
+            )
+            yield Figure(
+                section,
+                f"{name}: logits that differ",
+                line.wrong,
+                0,
+                at_most=True,
+                note=f"{MACHINE}; {counts.requests:,} requests, {counts.resends:,} sent again, "
+                f"{counts.timeouts:,} time-outs",
+            )
+            happened = line.happened
+            yield Figure(
+                section,
+                f"{name}: bytes lost, changed or held up",
+                happened.dropped + happened.flipped + happened.delayed,
+                1,
+                note=f"of {happened.carried:,}: {happened.dropped:,} lost, {happened.flipped:,} "
+                f"changed, {happened.delayed:,} held up; {line.seconds:,.0f} s",
+            )
+
+
+def result_of(subject: Subject, folder: Path) -> Path:
+    """Write the result directory of a network that was built up to "bench".
+
+    Its replays are what PGD turned within 200 uV, and the same beats under noise and hum.
+    """
+    network, held, windows = subject.network, subject.held, subject.windows
+    victim = IntegerVictim(network, held)
+    attacked = ATTACKS.get("pgd")(
+        victim, windows.label, Ball.parse("linf:200uV"), AttackSettings(), Silent()
+    )
+    rows = np.flatnonzero(attacked.success)[:REPLAYS]
+    turned = held.select(rows).inputs(attacked.raw[rows])[: subject.inputs]
+    context, stages = subject.result.context, subject.result.stages
+    some = windows.select(stratified(windows, REPLAYS, subject.seed))
+    recordings = recordings_of(context, stages["data"], some)
+    disturbed = []
+    for text in ("electrode-motion:6dB", "mains-hum:100uV"):
+        case = parse_disturbance(text)
+        cut = disturbed_windows(recordings, some, context.front_end, case, subject.seed)
+        disturbed.append(inputs_of(network, cut.windows.select(np.flatnonzero(cut.present))))
+    noise = [np.concatenate(each) for each in zip(*disturbed, strict=True)]
+    write_result(
+        folder, context.config, network, held, windows, {"attacked": turned, "disturbed": noise}
+    )
+    shutil.copyfile(stages["firmware"].file(IMAGE), folder / IMAGE)
+    seal(folder)
+    return folder
 
 
 def bulk_on_the_emulator(result: Path, windows: int = 1000, emulators: int = 0) -> BulkRun:
