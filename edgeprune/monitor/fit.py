@@ -8,6 +8,7 @@ quantiles over the windows of all patients that training knew of, each patient w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -42,6 +43,20 @@ _FLAT_BLOCKS_OF_SIGNAL = 6
 Floats = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted monitor.
+
+    Attributes:
+        monitor: The monitor.
+        coverage: Share of the windows that it was fitted on that it leaves, each patient weighing
+            the same.
+    """
+
+    monitor: InputMonitor
+    coverage: float
+
+
 def fit_monitor(
     settings: MonitorSettings,
     network: IntegerNetwork,
@@ -50,6 +65,18 @@ def fit_monitor(
     front_end: FrontEnd | None = None,
     adc: Adc | None = None,
 ) -> InputMonitor:
+    """Return the monitor alone; see `fitted_monitor`."""
+    return fitted_monitor(settings, network, training, validation, front_end, adc).monitor
+
+
+def fitted_monitor(
+    settings: MonitorSettings,
+    network: IntegerNetwork,
+    training: Windows,
+    validation: Windows,
+    front_end: FrontEnd | None = None,
+    adc: Adc | None = None,
+) -> Fitted:
     """Fit the monitor of a network.
 
     Args:
@@ -83,18 +110,15 @@ def fit_monitor(
     score = distances(features, centres[decided], weights[decided])
     refused = 1 - settings.coverage
     unusual = _least_limit(score, share, 1 - refused * _UNUSUAL_SHARE)
-    return InputMonitor(
-        monitor.length,
-        monitor.channels,
-        monitor.read,
-        monitor.zones,
-        tuple(tuple(int(value) for value in row) for row in centres),
-        tuple(tuple(int(value) for value in row) for row in weights),
-        unusual,
-        _greatest_margin(margins(logits), score <= unusual, share, settings.coverage),
-        monitor.samples,
-        monitor.raw_before,
+    monitor = replace(
+        monitor,
+        centres=tuple(tuple(int(value) for value in row) for row in centres),
+        weights=tuple(tuple(int(value) for value in row) for row in weights),
+        unusual=unusual,
+        margin=_greatest_margin(margins(logits), score <= unusual, share, settings.coverage),
     )
+    left = monitor.verdicts(signal, logits) == 0
+    return Fitted(monitor, float(share[left].sum()))
 
 
 def patient_shares(parts: Sequence[Windows]) -> Floats:

@@ -21,8 +21,7 @@ from edgeprune.evaluation.abstention import monitored_windows
 from edgeprune.evidence import Quantity, Where
 from edgeprune.evidence.monitor import MonitoredWindows, MonitorEvidence, MonitorLimits
 from edgeprune.firmware import Image, Labels, compile_image, generate
-from edgeprune.monitor import InputMonitor, fit_monitor
-from edgeprune.monitor.fit import patient_shares
+from edgeprune.monitor import Fitted, InputMonitor, fitted_monitor
 from edgeprune.monitor.input_monitor import margins
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
@@ -76,17 +75,16 @@ def monitor_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
     def produce(folder: Path) -> None:
         network = network_of(quantized)
         training, validation = windows_of(data, "train"), windows_of(data, "validation")
-        monitor = fit_monitor(
+        fitted = fitted_monitor(
             settings, network, training, validation, context.front_end, context.adc
         )
+        monitor = fitted.monitor
         save_record(folder / MONITOR, monitor)
         sets = tuple(_sets(context, data, network, monitor))
         device = None
         if context.target.memories is not None:
             device = _on_device(context, data, network, monitor)
-        evidence = MonitorEvidence(
-            limits=_limits(context, network, monitor, (training, validation)), sets=sets
-        )
+        evidence = MonitorEvidence(_limits(fitted, settings.coverage), sets)
         if device is not None:
             evidence = replace(evidence, **vars(device))
         save_record(folder / MONITOR_EVIDENCE, evidence)
@@ -118,15 +116,8 @@ def _severest(context: Context) -> tuple[Disturbance, ...]:
     return tuple(last.values())
 
 
-def _limits(
-    context: Context,
-    network: IntegerNetwork,
-    monitor: InputMonitor,
-    parts: tuple[Windows, ...],
-) -> MonitorLimits:
-    usual = np.concatenate(
-        [monitor.verdicts(part.signal, _logits(network, part)) == 0 for part in parts]
-    )
+def _limits(fitted: Fitted, asked: float) -> MonitorLimits:
+    monitor = fitted.monitor
     samples = monitor.samples
     return MonitorLimits(
         features=monitor.feature_names,
@@ -135,8 +126,8 @@ def _limits(
         rail_samples=samples.rail_samples,
         flat_samples=samples.block,
         flat_range=samples.flat_range,
-        asked_coverage=context.config.monitor.coverage,
-        fitted_coverage=float(patient_shares(parts)[usual].sum()),
+        asked_coverage=asked,
+        fitted_coverage=fitted.coverage,
     )
 
 

@@ -142,6 +142,7 @@ def test_the_limits_leave_what_was_asked_and_are_the_tightest(fitted: Watched) -
 
     monitor = fitted.monitor
     assert share.sum() == pytest.approx(1)
+    assert left(monitor) == pytest.approx(fitted.coverage)
     assert left(monitor) >= 0.9
     assert left(replace(monitor, margin=monitor.margin + 1)) < 0.9
     assert left(replace(monitor, margin=0, unusual=monitor.unusual - 1)) < 1 - 0.25 * 0.1

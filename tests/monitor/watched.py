@@ -11,7 +11,7 @@ from edgeprune.data.front_end import FrontEnd
 from edgeprune.data.held_front_end import HeldBeats, hold
 from edgeprune.data.synthetic import generate_record
 from edgeprune.data.windows import Windows
-from edgeprune.monitor import InputMonitor, MonitorSettings, SampleLimits, fit_monitor
+from edgeprune.monitor import InputMonitor, MonitorSettings, SampleLimits, fitted_monitor
 from edgeprune.network import IntegerNetwork
 from edgeprune.targets import Adc
 from tests.data.patients import three_patients
@@ -27,6 +27,7 @@ class Watched:
 
     network: IntegerNetwork
     monitor: InputMonitor
+    coverage: float
     training: Windows
     validation: Windows
     samples: npt.NDArray[np.int16]
@@ -62,9 +63,11 @@ def watched(coverage: float = 0.9, seconds: int = 120) -> Watched:
     training, validation = windows("p01", seconds)[0], windows("p02", seconds)[0]
     own, samples, beats = windows("p03", seconds)
     settings = MonitorSettings(coverage=coverage)
+    fitted = fitted_monitor(settings, network, training, validation, FRONT_END, ADC)
     return Watched(
         network,
-        fit_monitor(settings, network, training, validation, FRONT_END, ADC),
+        fitted.monitor,
+        fitted.coverage,
         training,
         validation,
         samples,
