@@ -33,8 +33,7 @@ def withhold(evidence: Evidence) -> Evidence:
     Emptied are, however deep: every list of rows about one recording or patient each (rows of
     performance, certificates, attacks and beat-by-beat scores; windows to be drawn), every list of
     names of recordings or patients, and the scores without named recordings. Notes on the data
-    that name a recording or patient are left out. `limits` says which fields it was, and why, and
-    so does a record's own field `withheld`.
+    that name a recording or patient are left out. `limits` says which fields it was, and why.
 
     Files beside the evidence are not its business: certificates hold the windows of patients.
     """
@@ -58,18 +57,14 @@ def _strip(record: Any, path: str, emptied: set[str]) -> Any:
     if not is_dataclass(record) or isinstance(record, type):
         return record
     changes: dict[str, Any] = {}
-    inside: set[str] = set()
     for field in fields(record):
         value = getattr(record, field.name)
         place = f"{path}.{field.name}" if path else field.name
         if isinstance(value, tuple) and value and _is_owned(field.name, value[0]):
-            inside.add(place)
+            emptied.add(place)
             changes[field.name] = ()
         else:
-            changes[field.name] = _strip(value, place, inside)
-    if inside and "withheld" in changes:
-        changes["withheld"] = WHY
-    emptied |= inside
+            changes[field.name] = _strip(value, place, emptied)
     return replace(record, **changes)
 
 

@@ -118,7 +118,6 @@ def test_rows_about_an_owner_go_wherever_they_are() -> None:
     after = withhold(before)
     assert after.attacks is not None
     assert after.attacks.worst == ()
-    assert "--privacy" in after.attacks.withheld
     assert "attacks.worst" in after.limits[1]
 
 
