@@ -83,6 +83,14 @@ from edgeprune.evidence.model import (
     QuantizationEvidence,
     TrainingEvidence,
 )
+from edgeprune.evidence.monitor import (
+    MonitoredWindows,
+    MonitorEvidence,
+    MonitorLimits,
+    MonitorPoint,
+    ReasonCounts,
+    RefusedClass,
+)
 from edgeprune.evidence.performance import (
     ClassPerformance,
     ConfusionMatrix,
@@ -160,6 +168,10 @@ __all__ = [
     "MinimumNorm",
     "ModelPerformance",
     "ModelRange",
+    "MonitorEvidence",
+    "MonitorLimits",
+    "MonitorPoint",
+    "MonitoredWindows",
     "NetworkAttacks",
     "NetworkCertificates",
     "Outcome",
@@ -173,9 +185,11 @@ __all__ = [
     "PruningStepEvidence",
     "Quantity",
     "QuantizationEvidence",
+    "ReasonCounts",
     "RecordBeats",
     "RecordPerformance",
     "RecordSeizures",
+    "RefusedClass",
     "Reproduction",
     "Requirement",
     "Schema",

@@ -20,6 +20,7 @@ from edgeprune.pipeline.cost import Meter
 from edgeprune.pipeline.deploy import bench_stage, export_stage, firmware_stage
 from edgeprune.pipeline.disturb import disturb_stage, disturbances_of
 from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
+from edgeprune.pipeline.monitor import monitor_stage
 from edgeprune.pipeline.preflight import check_files, check_out, check_tools, work_folder
 from edgeprune.pipeline.prove import verify_stage
 from edgeprune.pipeline.record import assemble
@@ -38,13 +39,13 @@ GOALS = {
     "train": ("data", "train"),
     "prune": ("data", "train", "prune"),
     "quantize": ("data", "train", "prune", "quantize"),
-    "export": ("data", "train", "prune", "quantize", "export", "firmware"),
-    "bench": ("data", "train", "prune", "quantize", "firmware", "bench"),
+    "export": ("data", "train", "prune", "quantize", "export", "monitor", "firmware"),
+    "bench": ("data", "train", "prune", "quantize", "monitor", "firmware", "bench"),
     "verify": ("data", "train", "prune", "quantize", "verify"),
     "attack": ("data", "train", "prune", "quantize", "attack"),
     "disturb": ("data", "train", "prune", "quantize", "disturb"),
     LAST: (
-        *("data", "train", "prune", "quantize", "export", "firmware", "bench"),
+        *("data", "train", "prune", "quantize", "export", "monitor", "firmware", "bench"),
         *("verify", "attack", "disturb", "replay"),
     ),
 }
@@ -231,12 +232,20 @@ def _makers(context: Context, stages: dict[str, Stage]) -> dict[str, Callable[[]
             stages["train"],
             lambda model: meter.measure(model, stages["data"]),
         )
+    if context.config.monitor.enabled:
+        makers["monitor"] = lambda: monitor_stage(context, stages["data"], stages["quantize"])
     makers |= {
         "quantize": lambda: quantize_stage(context, stages["data"], stages.get("prune")),
         "export": lambda: export_stage(context, stages["data"], stages["quantize"]),
-        "firmware": lambda: firmware_stage(context, stages["data"], stages["quantize"]),
+        "firmware": lambda: firmware_stage(
+            context, stages["data"], stages["quantize"], stages.get("monitor")
+        ),
         "bench": lambda: bench_stage(
-            context, stages["data"], stages["quantize"], stages["firmware"]
+            context,
+            stages["data"],
+            stages["quantize"],
+            stages["firmware"],
+            stages.get("monitor"),
         ),
         "verify": lambda: verify_stage(
             context,

@@ -11,10 +11,15 @@ from torch import nn
 from edgeprune.devices import count_instructions
 from edgeprune.errors import ConfigurationError
 from edgeprune.firmware import Labels, compile_image, generate
+from edgeprune.monitor import InputMonitor, fit_monitor
+from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.learn import quantize_quickly, windows_of
+from edgeprune.pipeline.products import stratified
 from edgeprune.pipeline.store import Stage
 from edgeprune.pruning import Cost
+
+_FITTED = 512
 
 
 class Meter:
@@ -54,6 +59,7 @@ class Meter:
                 hop=self._context.config.firmware.hop or None,
                 guards=self._context.config.firmware.guards,
                 small_steps=self._context.config.firmware.small_steps,
+                monitor=self._monitor(network, data),
             )
             image = compile_image(
                 sources,
@@ -69,6 +75,16 @@ class Meter:
                 profile = count_instructions(image.elf, target, inputs[0], rhythm, classes)
                 instructions = profile.maximum
         return Cost(image.flash_bytes, image.ram_bytes, instructions)
+
+    def _monitor(self, network: IntegerNetwork, data: Stage) -> InputMonitor | None:
+        """Return a monitor that takes what the fitted one will take, fitted on few windows."""
+        context = self._context
+        if not context.config.monitor.enabled:
+            return None
+        parts = [windows_of(data, part) for part in ("train", "validation")]
+        few = [each.select(stratified(each, _FITTED, context.seed)) for each in parts]
+        settings = context.config.monitor
+        return fit_monitor(settings, network, few[0], few[1], context.front_end, context.adc)
 
     @property
     def _limits_instructions(self) -> bool:

@@ -45,6 +45,7 @@ from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.learn import network_of, windows_of
 from edgeprune.pipeline.monitor import monitor_of
 from edgeprune.pipeline.products import (
+    inputs_of,
     load_array,
     load_record,
     save_array,
@@ -84,11 +85,6 @@ class Parity:
 
     rows: tuple[ParityRow, ...]
     absent: tuple[str, ...] = ()
-
-
-def inputs_of(network: IntegerNetwork, windows: Windows) -> tuple[npt.NDArray[np.int8], ...]:
-    """Return the windows as the network takes them."""
-    return (windows.signal, windows.rhythm)[: len(network.inputs)]
 
 
 def export_stage(context: Context, data: Stage, quantized: Stage) -> Stage:

@@ -23,9 +23,8 @@ from edgeprune.evaluation import Bootstrap
 from edgeprune.evaluation.disturbances import disturbance_evidence
 from edgeprune.files import sha256_file
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.deploy import inputs_of
 from edgeprune.pipeline.learn import network_of, windows_of
-from edgeprune.pipeline.products import save_inputs, save_record, stratified
+from edgeprune.pipeline.products import inputs_of, save_inputs, save_record, stratified
 from edgeprune.pipeline.recordings import recordings_of
 from edgeprune.pipeline.requirements import INT8
 from edgeprune.pipeline.store import Stage

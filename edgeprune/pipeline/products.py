@@ -66,6 +66,11 @@ def load_array(path: Path) -> npt.NDArray[np.generic]:
     return np.asarray(np.load(path, allow_pickle=False))
 
 
+def inputs_of(network: IntegerNetwork, windows: Windows) -> tuple[npt.NDArray[np.int8], ...]:
+    """Return the windows as the network takes them."""
+    return (windows.signal, windows.rhythm)[: len(network.inputs)]
+
+
 def save_inputs(
     path: Path, network: IntegerNetwork, parts: Sequence[tuple[npt.NDArray[np.int8], ...]]
 ) -> None:

@@ -28,6 +28,7 @@ from edgeprune.evidence import (
     Evidence,
     Identity,
     ModelPerformance,
+    MonitorEvidence,
     PruningEvidence,
     QuantizationEvidence,
     Reproduction,
@@ -53,6 +54,7 @@ from edgeprune.pipeline.learn import (
     network_of,
     windows_of,
 )
+from edgeprune.pipeline.monitor import MONITOR_EVIDENCE
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import decisions_of, load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES, COUNTEREXAMPLES, FILES
@@ -207,6 +209,7 @@ def collect(context: Context, stages: Stages) -> Evidence:
         if context.config.attacks.names
         else None,
         disturbances=disturbances if disturbances.curves else None,
+        monitor=_optional(stages, "monitor", MONITOR_EVIDENCE, MonitorEvidence),
         limits=_limits(disturbances),
         not_tested=(
             *_NOT_TESTED,
@@ -233,6 +236,8 @@ def _limits(disturbances: DisturbanceEvidence) -> tuple[str, ...]:
 def _left_out(config: BuildConfig) -> Iterator[str]:
     if not config.attacks.names:
         yield "attacks: attacks.names is empty"
+    if not config.monitor.enabled:
+        yield "an input monitor: monitor.enabled is false"
     if not config.disturbance_texts:
         yield "disturbances: disturbances.cases is empty"
 

@@ -15,6 +15,7 @@ from edgeprune.evidence import (
     Comparison,
     DisturbanceEvidence,
     Evidence,
+    MonitorEvidence,
     ProofCheck,
     Quantity,
     Requirement,
@@ -120,6 +121,8 @@ def _of_any_build(evidence: Evidence) -> Iterator[Requirement]:
         yield _no_rejection(evidence.certificates)
     if evidence.attacks is not None and evidence.attacks.proofs is not None:
         yield _no_contradiction(evidence.attacks.proofs)
+    if evidence.monitor is not None and evidence.monitor.compared:
+        yield _no_other_reason(evidence.monitor)
     firmware = evidence.device.firmware if evidence.device else None
     if firmware is not None:
         for memory, title, available in (
@@ -155,6 +158,18 @@ def _no_contradiction(proofs: ProofCheck) -> Requirement:
         "1",
         Quantity(proofs.contradictions, "1", Where.HOST, n=proofs.proved, n_of="proofs"),
         "attacks.proofs",
+    )
+
+
+def _no_other_reason(monitor: MonitorEvidence) -> Requirement:
+    return judge(
+        "monitor.mismatches",
+        "windows for which the device's monitor says other than the specification",
+        Comparison.AT_MOST,
+        0,
+        "1",
+        Quantity(monitor.mismatches, "1", Where.EMULATOR, n=monitor.compared, n_of="windows"),
+        "monitor",
     )
 
 

@@ -85,7 +85,8 @@ class Small:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     folder = tmp_path_factory.mktemp("cli")
-    flags = ("--dataset", str(small_card(folder)), *small_flags())
+    watched = ("--set", "monitor.enabled=true")
+    flags = ("--dataset", str(small_card(folder)), *small_flags(), *watched)
     return Small(flags, folder / "result")
 
 

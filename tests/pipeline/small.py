@@ -28,6 +28,7 @@ SETTINGS = {
     "attacks.names": ("fgsm",),
     "attacks.balls": ("linf:20uV", "linf:3mV"),
     "attacks.steps": 3,
+    "monitor.enabled": False,
     "disturbances.windows": 8,
     "disturbances.cases": ("mains-hum:500uV", "qrs-jitter:20ms"),
 }

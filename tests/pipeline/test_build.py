@@ -18,7 +18,7 @@ import edgeprune
 from edgeprune.config import load_config
 from edgeprune.evidence import Outcome, Where, read_evidence, read_manifest, verify_manifest
 from edgeprune.network import IntegerNetwork, read_qdq
-from edgeprune.pipeline.build import GOALS, BuildResult
+from edgeprune.pipeline.build import BuildResult
 from edgeprune.pipeline.learn import windows_of
 from tests.pipeline.small import SETTINGS, small_card, small_flags
 
@@ -50,6 +50,34 @@ def test_a_build_ends_in_evidence_with_a_verdict(built: BuildResult) -> None:
         "tflite-runtime BUILTIN_REF",
     }
     assert sum(row.mismatches for row in gates) == 0
+
+
+def test_what_turns_decisions_is_shown_to_the_device_and_held_against_the_proofs(
+    built: BuildResult,
+) -> None:
+    assert built.evidence is not None
+    attacks, disturbances = built.evidence.attacks, built.evidence.disturbances
+    assert attacks is not None
+    assert disturbances is not None
+    assert [network.stage for network in attacks.networks] == [
+        *("float", "pruned float", "int8 as flashed")
+    ]
+    near, far = attacks.networks[-1].balls
+    assert near.worst.counts.turned <= far.worst.counts.turned > 0
+    assert attacks.proofs is not None
+    assert attacks.proofs.contradictions == 0
+    network = IntegerNetwork.load(built.out / "network.safetensors")
+    for name, compared in (("turned", "that attacks turned"), ("disturbed", "disturbed windows")):
+        with np.load(built.out / "replays" / f"{name}.npz") as content:
+            inputs, logits = (content["0"], content["1"]), content["logits"]
+        assert np.array_equal(network.run(*inputs), logits)
+        (row,) = (row for row in built.evidence.parity if row.compared.endswith(compared))
+        assert (row.windows, row.mismatches, row.gate) == (len(logits), 0, True)
+    assert {curve.name for curve in disturbances.curves} == {"mains-hum", "qrs-jitter"}
+    window = attacks.worst[0]
+    change = np.subtract(window.raw_after, window.raw_before)
+    assert abs(np.abs(change).max() - window.size) < 1e-6
+    assert window.before == window.reference != window.after
 
 
 def test_the_manifest_names_whatever_is_altered(built: BuildResult) -> None:
@@ -147,7 +175,7 @@ def test_killed_in_every_stage_it_resumes_to_the_same_bytes(
     out = tmp_path / "result"
     command = [sys.executable, "-m", "edgeprune", "build", "--quiet", "--out", str(out)]
     command += ["--dataset", built.context.config.dataset, *small_flags()]
-    for stage in GOALS["build"]:
+    for stage in built.stages:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         partial = tmp_path / "result.work" / f"{stage}.partial"
         finished = tmp_path / "result.work" / stage
