@@ -5,7 +5,7 @@ OUT ?= result
 DATA ?= ../shared/data
 export EDGEPRUNE_TEST_DATA ?= $(DATA)
 
-.PHONY: demo test system-test study-build study-firmware study-verification reference clean
+.PHONY: demo test system-test study-build study-firmware study-verification study-robustness reference clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeprune build --target cortex-m7 --robust linf:20uV --out $(OUT)
@@ -31,6 +31,9 @@ study-firmware: $(INSTALLED)
 
 study-verification: $(INSTALLED)
 	$(BIN)/python -m tests.studies.verification --data $(DATA)
+
+study-robustness: $(INSTALLED)
+	$(BIN)/python -m tests.studies.robustness --data $(DATA)
 
 reference: $(INSTALLED)
 	$(BIN)/python -m edgeprune.cli.reference
