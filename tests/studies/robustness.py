@@ -17,6 +17,7 @@ from edgeprune.attacks import (
     FloatVictim,
     IntegerVictim,
 )
+from edgeprune.attacks.masking import masking_report
 from edgeprune.attacks.transfer import lent, transferred
 from edgeprune.attacks.universal import fit_universal, try_universal
 from edgeprune.data import Windows
