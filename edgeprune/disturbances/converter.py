@@ -81,7 +81,7 @@ class Resolution(Disturbance):
     title = "lower resolution of the converter"
     unit = "bit"
     severity_is = "effective bits"
-    severities = (10.0, 9.0, 8.0, 7.0, 6.0, 5.0)
+    severities = (8.0, 7.0, 6.0, 5.0, 4.0, 3.0)
     lowest = 1.0
     highest = 16.0
 
