@@ -30,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
             "result"
         ),
         device: Annotated[str, typer.Option(metavar="DEVICE", help=_DEVICE)] = "emulator",
-        baud: Annotated[int, typer.Option(help="Bits a second of a serial port.")] = 115_200,
+        baud: Annotated[int, typer.Option(help="Bits a second; 0 takes the target's.")] = 0,
         windows: Annotated[
             int, typer.Option("--windows", help="Test windows, drawn from every record.")
         ] = 1000,

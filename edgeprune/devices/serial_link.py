@@ -23,8 +23,10 @@ _PIECES = (frames.FRAGMENT, frames.FRAGMENT // 2)
 # What a line shows of itself: this many failures of a size in a row ask for a smaller one, this
 # many answers in a row allow a larger one.
 _FAILURES, _SUCCESSES = 2, 60
-# Tries without one good frame of the device, and tries at all, that make a request fail.
-_MOST_GARBAGE, _MOST_TRIES, _MOST_RUNS = 100, 1000, 20
+# Tries that make a request fail although the device is heard.
+_MOST_TRIES, _MOST_RUNS = 1000, 20
+# Share of all attempts' time limits without one good frame that makes a device silent.
+_SILENCE = 0.99
 # After something damaged the rest of it is waited for, until the line is quiet for this long.
 _QUIET_SECONDS = 0.01
 _LEAST_PATIENCE_SECONDS, _PATIENCE = 0.25, 10
@@ -109,7 +111,7 @@ class SerialLink:
         stream: The connection.
         where: Names the device in an error.
         timeout_seconds: How long an answer may take.
-        attempts: How often in a row nothing may come before the device counts as silent.
+        attempts: For how many such times no good frame may come before the device counts as silent.
 
     Attributes:
         counts: What the line did to the frames so far.
@@ -126,7 +128,7 @@ class SerialLink:
         self._info: DeviceInfo | None = None
         self._decoder = frames.Decoder()
         self._slowest: dict[int, float] = {}
-        self._heard = False
+        self._alive = 0.0
         self._size = _Size()
         self.counts = LineCounts()
 
@@ -174,8 +176,8 @@ class SerialLink:
         """Send one request until it is answered; None after so many failures."""
         self._sequence = (self._sequence + 1) & 0xFF
         content = frames.encode(self._sequence, command, payload)
-        late = 0
-        self._heard = False
+        late, damaged = 0, self._decoder.damaged
+        self._alive = time.monotonic()
         for attempt in range(most_failures):
             self.counts.resends += attempt > 0
             begin = time.monotonic()
@@ -188,13 +190,12 @@ class SerialLink:
                 self._size.note(len(payload), lost=False)
                 return answer
             self._size.note(len(payload), lost=True)
-            if answer is _Lost.LATE:
-                self.counts.timeouts += 1
-                late += 1
-            else:
-                late = 0
-            if late >= self._attempts or (attempt >= _MOST_GARBAGE and not self._heard):
-                raise self._no_answer(command)
+            self.counts.timeouts += answer is _Lost.LATE
+            late = late + 1 if answer is _Lost.LATE else 0
+            # A computer that is busy can keep an answer for longer than any before took.
+            if time.monotonic() - self._alive > _SILENCE * self._attempts * self._timeout_seconds:
+                garbage = self._decoder.damaged > damaged or self._decoder.pending
+                raise self._no_answer(command, "answers garbage" if garbage else "gave no answer")
         return None
 
     def _patience(self, command: int) -> float:
@@ -216,7 +217,7 @@ class SerialLink:
                 break
             refused = 0
             for frame in self._decoder.feed(content):
-                self._heard = True
+                self._alive = time.monotonic()
                 if frame.sequence == self._sequence and frame.command & ~frames.ERROR == command:
                     return frame
                 refused += frame.command == frames.ERROR
@@ -243,13 +244,9 @@ class SerialLink:
             hint="compare the network and the version in its information with yours",
         )
 
-    def _no_answer(self, command: int) -> DeviceError:
-        garbage = self._decoder.damaged or self._decoder.pending
-        what = f"the device gave no answer to command {command:#04x}"
-        if garbage and not self._heard:
-            what = f"the device answers garbage to command {command:#04x}"
+    def _no_answer(self, command: int, what: str) -> DeviceError:
         return DeviceError(
-            what,
+            f"the device {what} to command {command:#04x}",
             where=self._where,
             hint="check the port and its speed, and that the program 'serial' of this version of "
             "edgeprune was flashed; reset the device and run the same command again",

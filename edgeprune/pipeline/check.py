@@ -22,6 +22,7 @@ from edgeprune.attacks import Ball
 from edgeprune.devices.answers import EmulatedAnswers, RememberedAnswers, WiredAnswers
 from edgeprune.devices.serial_link import DeviceInfo, LineCounts, SerialLink, Stream
 from edgeprune.errors import ConfigurationError, EdgepruneError, ParityError
+from edgeprune.files import sha256_file
 from edgeprune.pipeline.checked_result import CheckedResult, Int8Array, ReplayedWindows
 from edgeprune.pipeline.device_attack import DeviceAttack, DeviceVictim, attack_device
 from edgeprune.progress import Progress, Silent
@@ -38,7 +39,7 @@ class CheckSettings:
     Attributes:
         device: "emulator", "qemu", a serial port, the path of a pseudo-terminal, or
             "socket://host:port".
-        baud: Bits a second of a serial port.
+        baud: Bits a second of a serial port; 0 takes the target's.
         windows: Test windows, drawn from every record.
         attacked: Windows that the black-box attack tries to change.
         queries: Windows that it may show the device for each; 0 for no attack.
@@ -48,7 +49,7 @@ class CheckSettings:
     """
 
     device: str = EMULATOR
-    baud: int = 115_200
+    baud: int = 0
     windows: int = 1000
     attacked: int = 8
     queries: int = 100
@@ -184,19 +185,22 @@ def check_device(
     result = CheckedResult(folder)
     if settings.device == EMULATOR:
         emulated = EmulatedAnswers(result.image(), result.target, result.classes)
-        device = RememberedAnswers(emulated, _log(result, settings), result.classes)
+        log = _log(result, settings, sha256_file(result.image()))
+        device = RememberedAnswers(emulated, log, result.classes)
         return _asked(result, settings, ball, device, None, progress, begin)
     with _stream(result, settings, progress) as stream:
         link = SerialLink(stream, settings.device, timeout_seconds=settings.timeout_seconds)
-        _check_identity(result, link.info(), settings.device)
-        device = RememberedAnswers(WiredAnswers(link), _log(result, settings), result.classes)
+        info = link.info()
+        _check_identity(result, info, settings.device)
+        log = _log(result, settings, str(info))
+        device = RememberedAnswers(WiredAnswers(link), log, result.classes)
         return _asked(result, settings, ball, device, link, progress, begin)
 
 
-def _log(result: CheckedResult, settings: CheckSettings) -> Path:
-    """Return where the answers of one device with one network are kept."""
+def _log(result: CheckedResult, settings: CheckSettings, identity: str) -> Path:
+    """Return where the answers of one device with one image are kept."""
     plain = re.sub(r"[^A-Za-z0-9]+", "-", settings.device).strip("-")[-40:]
-    key = hashlib.sha256(f"{settings.device} {result.network.sha256}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{settings.device} {identity}".encode()).hexdigest()[:12]
     return result.work / "check" / f"{plain}-{key}.answers"
 
 
@@ -213,9 +217,11 @@ def _stream(result: CheckedResult, settings: CheckSettings, progress: Progress) 
         with qemu_stream(elf, result.target) as board:
             yield board
     else:
-        from edgeprune.devices.connections import PortStream
+        from edgeprune.devices.connections import DEFAULT_BAUD, PortStream
 
-        with PortStream(settings.device, settings.baud) as port:
+        uart = result.target.uart
+        baud = settings.baud or (uart.baud if uart else DEFAULT_BAUD)
+        with PortStream(settings.device, baud) as port:
             yield port
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgeprune.devices import run_front_end, run_image
+from edgeprune.devices.answers import EmulatedAnswers
 from edgeprune.errors import DeviceError, UnknownNameError
 from edgeprune.targets import Target, load_target
 from tests.devices import images
@@ -30,6 +31,17 @@ def test_every_window_is_classified_on_every_core(
     assert run.where == "emulator (instructions)"
     assert run.instructions is None
     assert 16 <= run.stack_bytes <= 1024
+
+
+def test_several_emulators_share_the_windows(image: Image, windows: Windows) -> None:
+    signal, rhythm, logits = windows
+    elf, target = image("cortex-m7")
+    device = EmulatedAnswers(elf, target, images.CLASSES, emulators=3)
+    np.testing.assert_array_equal(device.classify(signal, rhythm), logits)
+    np.testing.assert_array_equal(device.classify(signal[:70], rhythm[:70]), logits[:70])
+    small = np.zeros((200, 3, 1), np.int8)
+    with pytest.raises(DeviceError, match="other sizes"):
+        device.classify(small, rhythm[:200])
 
 
 def test_batches_follow_from_the_exchange_memory(image: Image, windows: Windows) -> None:
