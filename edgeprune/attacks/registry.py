@@ -139,6 +139,18 @@ for _attack in (
         minimum=True,
     ),
     Attack(
+        "smooth",
+        "smooth adversarial perturbation (Han et al. 2020)",
+        "smooth:smooth",
+        ("linf", "l2"),
+    ),
+    Attack(
+        "universal",
+        "one change for all windows (Moosavi-Dezfooli et al. 2017)",
+        "universal:universal",
+        ("linf", "l2", "l1"),
+    ),
+    Attack(
         "square",
         "Square attack on segments (Andriushchenko et al. 2020)",
         "square:square",
