@@ -9,7 +9,7 @@
 #define TERM_SHIFT 6
 
 /* log2 of 1 <= value < 2**27 in 1/32 octave, linear within the octave. */
-static int32_t logarithm(uint32_t value) {
+static int32_t log_sum(uint32_t value) {
 #if defined(__GNUC__) && !defined(__ARM_ARCH_6M__)
     uint32_t exponent = 31u - (uint32_t)__builtin_clz(value);
 #else
@@ -63,7 +63,7 @@ static uint32_t score(const edgeprune_monitor_config *config, const int8_t *sign
             int32_t after = samples[(end <= last ? end : last) * stride];
             sum += roughness(samples + first * stride, stride, end - first, before, after);
         }
-        deviation = magnitude(logarithm(sum) - centres[zone]);
+        deviation = magnitude(log_sum(sum) - centres[zone]);
         if (deviation > MOST_DEVIATION) {
             deviation = MOST_DEVIATION;
         }

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.firmware import generate
+from edgeprune.monitor import SampleLimits
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Adc, load_target
 from tests.firmware.conftest import labels
 from tests.firmware.networks import behind_front_end, r1, residual
+from tests.monitor.watched import watched
 
 FLAGS = ("--addon=misra", "--std=c99", "--platform=unix32", "--enable=style", "-UEDGEPRUNE_TRACE")
 _ROW = re.compile(r"^\| (\d+\.\d+) \| (advisory|required) \| ([^|]+) \| ([^|]+) \|$", re.M)
@@ -37,14 +40,19 @@ def test_every_deviation_has_one_reason() -> None:
 def test_cppcheck_reports_what_is_explained(tmp_path: Path) -> None:
     found = set()
     front_end = FrontEnd.for_adc(Adc(360.0, 5.0, 11))
-    for network, source, hop in (
-        (residual(), None, None),
-        (behind_front_end(), front_end, None),
-        (r1(), None, 32),
+    raw = watched(seconds=60).monitor
+    signal = replace(raw, raw_before=None, samples=SampleLimits(96, -128, 127, 9, 16, 0, 1))
+    for network, source, hop, monitor in (
+        (residual(), None, None, None),
+        (behind_front_end(), front_end, None, raw),
+        (behind_front_end(seed=4), None, None, signal),
+        (r1(), None, 32, None),
     ):
         folder = tmp_path / network.sha256
         target = load_target("cortex-m4")
-        sources = generate(network, source, target, labels(network), folder, hop=hop)
+        sources = generate(
+            network, source, target, labels(network), folder, hop=hop, monitor=monitor
+        )
         assert (folder / "MISRA.md").read_text().startswith("# MISRA C:2012")
         command = [
             "cppcheck",
