@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,15 +11,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from edgeprune.evidence import Evidence, evidence_bytes, parse_evidence, read_evidence
 from edgeprune.files import write_text
 from edgeprune.report.charts import (
+    attack_chart,
+    attack_class_chart,
+    attacked_norms,
+    attacked_window_chart,
     certificate_chart,
+    coverage_chart,
     curve_points,
+    curved_sets,
+    disturbance_chart,
     layer_chart,
     memory_chart,
     perturbation_chart,
+    reliability_chart,
     score_chart,
     training_chart,
 )
 from edgeprune.report.citation import Citation, cite, count, number, raw
+from edgeprune.report.lookups import attack_on, distinct, minimum_of, timed
 
 
 @dataclass(frozen=True)
@@ -41,9 +49,13 @@ SECTIONS = (
     Section("data", "Data and split"),
     Section("history", "Classifier, pruning and quantization"),
     Section("performance", "Performance"),
+    Section("beats", "Beat by beat, and what the confidence is worth"),
     Section("parity", "Parity with the integer specification"),
     Section("device", "Flash, memory and instructions"),
     Section("certificates", "Certificates"),
+    Section("attacks", "Robustness: attacks"),
+    Section("disturbances", "Robustness: what really happens to a lead"),
+    Section("monitor", "What the device refuses to decide"),
     Section("limits", "Limits, and what was not tested"),
     Section("reproduce", "Versions and reproduction"),
 )
@@ -91,27 +103,26 @@ def _environment() -> Environment:
         "count": count,
         "number": number,
         "plain": raw,
-        "distinct": _distinct,
+        "distinct": distinct,
         "curve_points": curve_points,
-        "timed": _timed,
+        "timed": timed,
+        "attacked_norms": attacked_norms,
+        "attack_on": attack_on,
+        "minimum_of": minimum_of,
+        "curved_sets": curved_sets,
     }
     environment.globals |= {
+        "attack_chart": attack_chart,
+        "attack_class_chart": attack_class_chart,
+        "attacked_window_chart": attacked_window_chart,
         "certificate_chart": certificate_chart,
+        "coverage_chart": coverage_chart,
+        "disturbance_chart": disturbance_chart,
         "layer_chart": layer_chart,
         "memory_chart": memory_chart,
         "perturbation_chart": perturbation_chart,
+        "reliability_chart": reliability_chart,
         "score_chart": score_chart,
         "training_chart": training_chart,
     }
     return environment
-
-
-def _distinct(citations: Iterable[Citation]) -> list[Citation]:
-    """Return the first citation of each different value that is something, in order."""
-    return list(dict.fromkeys(citation for citation in citations if citation))
-
-
-def _timed(rows: Iterable[Citation]) -> Citation | None:
-    """Return the first time that a method of any set tells, or None."""
-    times = (method.milliseconds for row in rows for method in row.methods)
-    return next((time for time in times if time), None)

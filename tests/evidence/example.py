@@ -63,6 +63,7 @@ from edgeprune.evidence import (
     shared_patients,
 )
 from tests.evidence.example_attacks import example_attacks, example_disturbances
+from tests.evidence.example_scores import example_beats, example_monitor, example_probabilities
 
 CLASSES = (
     ClassDescription("N", "normal and bundle branch block beat"),
@@ -262,11 +263,14 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
             compare(STAGES[0], example_decisions(0), STAGES[1], example_decisions(1), bootstrap),
             compare(STAGES[0], example_decisions(0), STAGES[2], example_decisions(2), bootstrap),
         ),
+        beats=(example_beats(STAGES[2], example_decisions(2), bootstrap),),
+        probabilities=example_probabilities(STAGES, _every(30), bootstrap),
         parity=_parity(),
         device=device,
         certificates=_certificates(bootstrap),
         attacks=example_attacks(STAGES, _every(60), bootstrap),
         disturbances=example_disturbances(STAGES[2], example_decisions(2), bootstrap),
+        monitor=example_monitor(_every(30)[2], bootstrap),
         requirements=requirements,
         limits=(
             "Instructions were counted by an emulator: they are not a time.",

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from edgeprune.report.citation import Citation, cite
+from edgeprune.report.numbers import MINUS
 
 Point = tuple[float, float]
 
 
 def element(tag: str, content: str = "", **attributes: str | float) -> Markup:
     """Return an element; underscores in attribute names stand for hyphens."""
-    written = Markup("").join(
-        Markup(' {}="{}"').format(Markup(name.strip("_").replace("_", "-")), _written(value))
+    written = "".join(
+        f' {name.strip("_").replace("_", "-")}="{escape(_written(value))}"'
         for name, value in attributes.items()
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(tag), written, content)
+    return Markup(f"<{tag}{written}>{escape(content)}</{tag}>")
 
 
 def line(start: Point, end: Point, css_class: str) -> Markup:
@@ -40,6 +41,19 @@ def circle(centre: Point, radius: float, css_class: str) -> Markup:
     return element("circle", cx=centre[0], cy=centre[1], r=radius, class_=css_class)
 
 
+def mark(centre: Point, radius: float, style: str) -> Markup:
+    """Return the mark of a style of curve: a dot, a square or a triangle."""
+    x, y = centre
+    if style == "second":
+        corners = ((x - radius, y - radius), (x + radius, y - radius))
+        return polygon((*corners, (x + radius, y + radius), (x - radius, y + radius)), "dot second")
+    if style == "third":
+        foot = y + 0.8 * radius
+        tip = (x, y - 1.3 * radius)
+        return polygon((tip, (x + 1.2 * radius, foot), (x - 1.2 * radius, foot)), "dot third")
+    return circle(centre, radius, f"dot {style}")
+
+
 def rectangle(corner: Point, width: float, height: float, css_class: str) -> Markup:
     """Return a rectangle from its upper left corner."""
     return element(
@@ -54,7 +68,7 @@ def text(content: str, at: Point, css_class: str = "") -> Markup:
 
 def tick(value: float, at: Point, css_class: str = "") -> Markup:
     """Return a mark of an axis: a number that belongs to the scale and not to the evidence."""
-    return text(f"{value:g}", at, f"tick {css_class}".strip())
+    return text(f"{value:g}".replace("-", MINUS), at, f"tick {css_class}".strip())
 
 
 def cited(

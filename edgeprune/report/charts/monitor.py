@@ -1,0 +1,77 @@
+"""Error against coverage: what refusing the least sure windows would leave."""
+
+from __future__ import annotations
+
+import math
+
+from markupsafe import Markup
+
+from edgeprune.report.charts import svg
+from edgeprune.report.charts.frame import STYLES, Frame, curve, even_step, spot
+from edgeprune.report.citation import Citation, number
+
+_FRAME = Frame(56.0, 690.0, 34.0, 262.0)
+_STEPS = (0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 1.0)
+
+
+def curved_sets(monitor: Citation) -> list[Citation]:
+    """Return the sets of windows that have a curve, as many as there are styles."""
+    return [each for each in monitor.sets if each.curve][: len(STYLES)]
+
+
+def coverage_chart(monitor: Citation) -> Markup:
+    """Draw the share decided wrongly of the decided windows against the share decided.
+
+    Args:
+        monitor: A MonitorEvidence of which some set has a curve.
+    """
+    sets = curved_sets(monitor)
+    largest = max(
+        (number(point.error.value) for each in sets for point in each.curve if point.error.value),
+        default=1.0,
+    )
+    most = next((step for step in _STEPS if step >= largest), 1.0)
+    frame = _FRAME
+    least = _least_coverage(sets)
+
+    def x(coverage: float) -> float:
+        return frame.x((coverage - least) / (1 - least))
+
+    parts = frame.grid(labelled=True, most=most)
+    step = even_step(1 - least, 5)
+    for count in range(round((1 - least) / step) + 1):
+        coverage = round(1 - count * step, 9)
+        parts.append(svg.tick(coverage, (x(coverage), frame.bottom + 18), "middle"))
+    for windows, style in reversed(list(zip(sets, STYLES, strict=False))):
+        course = sorted(windows.curve, key=lambda point: number(point.coverage))
+        spots = [spot(x(number(each.coverage)), each.error, most) for each in course]
+        parts += curve(frame, spots, style, banded=style == STYLES[0], small=True)
+        chosen = spot(x(_share(windows.coverage)), windows.error, most)
+        if chosen and windows.coverage.value:
+            at = (chosen.place, frame.y(chosen.share))
+            parts += [
+                svg.line((at[0] - 7, at[1]), (at[0] + 7, at[1]), "whisker"),
+                svg.line((at[0], at[1] - 7), (at[0], at[1] + 7), "whisker"),
+            ]
+    name = "coverage: share of the windows that is decided"
+    middle = (frame.left + frame.right) / 2
+    parts.append(svg.text(name, (middle, frame.bottom + 42), "middle name"))
+    parts.append(svg.text("error: share of these decided wrongly", (frame.left, 16), "name"))
+    return svg.chart(
+        "coverage",
+        "Share of the decided windows decided wrongly against the share decided, in the order of "
+        "the monitor; a cross marks the limits of the firmware. The table below holds the figures.",
+        (760, frame.bottom + 52),
+        parts,
+    )
+
+
+def _least_coverage(sets: list[Citation]) -> float:
+    """Return the tenth below all coverages: where the axis begins."""
+    coverages = [number(point.coverage) for each in sets for point in each.curve]
+    coverages += [_share(each.coverage) for each in sets if each.coverage.value]
+    return min(max(math.floor(min(coverages, default=0.0) * 10 - 1e-9) / 10, 0.0), 0.9)
+
+
+def _share(quantity: Citation) -> float:
+    return number(quantity.value) if quantity.value else 0.0
