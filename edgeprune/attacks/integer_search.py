@@ -21,8 +21,8 @@ from edgeprune.verification.perturbations.part import movable
 
 Float64Array = npt.NDArray[np.float64]
 
-# A window is searched where gradients took this share of its margin: else blocks cannot either.
-_TAKEN = 0.5
+# Windows are searched of which gradients took this share of the margin, and the nearest of all.
+_TAKEN, _NEAREST = 0.25, 0.25
 # Samples of a block that moves.
 _BLOCKS = (1, 2, 3, 6, 12, 24, 48, 96)
 # Members tried for each window, a round.
@@ -47,12 +47,22 @@ def refine(
     """
     if search.ball.norm != "l0":
         # In l0 gradients name samples badly, so that what they took says nothing.
-        rows = rows[search.margin[rows] <= (1 - _TAKEN) * search.recorded[rows]]
+        rows = _near(search, rows)
     for _ in range(rounds):
         rows = rows[search.right[rows] & ~search.broken[rows]]
         if not len(rows):
             return
         _round(search, victim, rows, generator)
+
+
+def _near(search: Search, rows: Int64Array) -> Int64Array:
+    """Return the windows that blocks may still break."""
+    rows = rows[search.right[rows] & ~search.broken[rows]]
+    if not len(rows):
+        return rows
+    margins = search.margin[rows]
+    taken = margins <= (1 - _TAKEN) * search.recorded[rows]
+    return np.asarray(rows[taken | (margins <= np.quantile(margins, _NEAREST))])
 
 
 def _round(
@@ -74,6 +84,11 @@ def _round(
     share = np.where(generator.random(len(tried)) < 0.5, 1.0, generator.random(len(tried)))
     block = _blocks(len(tried), movable(held), raw.shape[1], generator)
     position = best + np.where(block, share[:, np.newaxis] * (goal - best), 0.0)
+    if ball.norm != "linf":
+        # What one block gains another gives back: the size is all spent already.
+        other = _blocks(len(tried), movable(held), raw.shape[1], generator) & ~block
+        other[generator.random(len(tried)) < 0.5] = False
+        position = np.where(other, many.raw, position)
     candidate: Int16Array = ball.rounded(many, position)
     moved = (candidate != raw[tried]).any(axis=1)
     windows = rows[tried[moved]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,14 @@ class RawModule:
     """A classifier behind the exact front end.
 
     Args:
-        model: The classifier; it is put in evaluation mode.
+        model: The classifier; a copy of it is used in evaluation mode.
         scaling: Which real numbers the integer inputs stand for.
         slopes: The front end run backwards.
     """
 
     def __init__(self, model: nn.Module, scaling: InputScaling, slopes: RawSlopes) -> None:
-        self._model = model.eval()
+        # A copy: attacks leave the caller's model as it was.
+        self._model = copy.deepcopy(model).eval()
         for parameter in self._model.parameters():
             parameter.requires_grad_(False)
         self._slopes = slopes

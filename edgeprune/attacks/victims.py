@@ -157,8 +157,9 @@ class IntegerVictim:
         """Return the logits before the last rounding and clamp, as real numbers [m, classes]."""
         found = np.empty((len(rows), self.classes))
         for part in _chunks(len(rows)):
-            found[part], _ = self._judge.logits(self._held.select(rows[part]).inputs(raw[part]))
-        return self._real(found)
+            values = self._graph.run(self._held.select(rows[part]).inputs(raw[part]))
+            found[part] = self._fine(values)
+        return found
 
     def gradient(self, raw: Int16Array, rows: Int64Array, weights: Float64Array) -> Float64Array:
         """Return d <weights, logits> / d raw [m, reach]."""
@@ -169,21 +170,21 @@ class IntegerVictim:
         held = self._held.select(rows)
         inputs = held.inputs(raw)
         values = self._graph.run(inputs)
-        output = self._graph.nodes[self._graph.output]
-        exact = values[self._graph.output]
-        fine = exact
-        if isinstance(output, Step):
-            fine = output.offset + output.factor * values[output.operand]
 
         def pull(weights: Float64Array) -> Float64Array:
             scaled = weights * self.network.output_tensor.scale
             slopes = gradient(self._graph, inputs, scaled, values=values)
             return self._slopes.of(held, raw, inputs, slopes)
 
-        return Seen(exact.argmax(axis=1), self._real(fine), pull)
+        decisions = values[self._graph.output].argmax(axis=1)
+        return Seen(decisions, self._fine(values), pull)
 
-    def _real(self, logits: Float64Array) -> Float64Array:
-        """Return logits in LSB as the real numbers that they stand for."""
+    def _fine(self, values: list[Float64Array]) -> Float64Array:
+        """Return the real logits before the last rounding and clamp, from all nodes' values."""
+        output = self._graph.nodes[self._graph.output]
+        logits = values[self._graph.output]
+        if isinstance(output, Step):
+            logits = output.offset + output.factor * values[output.operand]
         tensor = self.network.output_tensor
         return np.asarray((logits - tensor.zero_point) * tensor.scale)
 
