@@ -36,11 +36,11 @@ class BuildConfig:
         dataset: Name of a data card or path of its TOML file.
         data_dir: Folder of the recordings; empty for a synthetic set.
         model: Name of a classifier, `package.module:factory`, or path of an ONNX file; empty takes
-            residual-ecg, or certifiable-ecg where `[robustness]` is on.
+            residual-ecg, or certifiable-ecg where `[robustness]` makes decisions provable.
         weights: File of trained weights to start from; empty to train.
         seed: Seed of everything that is drawn.
         training: How the classifier is trained.
-        robustness: Perturbation for which it is trained to be provable.
+        robustness: Perturbation for which it is trained to be provable, or hard to attack.
         pruning: How it is pruned.
         quantization: How it becomes an integer network.
         firmware: How the firmware is made.

@@ -199,7 +199,9 @@ def _check_perturbations(config: BuildConfig) -> None:
 
 def _with_model(config: BuildConfig) -> BuildConfig:
     """Choose the classifier that suits what is asked for, where none is named."""
-    provable = bool(config.robustness.perturbation)
+    from edgeprune.training.robust import proves
+
+    provable = bool(config.robustness.perturbation) and proves(config.robustness)
     return replace(config, model=config.model or _MODELS[provable])
 
 

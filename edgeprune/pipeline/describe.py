@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from edgeprune.classifiers import example_inputs
+from edgeprune.config import RobustnessSettings
 from edgeprune.data import Dataset, RecordCount, Windows
 from edgeprune.evaluation import spread
 from edgeprune.evidence import (
@@ -34,8 +35,9 @@ from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
 from edgeprune.pruning import PruningResult, count
 from edgeprune.quantization import QuantizationResult
-from edgeprune.training import TrainingResult
+from edgeprune.training import EpochRecord, TrainingResult
 from edgeprune.training.certified import certified_settings
+from edgeprune.training.robust import NATURAL, proves
 
 _TITLES = {
     "N": "normal, bundle branch block, or escape beat",
@@ -173,14 +175,7 @@ def training_evidence(context: Context, result: TrainingResult) -> TrainingEvide
         f"distilled from {settings.teachers} classifiers trained first on the same windows"
     )
     if robust.perturbation:
-        summary += (
-            f"; made provable under {robust.perturbation}: the worst case of {robust.loss} bounds "
-            f"under {robust.overshoot:g} times that has a weight of {robust.weight:g} in the loss, "
-            f"both risen between {robust.natural:.0%} and "
-            f"{min(robust.natural + robust.warm_up, 1):.0%} of the steps; these bounds prove "
-            f"{best.validation_certified or 0:.1%} of the validation windows right; after pruning "
-            f"{robust.quantized_epochs} more epochs through the roundings of the integer network"
-        )
+        summary += _robust_summary(robust, best)
     return TrainingEvidence(
         summary,
         result.best_epoch,
@@ -190,6 +185,32 @@ def training_evidence(context: Context, result: TrainingResult) -> TrainingEvide
             EpochEvidence(record.epoch, record.loss, record.validation_macro_f1 or 0.0)
             for record in result.history
         ),
+    )
+
+
+def _robust_summary(robust: RobustnessSettings, best: EpochRecord) -> str:
+    """Return what a training was for besides the decisions, and how far it came."""
+    if proves(robust):
+        aim = (
+            f"; made provable under {robust.perturbation}: the worst case of {robust.loss} bounds "
+            f"under {robust.overshoot:g} times that has a weight of {robust.weight:g} in the loss"
+        )
+        found = f"these bounds prove {best.validation_certified or 0:.1%} of the validation windows"
+    else:
+        aim = f"; made hard to attack under {robust.perturbation}, which proves nothing"
+        if robust.loss != NATURAL:
+            weight = robust.beta if robust.loss == "trades" else robust.weight
+            aim += (
+                f": the loss of windows attacked ({robust.loss}) within {robust.overshoot:g} times "
+                f"that has a weight of {weight:g}"
+            )
+        found = f"an attack leaves {best.validation_robust or 0:.1%} of the validation windows"
+    if robust.noise_to_signal:
+        aim += f"; noise against margin is penalized with a weight of {robust.noise_to_signal:g}"
+    return (
+        f"{aim}, all of it risen between {robust.natural:.0%} and "
+        f"{min(robust.natural + robust.warm_up, 1):.0%} of the steps; {found} right; after pruning "
+        f"{robust.quantized_epochs} more epochs through the roundings of the integer network"
     )
 
 
