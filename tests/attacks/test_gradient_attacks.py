@@ -26,7 +26,8 @@ from tests.verification.perturbed_networks import raw_case
 # A converter of 4 bits and seven samples: all changes by one count, and all small ones by more.
 _MORE = np.array(list(product(range(-3, 4), repeat=7)), np.int16)
 CHANGES = _MORE[(np.abs(_MORE).max(axis=1) <= 1) | (np.abs(_MORE).sum(axis=1) <= 3)]
-SEEDS = range(12)
+# Those of the first dozen of which some window breaks in some ball.
+SEEDS = (0, 1, 2, 4, 5, 9)
 BALLS = ("linf:5uV", "l1:15uV", "l2:11uV")
 HELD = certified_beats.beats(16)
 NETWORK = certified_beats.network(HELD)
