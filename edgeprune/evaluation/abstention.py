@@ -106,10 +106,10 @@ def _surest(
 ) -> Iterator[tuple[float, Bools]]:
     """Yield the least set of surest windows that is at least each share asked for.
 
-    Windows refused for more than a low margin come last; the others in the order of their margins,
-    those of equal margin together. The margin's own limit plays no part.
+    Windows that are saturated or flat come last; the others in the order of their margins, those of
+    equal margin together. The limits of the margin and of the unusual score play no part.
     """
-    rank = np.where((reasons & ~np.uint8(Reason.LOW_MARGIN)) == 0, margin, -1)
+    rank = np.where((reasons & np.uint8(Reason.SATURATED | Reason.FLAT)) == 0, margin, -1)
     ordered = np.sort(rank)[::-1]
     for wanted in asked:
         number = min(max(int(np.ceil(wanted * len(rank) - 1e-9)), 1), len(rank))

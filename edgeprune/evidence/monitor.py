@@ -47,7 +47,7 @@ class RefusedClass:
 
 @dataclass(frozen=True)
 class MonitorPoint:
-    """A point of the curve of error against coverage: the surest windows by the monitor's order.
+    """A point of the curve of error against coverage: windows with a live lead by their margins.
 
     Attributes:
         asked: Share of the windows that is decided.

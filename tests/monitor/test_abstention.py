@@ -73,13 +73,14 @@ def test_shares_are_those_of_single_windows(decisions: Decisions) -> None:
     assert found.curve == ()
 
 
-def test_the_curve_drops_other_reasons_first_and_keeps_equal_margins_together(
+def test_the_curve_drops_dead_leads_first_and_keeps_equal_margins_together(
     decisions: Decisions,
 ) -> None:
     margin = np.repeat(np.arange(40), 10)
     reasons = np.zeros(400, np.uint8)
-    reasons[-20:] = Reason.UNUSUAL
+    reasons[-20:] = Reason.FLAT | Reason.UNUSUAL
     reasons[:100] = Reason.LOW_MARGIN
+    reasons[100:150] = Reason.UNUSUAL
     found = monitored_windows(
         *("all", decisions, reasons, Bootstrap(resamples=50)),
         margin=margin,
