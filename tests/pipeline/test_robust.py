@@ -15,7 +15,9 @@ from edgeprune.quantization.graph import initializers_of
 from tests.pipeline.small import SETTINGS, small_card
 
 
-def _quantized(folder: Path, name: str, **overrides: object) -> BuildResult:
+def _quantized(
+    folder: Path, name: str, until: str = "quantize", **overrides: object
+) -> BuildResult:
     flags = {
         **SETTINGS,
         "dataset": str(small_card(folder)),
@@ -25,7 +27,7 @@ def _quantized(folder: Path, name: str, **overrides: object) -> BuildResult:
         "robustness.quantized_epochs": 1,
         **overrides,
     }
-    return build(load_config(None, flags), folder / name, until="quantize")
+    return build(load_config(None, flags), folder / name, until=until)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,26 @@ def test_the_evidence_says_what_it_was_trained_for(robust: BuildResult) -> None:
     assert "distilled from 0 classifiers" in summary
 
 
+def test_training_against_attacks_claims_no_proof(tmp_path: Path) -> None:
+    flags = {
+        "model": "",
+        "training.epoch_steps": 2,
+        "training.batch_size": 16,
+        "robustness.loss": "trades",
+        "robustness.steps": 1,
+        "robustness.beta": 2.5,
+        "robustness.noise_to_signal": 0.1,
+    }
+    result = _quantized(tmp_path, "attacked", until="train", **flags)
+    assert result.context.config.model == "residual-ecg"
+    record = result.stages["train"].file("training.json").read_text(encoding="utf-8")
+    summary = json.loads(record)["summary"]
+    assert "hard to attack under linf:30uV, which proves nothing" in summary
+    assert "attacked (trades) within 1.2 times that has a weight of 2.5" in summary
+    assert "penalized with a weight of 0.1" in summary
+    assert "provable" not in summary
+
+
 def test_the_same_bytes_again_and_others_without(robust: BuildResult, tmp_path: Path) -> None:
     assert _network(_quantized(tmp_path, "again")) == _network(robust)
     kept = build(robust.context.config, robust.out, until="quantize")
@@ -74,5 +96,5 @@ def test_the_share_to_reach_trains_nothing_anew(robust: BuildResult, tmp_path: P
 def test_what_cannot_be_trained_for_is_said(tmp_path: Path) -> None:
     with pytest.raises(EdgepruneError):
         _quantized(tmp_path, "result", **{"robustness.perturbation": "linf:30"})
-    with pytest.raises(UnknownNameError, match="certified loss"):
+    with pytest.raises(UnknownNameError, match="no loss .hope."):
         _quantized(tmp_path, "result", **{"robustness.loss": "hope"})
