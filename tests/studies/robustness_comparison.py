@@ -61,8 +61,8 @@ def comparison(
     labels: Int64Array,
     balls: Sequence[str],
     *,
-    steps: int = 40,
-    restarts: int = 1,
+    steps: int = 30,
+    restarts: int = 3,
     seed: int = 0,
 ) -> list[ComparisonRow]:
     """Run all attacks in all balls.
