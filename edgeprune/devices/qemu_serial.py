@@ -25,9 +25,11 @@ class QemuStream:
     Args:
         line: Our end of the UART.
         board: The running QEMU, whose monitor is its standard input.
+        machine: Name of the board.
     """
 
-    def __init__(self, line: socket.socket, board: subprocess.Popen[bytes]) -> None:
+    def __init__(self, line: socket.socket, board: subprocess.Popen[bytes], machine: str) -> None:
+        self._machine = machine
         self._line = line
         self._board = board
 
@@ -49,21 +51,26 @@ class QemuStream:
         Raises:
             PortError: QEMU has ended.
         """
+        try:
+            content = self._wait(timeout_seconds)
+        except OSError as error:
+            raise self._ended() from error
+        if content is None:
+            raise self._ended()
+        return content
+
+    def _wait(self, timeout_seconds: float) -> bytes | None:
+        """Return what has come, nothing after the time limit; None where the line has ended."""
         waited = 0.0
-        while True:
-            step = min(_NUDGE_SECONDS, max(timeout_seconds - waited, 0.0))
+        while waited <= timeout_seconds:
+            step = min(_NUDGE_SECONDS, timeout_seconds - waited)
             if select.select([self._line], [], [], step)[0]:
-                content = self._line.recv(_READ_BYTES)
-                if not content:
-                    raise self._ended()
-                return content
+                return self._line.recv(_READ_BYTES) or None
+            if step < _NUDGE_SECONDS:
+                break
             waited += step
-            if waited >= timeout_seconds:
-                return b""
-            try:
-                self._nudge()
-            except OSError as error:
-                raise self._ended() from error
+            self._nudge()
+        return b""
 
     def _nudge(self) -> None:
         monitor = self._board.stdin
@@ -73,8 +80,8 @@ class QemuStream:
 
     def _ended(self) -> PortError:
         return PortError(
-            f"QEMU ended, exit status {self._board.poll()}",
-            where=str(self._board.args),
+            "QEMU ended",
+            where=f"QEMU's {self._machine}",
             hint="run the same command again: what was answered is kept",
         )
 
@@ -107,7 +114,7 @@ def qemu_stream(elf: Path, target: Target) -> Iterator[QemuStream]:
         )
         theirs.close()
         try:
-            yield QemuStream(ours, board)
+            yield QemuStream(ours, board, target.qemu.machine)
         finally:
             board.kill()
             board.wait()

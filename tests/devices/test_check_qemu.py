@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgeprune.config import BuildConfig
 from edgeprune.devices.qemu_device import COMMAND
+from edgeprune.devices.serial_link import SerialLink
+from edgeprune.errors import PortError
 from edgeprune.pipeline.check import CheckSettings, check_device
 from tests import certified_beats
 from tests.devices.results import turned_over, write_result
@@ -50,3 +53,23 @@ def test_every_window_is_answered_over_bad_lines(result: Path) -> None:
         assert line.check.passed
         assert line.resends > 10
         assert min(line.happened.dropped, line.happened.flipped, line.happened.delayed) > 10
+
+
+def test_a_board_that_ends(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = []
+    whole = SerialLink.classify
+
+    def classify(link: SerialLink, *window: Any) -> Any:
+        answered.append(whole(link, *window))
+        if len(answered) == 7:
+            link._stream._board.kill()  # type: ignore[attr-defined]
+            link._stream._board.wait()  # type: ignore[attr-defined]
+        return answered[-1]
+
+    settings = CheckSettings("qemu", windows=12, queries=0)
+    monkeypatch.setattr(SerialLink, "classify", classify)
+    with pytest.raises(PortError, match="QEMU ended after 7 of 12 test windows"):
+        check_device(result, settings)
+    found = check_device(result, settings)
+    assert found.passed
+    assert (found.kept, found.asked) == (7, 8)
