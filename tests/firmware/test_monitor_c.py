@@ -185,9 +185,8 @@ def test_the_library_decides_or_says_why_not(
         assert decision == (row.argmax() if reasons == 0 else -1)
 
 
-@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m0plus"])
-def test_emulated_cores_give_the_same_reasons(tmp_path: Path, fitted: Watched, target: str) -> None:
-    network, monitor, device = fitted.network, fitted.monitor, load_target(target)
+def test_an_emulated_core_gives_the_same_reasons(tmp_path: Path, fitted: Watched) -> None:
+    network, monitor, device = fitted.network, fitted.monitor, load_target("cortex-m4")
     # Both limits are in the way of some of these windows.
     monitor = replace(monitor, margin=monitor.margin + 20, unusual=monitor.unusual // 2)
     sources = generate(network, FRONT_END, device, labels(network), tmp_path, monitor=monitor)
@@ -220,7 +219,7 @@ def test_emulated_cores_give_the_same_reasons(tmp_path: Path, fitted: Watched, t
 
 
 def test_without_a_front_end_on_a_core(tmp_path: Path, fitted: Watched) -> None:
-    network, device = behind_front_end(rhythm=False), load_target("cortex-m4")
+    network, device = behind_front_end(rhythm=False), load_target("cortex-m0plus")
     random = np.random.default_rng(3)
     signal = np.clip(random.normal(0, 40, (60, 96, 2)), -128, 127).astype(np.int8)
     signal[:9, 20:60] = 5
@@ -247,7 +246,7 @@ def test_without_a_front_end_on_a_core(tmp_path: Path, fitted: Watched) -> None:
 def test_a_library_without_a_monitor_has_nothing_of_it(tmp_path: Path) -> None:
     network, device = behind_front_end(), load_target("cortex-m4")
     sources = generate(network, FRONT_END, device, labels(network), tmp_path)
-    for name in sources.files:
+    for name in {*sources.files} - {"MISRA.md"}:  # one list for all libraries
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert "monitor" not in text.lower(), name
         assert "NO_DECISION" not in text
