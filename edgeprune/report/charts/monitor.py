@@ -26,8 +26,9 @@ def coverage_chart(monitor: Citation) -> Markup:
         monitor: A MonitorEvidence of which some set has a curve.
     """
     sets = curved_sets(monitor)
+    errors = [point.error for each in sets for point in each.curve if point.error.value]
     largest = max(
-        (number(point.error.value) for each in sets for point in each.curve if point.error.value),
+        (number(error.interval.high if error.interval else error.value) for error in errors),
         default=1.0,
     )
     most = next((step for step in _STEPS if step >= largest), 1.0)
@@ -60,7 +61,7 @@ def coverage_chart(monitor: Citation) -> Markup:
     return svg.chart(
         "coverage",
         "Share of the decided windows decided wrongly against the share decided, in the order of "
-        "the monitor; a cross marks the limits of the firmware. The table below holds the figures.",
+        "the margins; a cross marks the limits of the firmware. The table below holds the figures.",
         (760, frame.bottom + 52),
         parts,
     )
