@@ -50,6 +50,7 @@ class Attack:
         access: What of the victim it uses.
         minimum: Whether it looks for the least change; its ball may then be of no size
             (`Ball.parse("l2")`).
+        together: Whether what it finds for a window depends on all others.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Attack:
     norms: tuple[str, ...] = NORMS
     access: Access = Access.GRADIENT
     minimum: bool = False
+    together: bool = False
 
     def __call__(
         self,
@@ -149,6 +151,7 @@ for _attack in (
         "one change for all windows (Moosavi-Dezfooli et al. 2017)",
         "universal:universal",
         ("linf", "l2", "l1"),
+        together=True,
     ),
     Attack(
         "square",

@@ -81,6 +81,9 @@ class AttackPlan:
         steps: Steps of an attack.
         restarts: Random starts of an attack.
         queries: Decisions that an attack without gradients may ask of the network for a window.
+        masking: Ask every network for all signs of masked gradients within the smallest ball of
+            the first norm, as well as those that the attacks show by themselves; takes as long as
+            a dozen attacks.
         worst: Windows, of those turned within the smallest balls, kept to be drawn.
     """
 
@@ -90,6 +93,7 @@ class AttackPlan:
     steps: int = 20
     restarts: int = 1
     queries: int = 500
+    masking: bool = False
     worst: int = 4
 
 
@@ -121,8 +125,9 @@ class EvaluationSettings:
     """What is told of the evaluation.
 
     Attributes:
-        privacy: Withhold whatever belongs to one patient or recording, and drawn windows: who
-            publishes them publishes whose recordings were used.
+        privacy: Withhold from evidence and report whatever belongs to one patient or recording, and
+            windows to be drawn: scores of a patient tell who was trained on. Certificates and
+            replays, files of their own, hold windows of patients all the same.
     """
 
     privacy: bool = False

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.attacks import ATTACKS, AttackResult, AttackSettings, Ball
+from edgeprune.attacks.masking import masking_report
 from edgeprune.config import BuildConfig
 from edgeprune.data import Windows
 from edgeprune.data.held_front_end import HeldBeats
@@ -19,16 +20,23 @@ from edgeprune.errors import ConfigurationError
 from edgeprune.evaluation import Bootstrap, Decisions, right_share
 from edgeprune.evaluation.attack_checks import masking_checks
 from edgeprune.evaluation.attacks import ball_attacks, minimum_norm, success_share, unit_of
-from edgeprune.evidence import AttackEvidence, NetworkAttacks, Transfer, WorstWindow
+from edgeprune.evidence import (
+    AttackEvidence,
+    MaskingCheck,
+    NetworkAttacks,
+    Transfer,
+    WorstWindow,
+)
 from edgeprune.files import write_bytes
 from edgeprune.network import IntegerNetwork
-from edgeprune.pipeline.attacked import Attacked, Network, attack_all
+from edgeprune.pipeline.attacked import LENT, Attacked, Network, attack_all
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.learn import classifier_of, network_of, windows_of
 from edgeprune.pipeline.products import decisions_of, save_record, save_windows, stratified
 from edgeprune.pipeline.recordings import held_of
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED
 from edgeprune.pipeline.store import Stage
+from edgeprune.training.determinism import deterministic
 
 ATTACKS_FILE = "attacks.json"
 TURNED = "turned.npz"
@@ -124,7 +132,7 @@ def attack_stage(
         balls = _balls(context)
         executor = replace(context.executor, store=folder / _TASKS)
         found = attack_all(attacked, plan.names, balls, executor, context.progress)
-        moved = _Moved(attacked, windows, found, Bootstrap(context.seed))
+        moved = _Moved(attacked, windows, found, context, balls)
         turned = moved.turned()
         _save_turned(folder / TURNED, turned)
         held.save(folder / HELD)
@@ -174,7 +182,8 @@ class _Moved:
         attacked: The networks and their windows.
         windows: The windows as the networks see them.
         found: Results by stage.
-        bootstrap: How intervals are made.
+        context: The build.
+        balls: The balls that were attacked.
     """
 
     def __init__(
@@ -182,10 +191,12 @@ class _Moved:
         attacked: Attacked,
         windows: Windows,
         found: Mapping[str, tuple[AttackResult, ...]],
-        bootstrap: Bootstrap,
+        context: Context,
+        balls: Sequence[Ball],
     ) -> None:
         self.attacked, self.windows, self.found = attacked, windows, found
-        self.bootstrap = bootstrap
+        self.balls, self.masking = balls, context.config.attacks.masking
+        self.bootstrap = Bootstrap(context.seed)
         rows = np.arange(len(windows))
         victims = {stage: attacked.victim(stage) for stage in attacked.networks}
         self.decisions: dict[str, Decisions] = {
@@ -226,6 +237,27 @@ class _Moved:
             turned |= result.success & ball.contains(self.attacked.held, result.raw)
         return turned
 
+    def signs(self, stage: str) -> Iterator[MaskingCheck]:
+        """Yield what the signs of masked gradients say of a network, where they are asked for."""
+        if not self.balls or not self.masking:
+            return
+        with deterministic(self.attacked.threads):
+            report = masking_report(
+                self.attacked.victim(stage),
+                self.windows.label,
+                self.balls[0],
+                self.attacked.settings,
+            )
+        for check in report.checks:
+            pairs = zip(check.values, check.of, strict=True)
+            values = ", ".join(f"{value:.3f} {of}" for value, of in pairs)
+            yield MaskingCheck(
+                f"{check.name}: {report.attack}, {report.ball}",
+                check.question,
+                check.passed,
+                f"{values}; {check.note}",
+            )
+
     def turned(self) -> Turned:
         """Return every changed window that the int8 network decides wrongly, each once."""
         seen: dict[tuple[int, bytes], tuple[int, str]] = {}
@@ -265,7 +297,7 @@ def _evidence(context: Context, moved: _Moved, balls: Sequence[Ball]) -> AttackE
 
 def _network(moved: _Moved, stage: str, balls: Sequence[Ball]) -> NetworkAttacks:
     network, decisions = moved.attacked.networks[stage], moved.decisions[stage]
-    results = moved.found[stage]
+    results = [result for result in moved.found[stage] if result.attack != LENT]
     return NetworkAttacks(
         stage=stage,
         network_sha256=network.sha256 if isinstance(network, IntegerNetwork) else None,
@@ -290,12 +322,15 @@ def _network(moved: _Moved, stage: str, balls: Sequence[Ball]) -> NetworkAttacks
             for result in results
             if not result.ball
         ),
-        checks=masking_checks(results),
+        checks=(*masking_checks(results), *moved.signs(stage)),
     )
 
 
 def _transfers(moved: _Moved) -> Iterator[Transfer]:
     for source, result in moved.transferred():
+        if result.ball and result.attack != LENT:
+            # Attacks stop where the source gives in, which transfers badly.
+            continue
         (found,) = (
             each
             for each in moved.found[source]

@@ -21,12 +21,15 @@ from edgeprune.attacks import (
     IntegerVictim,
     Victim,
 )
+from edgeprune.attacks.transfer import lent
 from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.executor import Codec, Executor, Task
 from edgeprune.network import IntegerNetwork
-from edgeprune.progress import Progress
+from edgeprune.progress import Progress, Silent
 from edgeprune.training.determinism import deterministic
 
+# Changes that a float network is most wrong about, to be tried on the int8 network.
+LENT = "transfer"
 # Windows that are attacked at a time: part of the result, since they share random draws.
 _GROUP = 16
 _TEXTS = ("attack", "ball", "norm", "unit", "victim")
@@ -87,16 +90,17 @@ def attack_all(
 ) -> dict[str, tuple[AttackResult, ...]]:
     """Attack every network by every attack within every ball whose norm the attack knows.
 
-    Attacks that seek the least change are made once for each norm.
+    Attacks that seek the least change are made once for each norm. Float networks lend changes
+    (`LENT`) within every ball besides.
 
     Returns:
         Results of all windows by stage.
     """
     jobs = [
         Job(stage, name, text, rows)
-        for stage in attacked.networks
-        for name, text in _pairs(names, balls)
-        for rows in _groups(len(attacked.labels))
+        for stage, network in attacked.networks.items()
+        for name, text in _pairs(names, balls, lends=not isinstance(network, IntegerNetwork))
+        for rows in _groups(name, len(attacked.labels))
     ]
     tasks = [
         Task(f"{job.stage}/{job.attack}/{job.ball}/{job.rows[0]}", job, len(job.rows))
@@ -121,16 +125,19 @@ def attack_all(
 
 def attack_some(attacked: Attacked, job: Job) -> AttackResult:
     """Make one attack on some windows; the function of an executor's tasks."""
+    victim = attacked.victim(job.stage, attacked.held.select(job.rows))
+    labels, ball = attacked.labels[job.rows], Ball.parse(job.ball)
     with deterministic(attacked.threads):
-        return ATTACKS.get(job.attack)(
-            attacked.victim(job.stage, attacked.held.select(job.rows)),
-            attacked.labels[job.rows],
-            Ball.parse(job.ball),
-            attacked.settings,
-        )
+        if job.attack == LENT:
+            return lent(victim, labels, ball, attacked.settings, Silent())
+        return ATTACKS.get(job.attack)(victim, labels, ball, attacked.settings)
 
 
-def _pairs(names: Sequence[str], balls: Sequence[Ball]) -> Iterator[tuple[str, str]]:
+def _pairs(
+    names: Sequence[str], balls: Sequence[Ball], *, lends: bool
+) -> Iterator[tuple[str, str]]:
+    if lends:
+        yield from ((LENT, ball.text) for ball in balls)
     for name in names:
         attack = ATTACKS.get(name)
         known = [ball for ball in balls if ball.norm in attack.norms]
@@ -138,9 +145,10 @@ def _pairs(names: Sequence[str], balls: Sequence[Ball]) -> Iterator[tuple[str, s
         yield from ((name, text) for text in dict.fromkeys(texts))
 
 
-def _groups(count: int) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(0, count, _GROUP):
-        yield np.arange(start, min(count, start + _GROUP))
+def _groups(attack: str, count: int) -> Iterator[npt.NDArray[np.int64]]:
+    size = count if attack != LENT and ATTACKS.get(attack).together else _GROUP
+    for start in range(0, count, size):
+        yield np.arange(start, min(count, start + size))
 
 
 def _joined(parts: Sequence[AttackResult]) -> AttackResult:

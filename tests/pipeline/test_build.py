@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,19 @@ import onnx
 import pytest
 
 import edgeprune
-from edgeprune.config import load_config
-from edgeprune.evidence import Outcome, Where, read_evidence, read_manifest, verify_manifest
+from edgeprune.config import EvaluationSettings, load_config
+from edgeprune.evidence import (
+    Outcome,
+    Where,
+    evidence_bytes,
+    read_evidence,
+    read_manifest,
+    verify_manifest,
+)
 from edgeprune.network import IntegerNetwork, read_qdq
 from edgeprune.pipeline.build import BuildResult
 from edgeprune.pipeline.learn import windows_of
+from edgeprune.pipeline.record import collect
 from tests.pipeline.small import SETTINGS, small_card, small_flags
 
 
@@ -129,6 +138,20 @@ def test_the_same_seed_gives_the_same_bytes_elsewhere(built: BuildResult, tmp_pa
     }
     # Only the path of the card differs: it is part of the configuration as resolved.
     assert different <= {"edgeprune.toml", "evidence.json", "report.html"}
+
+
+def test_with_privacy_no_recording_is_told_of(built: BuildResult) -> None:
+    config = replace(built.context.config, evaluation=EvaluationSettings(privacy=True))
+    evidence = collect(replace(built.context, config=config), built.stages)
+    assert built.evidence is not None
+    assert built.evidence.attacks is not None
+    assert built.evidence.attacks.worst
+    assert evidence.attacks is not None
+    assert not evidence.attacks.worst
+    assert not evidence.attacks.networks[-1].balls[0].worst.records
+    assert evidence.performance[-1].scores == built.evidence.performance[-1].scores
+    assert evidence.requirements == built.evidence.requirements
+    assert b"p17" not in evidence_bytes(replace(evidence, config=()))
 
 
 def test_another_seed_gives_another_network(built: BuildResult, tmp_path: Path) -> None:
