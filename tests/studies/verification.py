@@ -280,8 +280,9 @@ class VerificationStudy:
         if dataset == "synthetic-ecg":
             runs.append(self.run(subject, RADIUS, ANY_SECONDS, Runtime.ANY))
         windows = self._work / f"{dataset}-robust.work" / "data" / "test.npz"
-        yield from checker(subject.network, runs, windows, f"checker, {dataset}")
-        yield from replays(subject.network, runs, f"checker, {dataset}")
+        section, store = f"checker, {dataset}", self._tasks.with_name("verdicts")
+        yield from checker(subject.network, runs, windows, section, store)
+        yield from replays(subject.network, runs, section)
 
 
 def _beside_crown() -> Iterator[Figure]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from edgeprune.certificate_checker import Verdict, check
 from edgeprune.devices import run_image
 from edgeprune.executor import Codec, Executor, Task
-from edgeprune.firmware import compile_image, generate
+from edgeprune.firmware import Labels, compile_image, generate
 from edgeprune.network import IntegerNetwork
 from edgeprune.network.tensor import Int8Array
 from edgeprune.targets import load_target
@@ -101,7 +101,11 @@ def _decode(content: bytes) -> tuple[Verdict, ...]:
 
 
 def checker(
-    network: IntegerNetwork, runs: Sequence[VerificationRun], windows: Path, section: str
+    network: IntegerNetwork,
+    runs: Sequence[VerificationRun],
+    windows: Path,
+    section: str,
+    store: Path,
 ) -> Iterator[Figure]:
     """Let the independent checker recompute every certificate, then show it changed ones."""
     with tempfile.TemporaryDirectory() as name:
@@ -121,9 +125,11 @@ def checker(
                 )
                 for start in range(SHARES)
             ]
+            kept = store / f"{network.sha256[:16]}-{number}-{run.runtime.value}"
+            executor = Executor(workers=WORKERS, store=kept)
             verdicts = [
                 verdict
-                for share in Executor(workers=WORKERS).run(_check, tasks, Codec(_encode, _decode))
+                for share in executor.run(_check, tasks, Codec(_encode, _decode))
                 for verdict in share
             ]
             seconds = sum(verdict.seconds for verdict in verdicts)
@@ -147,7 +153,8 @@ def replays(
     """Run every counterexample on the emulated device."""
     target, classes = load_target(CORE), network.output_tensor.size
     with tempfile.TemporaryDirectory() as name:
-        labels = runs[0].windows.class_names
+        windows = runs[0].windows
+        labels = Labels("replays", windows.class_names, "test windows", windows.synthetic)
         sources = generate(network, None, target, labels, Path(name) / "c")
         elf = Path(name) / "image.elf"
         compile_image(sources, target, elf, program="exchange")
