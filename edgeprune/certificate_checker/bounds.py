@@ -25,6 +25,7 @@ from edgeprune.certificate_checker.lines import (
 from edgeprune.certificate_checker.network import Copy, Maximum, Network, Step, copied
 from edgeprune.certificate_checker.stairs import (
     LEAST,
+    NEVER,
     REACH,
     Ints,
     Refused,
@@ -223,7 +224,9 @@ def _refine(region: Region, index: int, step: Step, chosen: Ints) -> tuple[Ints,
         unit[len(part) + np.arange(len(part)), part] = -1 << bits
         goals = {name: linear.backward(unit) for name, linear in step.terms}
         least = descend(region, index, goals, bits)
-        ends.append(-((-least) >> (bits + INTERCEPT_BITS)).reshape(2, -1))
+        # No accumulator is further out than int64 reaches.
+        whole = np.clip(-((-least) >> (bits + INTERCEPT_BITS)), -NEVER, NEVER)
+        ends.append(whole.astype(np.int64).reshape(2, -1))
     found = np.concatenate(ends, axis=1)
     return (
         step.constant[chosen] + step.slack[0] + found[0],
@@ -255,13 +258,14 @@ def descend(
     lines = region.lines if lines is None else lines
     pending = {name: rows.copy() for name, rows in goals.items()}
     count = len(next(iter(goals.values())))
-    total = np.zeros(count, np.int64)
+    # Python's integers: whoever writes a certificate chooses slopes and multipliers of any size.
+    total = np.zeros(count, object)
 
     def arrive(name: str, rows: Ints, shift: int) -> None:
         nonlocal total
         rounded, slack = _rounded(rows, shift, region.low[name], region.high[name])
         total = total + slack
-        pending[name] = pending[name] + rounded if name in pending else rounded
+        pending[name] = _added(pending[name], rounded) if name in pending else rounded
 
     for node in reversed(nodes(region)[1:before]):
         rows = pending.pop(node.output, None)
@@ -276,8 +280,11 @@ def descend(
             total = total + constant
             for side, weights in held:
                 sign, slack = (-1, node.slack[1]) if side.upper else (1, node.slack[0])
-                sums[:, side.neuron] += sign * weights
-                gap = sign * weights * (int(node.constant[side.neuron]) + slack - side.at)
+                more = np.zeros(sums.shape, object)
+                more[:, side.neuron] = sign * weights.astype(object)
+                sums = _added(sums, more)
+                gap = sign * weights.astype(object)
+                gap = gap * (int(node.constant[side.neuron]) + slack - side.at)
                 total = total + shifted(gap, line.shift - INTERCEPT_BITS)
             for name, linear in node.terms:
                 arrive(name, linear.backward(sums), line.shift)
@@ -289,7 +296,8 @@ def descend(
             total = total + passed[1]
             arrive(node.source, passed[0], RATIO_BITS)
     for name, rows in pending.items():
-        least = _over_box(rows, region.low[name], region.high[name]) << INTERCEPT_BITS
+        least = _over_box(rows, region.low[name], region.high[name]).astype(object)
+        least = least << INTERCEPT_BITS
         if name == region.front.output:
             least = np.maximum(least, _over_change(region, lines[region.front.name], rows))
         total = total + least
@@ -300,7 +308,12 @@ def _rounded(rows: Ints, shift: int, low: Ints, high: Ints) -> tuple[Ints, Ints]
     """Return coefficients rounded by `shift` bits, and the least of what is rounded off."""
     rounded = (rows + ((1 << shift) >> 1)) >> shift
     slack = _over_box(rows - (rounded << shift), low, high)
-    return narrow(rounded), shifted(slack, shift - INTERCEPT_BITS)
+    return narrow(rounded), shifted(slack.astype(object), shift - INTERCEPT_BITS)
+
+
+def _added(left: Ints, right: Ints) -> Ints:
+    """Return the exact sum, as int64 where that has room for it."""
+    return narrow(left.astype(object) + right.astype(object))
 
 
 def _through_step(line: Lines, rows: Ints) -> tuple[Ints, Ints]:
@@ -319,7 +332,8 @@ def _over_change(region: Region, line: Lines, rows: Ints) -> Ints:
     sums, constant = _through_step(line, rows)
     low, high = region.low[CHANGE], region.high[CHANGE]
     rounded, slack = _rounded(linear.backward(sums), line.shift, low, high)
-    return constant + slack + (region.change.least(rounded) << INTERCEPT_BITS)
+    least = region.change.least(rounded).astype(object)
+    return np.asarray(constant.astype(object) + slack + (least << INTERCEPT_BITS))
 
 
 def _through_maximum(region: Region, node: Maximum, rows: Ints) -> tuple[Ints, Ints]:
@@ -342,6 +356,8 @@ def _through_maximum(region: Region, node: Maximum, rows: Ints) -> tuple[Ints, I
         (rest << RATIO_BITS) - slope * least,
         (np.maximum(most, rest) << RATIO_BITS) - slope * most,
     )
+    if np.abs(rows).max(initial=0) >= 2**40:
+        rows = rows.astype(object)
     plus, minus = np.maximum(rows, 0), np.minimum(rows, 0)
     passed = np.zeros((len(region.low[node.source]), len(rows)), rows.dtype)
     np.add.at(passed, node.taps[own, floor_cell], (plus << RATIO_BITS).T)

@@ -293,7 +293,7 @@ def _multiplier(stored: int, region: Region, side: Side) -> Ints:
     if stored < 0:
         raise Refused("a multiplier is negative")
     bits = BITS + region.lines[side.step].shift - MULTIPLIER_BITS
-    return np.array([stored << bits if bits >= 0 else stored >> -bits])
+    return np.array([stored << bits if bits >= 0 else stored >> -bits], object)
 
 
 def _complete(leaves: Sequence[Sequence[Side]], depth: int = 0) -> bool:

@@ -18,7 +18,12 @@ from edgeprune.data.windows import Windows
 from edgeprune.errors import ModelError
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.products import save_windows
-from edgeprune.verification.certificates import read_certificates, write_certificates
+from edgeprune.verification.certificates import (
+    CertificateFile,
+    encode,
+    read_certificates,
+    write_certificates,
+)
 from edgeprune.verification.held_inputs import HeldInputs
 from edgeprune.verification.outcomes import (
     Leaf,
@@ -220,3 +225,45 @@ def test_beats_are_held_with_what_the_front_end_remembered(runs: tuple[Files, ..
     file = read_certificates(runs[0].certificates)
     assert (file.columns["raw"] == held.raw).all()
     assert (file.columns["template"] == held.template).all()
+
+
+def test_no_multiplier_proves_what_is_false(runs: tuple[Files, ...], tmp_path: Path) -> None:
+    """Multipliers are the forger's choice: however large, none may wrap around into a proof."""
+    files = next(files for files in runs if files.run.mask(Outcome.FALSIFIED).any())
+    window = int(np.flatnonzero(files.run.mask(Outcome.FALSIFIED))[0])
+    random = np.random.default_rng(5)
+    true = read_certificates(files.certificates)
+    leaf, linear, steps = len(true.columns["leaf_window"]), 1, true.header["steps"]
+    for bits in range(20, 63):
+        columns = {name: values.copy() for name, values in true.columns.items()}
+        columns["outcome"][window], columns["method"][window] = 0, 2
+        keep = columns["counterexample_window"] != window
+        for name in [each for each in columns if each.startswith("counterexample_")]:
+            columns[name] = columns[name][keep]
+        # Two leaves that part the set at an accumulator of the last hidden step.
+        rows = {
+            "leaf_window": [window, window],
+            "leaf_method": [linear, linear],
+            "leaf_piece": [-1, -1],
+            "leaf_refined": [-1, -1],
+            "split_leaf": [leaf, leaf + 1],
+            "split_step": [len(steps)] * 2,
+            "split_neuron": [0] * 2,
+            "split_at": [0, 1],
+            "split_upper": [0, 1],
+            "multiplier": random.integers(2 ** (bits - 1), 2**bits, (2, 5)),
+        }
+        for name, values in rows.items():
+            added = np.asarray(values, columns[name].dtype)
+            if name == "multiplier":
+                added = added[:, : columns[name].shape[1]]
+            columns[name] = np.concatenate([columns[name], added])
+        header = {**true.header, "tally": {**true.header["tally"]}}
+        right = int(columns["decision"][window] == columns["label"][window])
+        for key, change in (("falsified", -1), ("proved", 1), ("proved_and_right", right)):
+            header["tally"][key] += change
+        forged = tmp_path / f"{bits}.npz"
+        forged.write_bytes(encode(CertificateFile(header, columns)))
+        report = check(forged, files.network, chosen=(window,))
+        assert not report.problem
+        assert "only shown" in report.verdicts[0].reason

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -56,12 +56,24 @@ Section = Callable[[], Iterable[Figure]]
 
 
 def run_study(
-    name: str, seed: int, sections: dict[str, Section], only: Sequence[str] | None = None
+    name: str,
+    seed: int,
+    sections: dict[str, Section],
+    only: Sequence[str] | None = None,
+    unread: Mapping[str, Sequence[str]] | None = None,
 ) -> int:
     """Measure what is not kept from an earlier run on this code, print and write the table.
 
     With some sections alone, these are measured and kept, and nothing is written: several can so
     be measured beside each other.
+
+    Args:
+        name: Name of the study.
+        seed: Of everything that is drawn.
+        sections: What yields the figures.
+        only: Sections to measure alone.
+        unread: Beginnings of the paths that a section has nothing to do with: it is kept when
+            they change.
     """
     commit, code = _git("rev-parse", "HEAD"), code_hash()
     changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":!tests/studies/*.json")
@@ -72,7 +84,7 @@ def run_study(
     for section, measure in sections.items():
         if only and section not in only:
             continue
-        path = KEPT / name / code / f"{section}.json"
+        path = KEPT / name / code_hash((unread or {}).get(section, ())) / f"{section}.json"
         if path.exists():
             found = [Figure(**entry) for entry in json.loads(path.read_text())]
         else:
@@ -169,9 +181,12 @@ def run_command(
     return time.monotonic() - begin, done.stdout + (done.stderr if not done.stdout else "")
 
 
-def code_hash() -> str:
-    """Return a hash of the committed files, the studies and the prose about them left out."""
-    prose = ("tests/studies/", "README.md", "CHANGELOG.md")
+def code_hash(unread: Sequence[str] = ()) -> str:
+    """Return a hash of the committed files.
+
+    The studies, the prose about them and paths that begin as in `unread` are left out.
+    """
+    prose = ("tests/studies/", "README.md", "CHANGELOG.md", *unread)
     lines = _git("ls-tree", "-r", "HEAD").splitlines()
     kept = [line for line in lines if not line.split("\t")[1].startswith(prose)]
     return sha256("\n".join(kept).encode()).hexdigest()[:16]
