@@ -16,6 +16,7 @@ from edgeprune.data.recordings import Recording
 from edgeprune.devices import count_front_end, run_front_end, run_image
 from edgeprune.disturbances import Disturbance, disturbed_windows
 from edgeprune.disturbances.sweep import disturb
+from edgeprune.errors import ParityError
 from edgeprune.evaluation import Bootstrap, Decisions
 from edgeprune.evaluation.abstention import monitored_windows
 from edgeprune.evidence import Quantity, Where
@@ -87,6 +88,13 @@ def monitor_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
         evidence = MonitorEvidence(_limits(fitted, settings.coverage), sets)
         if device is not None:
             evidence = replace(evidence, **vars(device))
+            if device.mismatches:
+                raise ParityError(
+                    f"the device gave other reasons for {device.mismatches} of "
+                    f"{device.compared} windows than the specification",
+                    where="monitor",
+                    hint="this is a bug of edgeprune: report it with the network's file",
+                )
         save_record(folder / MONITOR_EVIDENCE, evidence)
 
     plan = context.config.disturbances
