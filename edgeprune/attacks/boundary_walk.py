@@ -49,6 +49,8 @@ def starting_points(
     held = victim.held
     shrinker = Shrinker(victim, rows, labels, norm)
     found = shrinker.nothing()
+    if not len(rows):
+        return found
     signal = movable(held)
     for _ in range(min(_OTHERS, len(held))):
         other = generator.integers(0, len(held), len(rows))

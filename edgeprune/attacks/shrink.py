@@ -106,6 +106,8 @@ class Shrinker:
         change = position - self._recorded
         for factor in _BEYOND:
             left = np.flatnonzero(~found.flipped)
+            if not len(left):
+                break
             raw = self._raw(left, self._recorded[left] + factor * change[left])
             found = self._take(found, left, raw)
             share[left[found.flipped[left]]] = factor

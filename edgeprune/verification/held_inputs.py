@@ -67,7 +67,8 @@ class HeldInputs:
     @property
     def raw(self) -> Int16Array:
         """All inputs side by side, each flattened, int16 [n, sum of sizes]."""
-        flat = [values.reshape(len(self), -1) for values in self.values]
+        pairs = zip(self.values, self.sizes, strict=True)
+        flat = [values.reshape(len(self), size) for values, size in pairs]
         return np.asarray(np.concatenate(flat, axis=1), np.int16)
 
     @property

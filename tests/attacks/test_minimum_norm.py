@@ -14,7 +14,7 @@ from foolbox.attacks import brendel_bethge as reference
 from edgeprune.attacks import ATTACKS, AttackSettings, Ball, IntegerVictim
 from edgeprune.attacks.result import AttackResult
 from edgeprune.attacks.trust_region import StepProblem, best_step
-from tests.verification.perturbed_networks import raw_case
+from tests.verification.perturbed_networks import lsb_case, raw_case
 
 SETTINGS = AttackSettings(steps=10, rounds=10, seed=1)
 # A converter of 4 bits and seven samples: all changes by one count, and all small ones by more.
@@ -136,3 +136,18 @@ def test_a_missing_foolbox_is_told() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install foolbox" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "norm"), [("fmn", "l1"), ("brendel-bethge", "linf")])
+def test_inputs_in_lsb_and_windows_with_nothing_to_attack(name: str, norm: str) -> None:
+    case = lsb_case(0)
+    attacked = IntegerVictim(case.network, case.held)
+    labels = attacked.decide(case.held.raw, np.arange(case.windows))
+    labels[0] = 1 - labels[0]
+    result = ATTACKS.get(name)(attacked, labels, Ball(norm, unit="lsb"), SETTINGS)
+    assert result.success.tolist() == [False, True]
+    assert result.size[0] == 0
+    np.testing.assert_array_equal(result.raw[0], case.held.raw[0])
+    labels[1] = 1 - labels[1]
+    result = ATTACKS.get(name)(attacked, labels, Ball(norm, unit="lsb"), SETTINGS)
+    assert not result.success.any()
