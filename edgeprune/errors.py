@@ -136,7 +136,7 @@ class DiskError(EdgepruneError):
 class PortError(EdgepruneError):
     """A serial port or socket cannot be opened, or its device was unplugged."""
 
-    code = "EP604"
+    code = "EP605"
     exit_code = 3
 
 

@@ -74,6 +74,13 @@ def test_the_configuration_of_the_folder_is_read(
         ("[verification]\nseconds = -1.0\n", "outside 0.0 to"),
         ("[requirements]\ncertified_share = { perturbation = 'linf', share = 0.5 }\n", "no size"),
         ("[requirements]\ncertified_share = { perturbation = 'linf:1uV', share = 5 }\n", "0.92"),
+        ("[requirements]\nattack_success = { 'linf:20uV' = 30 }\n", "0.92"),
+        ("[requirements]\nattack_success = { 'l1:20lsb' = 0.3 }\n", "l1:100uV"),
+        ("[requirements]\nsensitivity_under = { mains-hum = { V = 0.8 } }\n", "no severity"),
+        ("[requirements]\nsensitivity_under = { 'x:1uV' = { W = 0.8 } }\n", "has no class 'W'"),
+        ("[attacks]\nnames = ['apgd-ce']\nballs = ['l0:3']\n", "these do: "),
+        ("[disturbances]\ncases = ['mains-hum:5dB']\n", "mains-hum:50uV"),
+        ("[disturbances]\nnoise_dir = 'nowhere'\n", "edgeprune datasets fetch nstdb nowhere"),
     ],
 )
 def test_values_that_cannot_be(edgeprune: Edgeprune, tmp_path: Path, text: str, words: str) -> None:
@@ -96,6 +103,9 @@ def test_values_that_cannot_be(edgeprune: Edgeprune, tmp_path: Path, text: str, 
         (["--layout", "cmakes"], "cmake"),
         (["--runtime", "firmwear"], "firmware"),
         (["--perturbation", "lniff:20uV"], "linf"),
+        (["--attack", "pdg"], "pgd"),
+        (["--ball", "lnif:20uV"], "linf"),
+        (["--disturbance", "main-hum:50uV"], "mains-hum"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(

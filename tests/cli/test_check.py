@@ -85,7 +85,7 @@ def test_a_wrong_logit_fails(edgeprune: Edgeprune, result: Path, network: Intege
 @pytest.mark.parametrize(
     ("fault", "exit_code", "error_code", "words"),
     [
-        ("unplug", 3, "EP604", "the device was unplugged after 12 of 30 test windows"),
+        ("unplug", 3, "EP605", "the device was unplugged after 12 of 30 test windows"),
         # What gets no answer is the first piece of a window that was tried whole before.
         ("hang", 4, "EP601", "gave no answer to command 0x08 after 12 of 30 test windows"),
         ("garbage", 4, "EP601", "answers garbage to command 0x08 after 12 of 30 test windows"),
@@ -125,8 +125,8 @@ def test_a_run_that_breaks_goes_on(
 def test_what_is_not_there(
     edgeprune: Edgeprune, tmp_path: Path, result: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edgeprune("check", result, "--device", "/dev/ttyNONE").failed(3, "EP604", "/dev/ttyNONE")
-    edgeprune("check", result, "--device", "socket://127.0.0.1:1").failed(3, "EP604", "socket://")
+    edgeprune("check", result, "--device", "/dev/ttyNONE").failed(3, "EP605", "/dev/ttyNONE")
+    edgeprune("check", result, "--device", "socket://127.0.0.1:1").failed(3, "EP605", "socket://")
     monkeypatch.setattr("edgeprune.devices.qemu_device.shutil.which", lambda _: None)
     edgeprune("check", result, "--device", "qemu").failed(3, "EP602", "apt-get install")
     edgeprune("check", tmp_path).failed(2, "EP101", "no result directory", "build --out")

@@ -12,6 +12,8 @@ from edgeprune.evidence import Outcome
 from edgeprune.pipeline.requirements import check_classes, figure_at, judge_all
 from tests.evidence.example import example_evidence, minimal_evidence
 
+# Sources that hold rows or counts, from which the value is made.
+COUNTED = ("parity", "certificates.files", "attacks.proofs", "monitor")
 DEMANDS = Requirements(
     accuracy=0.5,
     macro_f1=0.1,
@@ -42,7 +44,7 @@ def test_easy_demands_pass_and_each_source_holds_the_value() -> None:
     judged = judge_all(DEMANDS, evidence)
     for requirement in judged:
         assert requirement.outcome is Outcome.PASS, requirement.name
-        if requirement.source not in ("parity", "certificates.files", "attacks.proofs"):
+        if requirement.source not in COUNTED:
             assert figure_at(evidence, requirement.source) == requirement.value
     assert {row.name for row in judged} > {"accuracy", "sensitivity.V", "certified_share"}
 
@@ -124,6 +126,15 @@ def test_an_attack_within_what_was_proved_fails_any_build() -> None:
     for attacks, outcome in ((evidence.attacks, Outcome.PASS), (wrong, Outcome.FAIL)):
         rows = judge_all(Requirements(), replace(evidence, attacks=attacks))
         assert {row.name: row.outcome for row in rows}["attacks.contradictions"] is outcome
+
+
+def test_another_reason_on_the_device_fails_any_build() -> None:
+    evidence = example_evidence()
+    assert evidence.monitor is not None
+    for mismatches, outcome in ((0, Outcome.PASS), (1, Outcome.FAIL)):
+        monitor = replace(evidence.monitor, compared=256, mismatches=mismatches)
+        rows = judge_all(Requirements(), replace(evidence, monitor=monitor))
+        assert {row.name: row.outcome for row in rows}["monitor.mismatches"] is outcome
 
 
 def test_a_limit_on_a_class_that_is_not_there_is_refused() -> None:
