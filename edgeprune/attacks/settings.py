@@ -27,7 +27,7 @@ class AttackSettings:
     restarts: int = 1
     queries: int = 1000
     seed: int = 0
-    rounds: int = 20
+    rounds: int = 10
     random_start: bool = False
 
     def __post_init__(self) -> None:
