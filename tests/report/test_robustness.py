@@ -123,7 +123,7 @@ def test_a_window_is_drawn_to_scale() -> None:
     upper = [
         (float(node.attributes["y"]) - 4, float(node.text.replace("−", "-")))
         for node in marks
-        if "end" in node.classes and float(node.attributes["y"]) < 155
+        if "end" in node.classes and float(node.attributes["y"]) < 160
     ]
     (low_y, low), (high_y, high) = upper[0], upper[-1]
     per_microvolt = (low_y - high_y) / (high - low)

@@ -11,7 +11,7 @@ from edgeprune.report.charts import svg
 from edgeprune.report.charts.frame import Frame, even_step
 from edgeprune.report.citation import Citation, number
 
-_SIGNAL, _CHANGE = Frame(58.0, 372.0, 12.0, 148.0), Frame(58.0, 372.0, 172.0, 232.0)
+_SIGNAL, _CHANGE = Frame(58.0, 372.0, 22.0, 152.0), Frame(58.0, 372.0, 178.0, 238.0)
 
 
 def attacked_window_chart(window: Citation, name: str) -> Markup:
@@ -42,8 +42,8 @@ def attacked_window_chart(window: Citation, name: str) -> Markup:
     parts.append(svg.polyline(curve(before, signal), "trace before"))
     parts.append(svg.polyline(curve(after, signal), "trace after"))
     parts.append(svg.polyline(curve(change, moved), "trace change"))
-    parts.append(svg.text("signal", (_SIGNAL.right, _SIGNAL.top + 10), "end name small"))
-    parts.append(svg.text("change", (_CHANGE.right, _CHANGE.top - 4), "end name small"))
+    parts.append(svg.text("signal", (_SIGNAL.right, _SIGNAL.top - 6), "end name small"))
+    parts.append(svg.text("change", (_CHANGE.right, _CHANGE.top - 6), "end name small"))
     parts.append(
         svg.text("time from the beat, ms", ((58 + 372) / 2, _CHANGE.bottom + 36), "middle name")
     )

@@ -111,12 +111,21 @@ def spot(place: float, quantity: Citation, most: float = 1.0) -> Spot | None:
     return Spot(place, value, number(interval.low) / most, number(interval.high) / most)
 
 
-def panels(count: int, top: float, bottom: float) -> list[Frame]:
-    """Return frames side by side over the width of a chart of 760."""
-    gap = 32.0
-    width = (698.0 - gap * (count - 1)) / max(count, 1)
-    lefts = [40.0 + index * (width + gap) for index in range(count)]
-    return [Frame(left, left + width, top, bottom) for left in lefts]
+def panels(
+    count: int, top: float, bottom: float, left: float = 40.0, gap: float = 32.0
+) -> list[Frame]:
+    """Return frames side by side over the width of a chart of 760.
+
+    Args:
+        count: How many.
+        top: Their upper edge.
+        bottom: Their lower edge.
+        left: Left edge of the first.
+        gap: Between two.
+    """
+    width = (738.0 - left - gap * (count - 1)) / max(count, 1)
+    lefts = [left + index * (width + gap) for index in range(count)]
+    return [Frame(each, each + width, top, bottom) for each in lefts]
 
 
 def curve(

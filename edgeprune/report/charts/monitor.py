@@ -7,11 +7,11 @@ import math
 from markupsafe import Markup
 
 from edgeprune.report.charts import svg
-from edgeprune.report.charts.frame import STYLES, Frame, curve, even_step, spot
+from edgeprune.report.charts.frame import STYLES, Frame, curve, even_step, panels, spot
 from edgeprune.report.citation import Citation, number
 
-_FRAME = Frame(56.0, 690.0, 34.0, 262.0)
-_STEPS = (0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 1.0)
+_TOP, _BOTTOM = 34.0, 242.0
+_STEPS = (0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def curved_sets(monitor: Citation) -> list[Citation]:
@@ -25,46 +25,61 @@ def coverage_chart(monitor: Citation) -> Markup:
     Args:
         monitor: A MonitorEvidence of which some set has a curve.
     """
-    sets = curved_sets(monitor)
-    errors = [point.error for each in sets for point in each.curve if point.error.value]
+    first, *others = curved_sets(monitor)
+    groups = [[first], others] if others else [[first]]
+    parts: list[Markup] = []
+    styles = iter(STYLES)
+    frames = panels(len(groups), _TOP, _BOTTOM, left=52.0, gap=72.0)
+    for frame, sets in zip(frames, groups, strict=True):
+        parts += _panel(frame, list(zip(sets, styles, strict=False)))
+    return svg.chart(
+        "coverage",
+        "Share of the decided windows decided wrongly against the share decided, in the order of "
+        "the margins; a cross marks the limits of the firmware. The table below holds the figures.",
+        (760, _BOTTOM + 52),
+        parts,
+    )
+
+
+def _panel(frame: Frame, sets: list[tuple[Citation, str]]) -> list[Markup]:
+    errors = [point.error for each, _ in sets for point in each.curve if point.error.value]
     largest = max(
         (number(error.interval.high if error.interval else error.value) for error in errors),
         default=1.0,
     )
     most = next((step for step in _STEPS if step >= largest), 1.0)
-    frame = _FRAME
-    least = _least_coverage(sets)
+    least = _least_coverage([each for each, _ in sets])
 
     def x(coverage: float) -> float:
         return frame.x((coverage - least) / (1 - least))
 
     parts = frame.grid(labelled=True, most=most)
-    step = even_step(1 - least, 5)
-    for count in range(round((1 - least) / step) + 1):
+    step = even_step(1 - least, 4)
+    for count in range(math.floor((1 - least) / step + 1e-9) + 1):
         coverage = round(1 - count * step, 9)
         parts.append(svg.tick(coverage, (x(coverage), frame.bottom + 18), "middle"))
-    for windows, style in reversed(list(zip(sets, STYLES, strict=False))):
+    for windows, style in reversed(sets):
         course = sorted(windows.curve, key=lambda point: number(point.coverage))
         spots = [spot(x(number(each.coverage)), each.error, most) for each in course]
         parts += curve(frame, spots, style, banded=style == STYLES[0], small=True)
         chosen = spot(x(_share(windows.coverage)), windows.error, most)
         if chosen and windows.coverage.value:
-            at = (chosen.place, frame.y(chosen.share))
-            parts += [
-                svg.line((at[0] - 7, at[1]), (at[0] + 7, at[1]), "whisker"),
-                svg.line((at[0], at[1] - 7), (at[0], at[1] + 7), "whisker"),
-            ]
-    name = "coverage: share of the windows that is decided"
+            parts += _cross((chosen.place, frame.y(chosen.share)), style)
     middle = (frame.left + frame.right) / 2
+    name = "coverage: share of the windows that is decided"
     parts.append(svg.text(name, (middle, frame.bottom + 42), "middle name"))
     parts.append(svg.text("error: share of these decided wrongly", (frame.left, 16), "name"))
-    return svg.chart(
-        "coverage",
-        "Share of the decided windows decided wrongly against the share decided, in the order of "
-        "the margins; a cross marks the limits of the firmware. The table below holds the figures.",
-        (760, frame.bottom + 52),
-        parts,
-    )
+    return parts
+
+
+def _cross(centre: svg.Point, style: str) -> list[Markup]:
+    """Return a cross with the mark of its curve about it."""
+    x, y = centre
+    return [
+        svg.mark(centre, 5, style),
+        svg.line((x - 8, y), (x + 8, y), "whisker"),
+        svg.line((x, y - 8), (x, y + 8), "whisker"),
+    ]
 
 
 def _least_coverage(sets: list[Citation]) -> float:
