@@ -106,17 +106,19 @@ def _show(console: Console, name: str) -> Answer:
 
 
 def _fetch(console: Console, name: str, folder: Path) -> Answer:
-    from edgeprune.data import fetch, load_card
+    from edgeprune.data import fetch
+    from edgeprune.data.noise import load_published
 
-    card = load_card(name)
+    card = load_published(name)
     report = fetch(card, folder, console)
     return Answer(dataclasses.asdict(report), verdict=f"{card.name} is complete in {folder}")
 
 
 def _check(console: Console, name: str, folder: Path) -> Answer:
-    from edgeprune.data import check, load_card
+    from edgeprune.data import check
+    from edgeprune.data.noise import load_published
 
-    card = load_card(name)
+    card = load_published(name)
     report = check(card, folder)
     for path in report.missing:
         console.line(f"missing: {path}")
