@@ -75,14 +75,14 @@ def test_smooth_changes_are_members_and_smoother_than_steps_of_plain_gradients(t
     rough = ATTACKS.get("pgd")(attacked, labels, ball, SETTINGS)
     fine = ATTACKS.get("smooth")(attacked, labels, ball, SETTINGS)
     assert ball.contains(attacked.held, fine.raw).all()
-    assert 0 < fine.success.sum() <= rough.success.sum() + 1
+    assert fine.success.any()
 
     def roughness(raw: np.ndarray) -> float:
         change = (raw.astype(float) - attacked.held.raw)[fine.success & rough.success]
         return float(np.abs(np.diff(change, axis=1)).sum() / np.abs(change).sum())
 
-    if (fine.success & rough.success).any():
-        assert roughness(fine.raw) < roughness(rough.raw)
+    assert (fine.success & rough.success).any()
+    assert roughness(fine.raw) < roughness(rough.raw)
 
 
 def test_one_change_is_the_same_for_all_and_fits_others() -> None:
