@@ -44,6 +44,11 @@ class IntegerNetwork:
         object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
         self._check()
 
+    def __reduce__(self) -> tuple[type[IntegerNetwork], tuple[object, ...]]:
+        """Go to another process as its parts: the fixed mapping itself cannot."""
+        parts = (dict(self.tensors), self.inputs, self.outputs, self.operations)
+        return IntegerNetwork, parts
+
     def run(self, *inputs: Int8Array) -> Int8Array:
         """Compute the logits.
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,31 +56,12 @@ class Attacked:
     settings: AttackSettings
     threads: int = 1
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Go to another process with integer networks as their parts: they hold a fixed mapping."""
-        parts = {
-            stage: (dict(each.tensors), each.inputs, each.outputs, each.operations)
-            if isinstance(each, IntegerNetwork)
-            else each
-            for stage, each in self.networks.items()
-        }
-        return _attacked, (parts, self.held, self.labels, self.settings, self.threads)
-
     def victim(self, stage: str, held: HeldBeats | None = None) -> Victim:
         """Return a network with all windows, or with others."""
         network, held = self.networks[stage], self.held if held is None else held
         if isinstance(network, IntegerNetwork):
             return IntegerVictim(network, held, stage)
         return FloatVictim(network, held.front_end, held, stage)
-
-
-def _attacked(parts: Mapping[str, Any], *others: Any) -> Attacked:
-    """Put together what `Attacked.__reduce__` took apart."""
-    networks = {
-        stage: IntegerNetwork(*part) if isinstance(part, tuple) else part
-        for stage, part in parts.items()
-    }
-    return Attacked(networks, *others)
 
 
 @dataclass(frozen=True, eq=False)

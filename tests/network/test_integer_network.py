@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,14 @@ def test_a_file_gives_the_same_network_back(
     np.testing.assert_array_equal(loaded.run(*case.inputs), case.network.run(*case.inputs))
     loaded.save(folder / "second")
     assert (folder / "first").read_bytes() == (folder / "second").read_bytes()
+
+
+def test_other_processes_get_the_same_network() -> None:
+    network = dense_network(WEIGHTS, [0, 1])
+    sent = pickle.loads(pickle.dumps(network))
+    assert sent.sha256 == network.sha256
+    with pytest.raises(TypeError):
+        sent.tensors["more"] = sent.output_tensor  # type: ignore[index]
 
 
 def test_the_hash_covers_everything() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import fields
 from pathlib import Path
 
@@ -108,15 +107,6 @@ def test_results_are_the_same_again_and_after_a_store(held: HeldBeats, tmp_path:
             assert encode_result(other) == encode_result(one)
         decided = flashed.run(*held.inputs(one.raw)).argmax(axis=1)
         assert np.array_equal(decided != labels, one.success)
-
-
-def test_networks_reach_another_process_unchanged(held: HeldBeats) -> None:
-    flashed = network(held)
-    attacked = Attacked({"int8": flashed}, held, np.zeros(COUNT, np.int64), AttackSettings())
-    sent = pickle.loads(pickle.dumps(attacked))
-    assert sent.networks["int8"].sha256 == flashed.sha256
-    assert sent.settings == attacked.settings
-    assert np.array_equal(sent.held.raw, held.raw)
 
 
 @pytest.mark.parametrize(
