@@ -22,11 +22,15 @@ from edgeprune.attacks.transfer import lent, transferred
 from edgeprune.attacks.universal import fit_universal, try_universal
 from edgeprune.data import Windows
 from edgeprune.devices import run_image
+from edgeprune.disturbances import DISTURBANCES, Surroundings, decide_disturbed, parse_family
+from edgeprune.evaluation import Bootstrap
+from edgeprune.evaluation.disturbances import severity_point
+from edgeprune.evidence import Quantity
 from edgeprune.executor import Executor
 from edgeprune.pipeline.deploy import IMAGE
 from edgeprune.pipeline.learn import classifier_of, windows_of
 from edgeprune.pipeline.products import stratified
-from edgeprune.pipeline.recordings import held_of
+from edgeprune.pipeline.recordings import held_of, recordings_of
 from edgeprune.progress import Silent
 from edgeprune.verification.outcomes import Outcome, VerificationRun
 from edgeprune.verification.verify import VerifySettings, verify_windows
@@ -53,6 +57,7 @@ MINIMUM = (
 MINIMUM_WINDOWS = 30
 COMPARED_L2 = ("l2:200uV", "l2:500uV")
 UNIVERSAL_WINDOWS = 200
+DISTURBED = 2000
 VERIFY_SECONDS = 3.0
 
 
@@ -160,6 +165,32 @@ class RobustnessStudy:
         for name in ("naive", "robust"):
             yield from robustness_noise.figures(self.subject(name).network, self._data, name)
 
+    def disturbed(self) -> Iterator[Figure]:
+        """Everything that happens to a lead, weak to strong, on beats of every DS2 record."""
+        subject = self.robust.drawn(DISTURBED)
+        context, windows = subject.result.context, subject.windows
+        surroundings = Surroundings(self._data / "nstdb")
+        tried = [each for name in DISTURBANCES for each in parse_family(name, surroundings)]
+        undisturbed, *found = decide_disturbed(
+            subject.network,
+            recordings_of(context, subject.result.stages["data"], windows),
+            windows,
+            context.front_end,
+            (None, *tried),
+            SEED,
+            Executor(store=self._tasks / "disturbed", workers=2),
+        )
+        for disturbance, decisions in zip(tried, found, strict=True):
+            point = severity_point(disturbance, windows, decisions, undisturbed, Bootstrap(SEED))
+            rows = ", ".join(
+                f"{row.name} Se {_percent(row.sensitivity)} +P {_percent(row.precision)}"
+                for row in point.scores.classes
+                if row.n
+            )
+            title = f"{disturbance.text}: macro-F1"
+            note = f"{rows}; decided as without {100 * point.agreement:.1f} %"
+            yield Figure("disturbances", title, point.scores.macro_f1.value, note=note)
+
     def device(self) -> Iterator[Figure]:
         """The check over bad lines, against QEMU's board, and bulk runs."""
         yield from device_figures(self.robust)
@@ -226,6 +257,14 @@ class RobustnessStudy:
             )
 
 
+def _percent(share: Quantity) -> str:
+    if share.value is None:
+        return "undefined"
+    spread = share.interval
+    found = f"{100 * share.value:.1f}"
+    return found if spread is None else f"{found} [{100 * spread.low:.0f}-{100 * spread.high:.0f}]"
+
+
 def _row(section: str, result: AttackResult, means: str = "") -> Figure:
     name = ", ".join(filter(None, (result.victim, means or result.attack, result.ball)))
     return Figure(
@@ -289,6 +328,7 @@ def main() -> None:
         **{f"minimum-{name}": partial(study.minimum, name) for name in networks},
         **{f"comparison-{name}": partial(study.compared, name) for name in networks},
         "noise": study.noise,
+        "disturbances": study.disturbed,
         "device": study.device,
         "scores": study.scores,
     }
