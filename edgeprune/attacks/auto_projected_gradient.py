@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.attacks.ascent import ascend
 from edgeprune.attacks.balls import Ball
-from edgeprune.attacks.integer_search import refine
 from edgeprune.attacks.losses import Loss, cross_entropy, logits_ratio, targeted_ratio
 from edgeprune.attacks.result import AttackResult, Int64Array
-from edgeprune.attacks.search import Search, batches, look, starts
+from edgeprune.attacks.search import Search, look
 from edgeprune.attacks.settings import AttackSettings
 from edgeprune.attacks.steps import changed, led, sign, sparse, unit
 from edgeprune.attacks.victims import Victim
@@ -85,17 +86,20 @@ def _apgd(
     settings: AttackSettings,
     progress: Progress,
 ) -> AttackResult:
-    search = Search(victim, labels, ball)
-    generator = np.random.default_rng(settings.seed)
-    todo = search.open()
-    with progress.task(f"{name} {ball.text}", len(todo), "windows") as advance:
-        for batch in batches(todo):
-            for loss_of in losses:
-                for rows, raw in starts(search, batch, settings, generator):
-                    _Walk(search, victim, loss_of, settings.steps, generator).go(rows, raw)
-            refine(search, victim, batch, settings.rounds, generator)
-            advance(len(batch))
-    return search.result(name)
+    walks = [partial(_walk, victim, loss_of, settings.steps) for loss_of in losses]
+    return ascend(name, walks, victim, labels, ball, settings, progress)
+
+
+def _walk(
+    victim: Victim,
+    loss_of: LossOf,
+    steps: int,
+    search: Search,
+    generator: np.random.Generator,
+    rows: Int64Array,
+    raw: Int16Array,
+) -> None:
+    _Walk(search, victim, loss_of, steps, generator).go(rows, raw)
 
 
 @dataclass(eq=False)

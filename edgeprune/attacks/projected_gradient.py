@@ -7,13 +7,15 @@ them that are members.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
+from edgeprune.attacks.ascent import ascend
 from edgeprune.attacks.balls import Ball
-from edgeprune.attacks.integer_search import refine
 from edgeprune.attacks.losses import cross_entropy
 from edgeprune.attacks.result import AttackResult, Int64Array
-from edgeprune.attacks.search import Search, batches, look, starts
+from edgeprune.attacks.search import Search, look
 from edgeprune.attacks.settings import AttackSettings
 from edgeprune.attacks.steps import led, step
 from edgeprune.attacks.victims import Victim
@@ -32,25 +34,17 @@ def pgd(
     progress: Progress,
 ) -> AttackResult:
     """Raise the cross-entropy by projected gradient steps; see `registry.Attack`."""
-    search = Search(victim, labels, ball)
-    generator = np.random.default_rng(settings.seed)
-    todo = search.open()
-    with progress.task(f"pgd {ball.text}", len(todo), "windows") as advance:
-        for batch in batches(todo):
-            for rows, raw in starts(search, batch, settings, generator):
-                _walk(search, victim, rows, raw, settings.steps, generator)
-            refine(search, victim, batch, settings.rounds, generator)
-            advance(len(batch))
-    return search.result("pgd")
+    walk = partial(_walk, victim, settings.steps)
+    return ascend("pgd", [walk], victim, labels, ball, settings, progress)
 
 
 def _walk(
-    search: Search,
     victim: Victim,
+    steps: int,
+    search: Search,
+    generator: np.random.Generator,
     rows: Int64Array,
     raw: Int16Array,
-    steps: int,
-    generator: np.random.Generator,
 ) -> None:
     ball = search.ball
     length = _REACH * ball.radius(victim.held) / steps

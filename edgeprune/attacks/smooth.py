@@ -8,13 +8,16 @@ many milliseconds at any other rate.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.attacks.ascent import ascend
 from edgeprune.attacks.balls import Ball
 from edgeprune.attacks.losses import cross_entropy
 from edgeprune.attacks.result import AttackResult
-from edgeprune.attacks.search import Search, batches, look, starts
+from edgeprune.attacks.search import Search, look
 from edgeprune.attacks.settings import AttackSettings
 from edgeprune.attacks.steps import led, step
 from edgeprune.attacks.victims import Victim
@@ -88,26 +91,19 @@ def smooth(
 
     The ball bounds the noise, and so the smoothed change, whose weights add up to 1.
     """
-    search = Search(victim, labels, ball)
-    generator = np.random.default_rng(settings.seed)
-    smoother = Smoother(victim.held)
-    todo = search.open()
-    with progress.task(f"smooth {ball.text}", len(todo), "windows") as advance:
-        for batch in batches(todo):
-            for rows, raw in starts(search, batch, settings, generator):
-                _walk(search, victim, smoother, rows, raw, settings.steps, generator)
-            advance(len(batch))
-    return search.result("smooth")
+    walk = partial(_walk, victim, Smoother(victim.held), settings.steps)
+    # Counts that are searched one by one would not be smooth.
+    return ascend("smooth", [walk], victim, labels, ball, settings, progress, refined=False)
 
 
 def _walk(
-    search: Search,
     victim: Victim,
     smoother: Smoother,
+    steps: int,
+    search: Search,
+    generator: np.random.Generator,
     rows: Int64Array,
     raw: Int16Array,
-    steps: int,
-    generator: np.random.Generator,
 ) -> None:
     ball, recorded = search.ball, victim.held.raw
     length = _REACH * ball.radius(victim.held) / steps

@@ -12,6 +12,7 @@ state can be saved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -275,15 +276,13 @@ def square(
     progress: Progress,
 ) -> AttackResult:
     """Search with the victim's logits; see the module."""
-    search = _search(victim, labels, ball, settings)
-    with progress.task("square attack", settings.queries, "queries") as advance:
-        while (asked := search.ask()) is not None:
-            seen = victim.look(asked.raw, asked.rows)
-            own = labels[asked.rows]
-            search.tell(margins(seen.logits, own), seen.decisions != own)
-            advance(1)
-    state = search.state
-    return judged("square", victim, labels, ball, state.raw, state.queries)
+
+    def answer(asked: Asked) -> tuple[Float64Array, BoolArray]:
+        seen = victim.look(asked.raw, asked.rows)
+        own = labels[asked.rows]
+        return margins(seen.logits, own), seen.decisions != own
+
+    return _searched("square", "square attack", answer, victim, labels, ball, settings, progress)
 
 
 def square_decisions(
@@ -294,22 +293,35 @@ def square_decisions(
     progress: Progress,
 ) -> AttackResult:
     """Search with the victim's decisions alone: a walk from member to member until one flips."""
-    search = _search(victim, labels, ball, settings)
-    with progress.task("square attack, decisions alone", settings.queries, "queries") as advance:
-        while (asked := search.ask()) is not None:
-            flipped = victim.decide(asked.raw, asked.rows) != labels[asked.rows]
-            search.tell(np.zeros(len(flipped)), flipped)
-            advance(1)
-    state = search.state
-    return judged("square-decisions", victim, labels, ball, state.raw, state.queries)
+
+    def answer(asked: Asked) -> tuple[Float64Array, BoolArray]:
+        flipped = victim.decide(asked.raw, asked.rows) != labels[asked.rows]
+        return np.zeros(len(flipped)), flipped
+
+    title = "square attack, decisions alone"
+    return _searched("square-decisions", title, answer, victim, labels, ball, settings, progress)
 
 
-def _search(
-    victim: BlackBox, labels: Int64Array, ball: Ball, settings: AttackSettings
-) -> SquareSearch:
+def _searched(
+    name: str,
+    title: str,
+    answer: Callable[[Asked], tuple[Float64Array, BoolArray]],
+    victim: BlackBox,
+    labels: Int64Array,
+    ball: Ball,
+    settings: AttackSettings,
+    progress: Progress,
+) -> AttackResult:
+    """Ask until nothing is left to ask; `answer` gives margins and whether decisions flipped."""
     held = victim.held
     skipped = victim.decide(held.raw, np.arange(len(labels))) != labels
-    return SquareSearch(held, ball, settings, skipped=skipped)
+    search = SquareSearch(held, ball, settings, skipped=skipped)
+    with progress.task(title, settings.queries, "queries") as advance:
+        while (asked := search.ask()) is not None:
+            search.tell(*answer(asked))
+            advance(1)
+    state = search.state
+    return judged(name, victim, labels, ball, state.raw, state.queries)
 
 
 def margins(logits: Float64Array, labels: Int64Array) -> Float64Array:

@@ -250,7 +250,8 @@ def descend(
         goals: Coefficients [m, n] by tensor, times 2^bits.
         bits: See `goals`.
         lines: Lines to use instead of the region's.
-        multipliers: Sides of splits with multipliers of at least 0 [m], times 2^(bits + shift).
+        multipliers: Sides of splits with multipliers of at least 0 [m] in Python's integers,
+            times 2^(bits + shift).
 
     Returns:
         Lower bounds [m], times 2^(bits + INTERCEPT_BITS).
@@ -278,14 +279,14 @@ def descend(
             line = lines[node.name]
             sums, constant = _through_step(line, rows)
             total = total + constant
+            if held:
+                sums = sums.astype(object)
             for side, weights in held:
                 sign, slack = (-1, node.slack[1]) if side.upper else (1, node.slack[0])
-                more = np.zeros(sums.shape, object)
-                more[:, side.neuron] = sign * weights.astype(object)
-                sums = _added(sums, more)
-                gap = sign * weights.astype(object)
-                gap = gap * (int(node.constant[side.neuron]) + slack - side.at)
+                sums[:, side.neuron] += sign * weights
+                gap = sign * weights * (int(node.constant[side.neuron]) + slack - side.at)
                 total = total + shifted(gap, line.shift - INTERCEPT_BITS)
+            sums = narrow(sums)
             for name, linear in node.terms:
                 arrive(name, linear.backward(sums), line.shift)
         elif rows is not None and isinstance(node, Copy):

@@ -93,20 +93,13 @@ def disturbed_windows(
     Raises:
         DataError: A recording is absent, or has no beat where a window says so.
     """
-    by_name = {recording.name: recording for recording in recordings}
+    by_name = _by_name(recordings, windows)
     signal, rhythm = np.zeros_like(windows.signal), np.zeros_like(windows.rhythm)
     gain, beat = np.ones_like(windows.gain), windows.beat.copy()
     present = np.zeros(len(windows), np.bool_)
     for number in np.unique(windows.record).tolist():
         rows = np.flatnonzero(windows.record == number)
-        name = windows.record_names[number]
-        if name not in by_name:
-            raise DataError(
-                f"the raw samples of record '{name}' are not given",
-                where="disturbances",
-                hint="give every recording that the windows come from",
-            )
-        recording = by_name[name]
+        recording = by_name[windows.record_names[number]]
         chosen = _indices(recording, windows.beat[rows])
         disturbed = disturb(recording, disturbance, seed)
         place = np.full(len(recording.beats), LOST)
@@ -175,7 +168,7 @@ def decide_disturbed(
     Raises:
         DataError: See `disturbed_windows`.
     """
-    by_name = {recording.name: recording for recording in recordings}
+    by_name = _by_name(recordings, windows)
     numbers = np.unique(windows.record).tolist()
     rows = [np.flatnonzero(windows.record == number) for number in numbers]
     tasks = []
@@ -183,12 +176,6 @@ def decide_disturbed(
         text = "nothing" if disturbance is None else disturbance.text
         for number, chosen in zip(numbers, rows, strict=True):
             name = windows.record_names[number]
-            if name not in by_name:
-                raise DataError(
-                    f"the raw samples of record '{name}' are not given",
-                    where="disturbances",
-                    hint="give every recording that the windows come from",
-                )
             task = RecordingTask(by_name[name], windows.select(chosen), disturbance)
             tasks.append(Task(f"{text}/{name}", task, len(chosen)))
     found = (executor or Executor()).run(
@@ -207,6 +194,20 @@ def decide_disturbed(
         present = np.concatenate([part.present for part in parts])[order]
         results.append(DisturbedDecisions(logits, present))
     return tuple(results)
+
+
+def _by_name(recordings: Sequence[Recording], windows: Windows) -> dict[str, Recording]:
+    """Return the recordings by name; every window's must be among them."""
+    by_name = {recording.name: recording for recording in recordings}
+    for number in np.unique(windows.record).tolist():
+        name = windows.record_names[number]
+        if name not in by_name:
+            raise DataError(
+                f"the raw samples of record '{name}' are not given",
+                where="disturbances",
+                hint="give every recording that the windows come from",
+            )
+    return by_name
 
 
 def _indices(recording: Recording, beats: Int64Array) -> Int64Array:

@@ -29,6 +29,7 @@ from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.disturb import disturbances_of
 from edgeprune.pipeline.learn import network_of, windows_of
 from edgeprune.pipeline.products import (
+    inputs_of,
     load_array,
     load_record,
     save_record,
@@ -140,7 +141,7 @@ def _limits(fitted: Fitted, asked: float) -> MonitorLimits:
 
 
 def _logits(network: IntegerNetwork, windows: Windows) -> npt.NDArray[np.int8]:
-    return network.run(*(windows.signal, windows.rhythm)[: len(network.inputs)])
+    return network.run(*inputs_of(network, windows))
 
 
 def _sets(
