@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeprune.cli import options
 from edgeprune.cli.console import Answer, Console, run_verb
+
+if TYPE_CHECKING:
+    from edgeprune.data.noise import NoiseCard
 
 Name = Annotated[str, typer.Argument(help="Name of a data card, or path of its TOML file.")]
 Folder = Annotated[Path, typer.Argument(help="Folder of the recordings.")]
@@ -62,8 +65,10 @@ def add_to(app: typer.Typer) -> None:
 
 def _list(console: Console) -> Answer:
     from edgeprune.data import list_cards, load_card
+    from edgeprune.data.noise import list_noise_cards, load_noise_card
 
     cards = [load_card(name) for name in list_cards()]
+    noise = [load_noise_card(name) for name in list_noise_cards()]
     console.table(
         ("data set", "records", "kind", "licence", "title"),
         [
@@ -75,17 +80,27 @@ def _list(console: Console) -> Answer:
                 card.title,
             )
             for card in cards
+        ]
+        + [
+            (card.name, len(card.records) + len(card.mixed), "noise", card.licence, card.title)
+            for card in noise
         ],
     )
     return Answer(
-        {"datasets": [dataclasses.asdict(card) for card in cards]},
-        verdict=f"{len(cards)} data sets",
+        {
+            "datasets": [dataclasses.asdict(card) for card in cards],
+            "noise": [dataclasses.asdict(card) for card in noise],
+        },
+        verdict=f"{len(cards)} data sets and {len(noise)} of noise",
     )
 
 
 def _show(console: Console, name: str) -> Answer:
     from edgeprune.data import load_card, split_statement
+    from edgeprune.data.noise import list_noise_cards, load_noise_card
 
+    if name in list_noise_cards():
+        return _described(console, load_noise_card(name))
     card = load_card(name)
     for label, text in (
         ("title", card.title),
@@ -99,6 +114,21 @@ def _show(console: Console, name: str) -> Answer:
         ("validation", " ".join(card.split.validation)),
         ("test", " ".join(card.split.test)),
         ("split", split_statement(card)),
+    ):
+        console.line(f"{label}: {text}")
+    console.line(card.text.strip())
+    return Answer({"dataset": dataclasses.asdict(card)}, verdict=card.title)
+
+
+def _described(console: Console, card: NoiseCard) -> Answer:
+    for label, text in (
+        ("title", card.title),
+        ("origin", card.origin),
+        ("licence", card.licence),
+        ("cite", card.citation),
+        ("rate", f"{card.rate_hz} Hz"),
+        ("noise", ", ".join(f"{kind} ({record})" for kind, record in card.records.items())),
+        ("mixed", ", ".join(f"{record} ({ratio:g} dB)" for record, ratio in card.mixed.items())),
     ):
         console.line(f"{label}: {text}")
     console.line(card.text.strip())

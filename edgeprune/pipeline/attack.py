@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from io import BytesIO
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.attacks import ATTACKS, AttackResult, AttackSettings, Ball
-from edgeprune.attacks.masking import masking_report
+from edgeprune.attacks import ATTACKS, AttackSettings, Ball
 from edgeprune.config import BuildConfig
 from edgeprune.data import Windows
-from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.errors import ConfigurationError
-from edgeprune.evaluation import Bootstrap, Decisions, right_share
+from edgeprune.evaluation import right_share
 from edgeprune.evaluation.attack_checks import masking_checks
 from edgeprune.evaluation.attacks import ball_attacks, minimum_norm, success_share, unit_of
 from edgeprune.evidence import (
     AttackEvidence,
-    MaskingCheck,
     NetworkAttacks,
     Transfer,
     WorstWindow,
 )
-from edgeprune.files import write_bytes
 from edgeprune.network import IntegerNetwork
+from edgeprune.pipeline.attack_findings import Findings
 from edgeprune.pipeline.attacked import LENT, Attacked, Network, attack_all
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.learn import classifier_of, network_of, windows_of
-from edgeprune.pipeline.products import decisions_of, save_record, save_windows, stratified
+from edgeprune.pipeline.products import save_record, save_windows, stratified
 from edgeprune.pipeline.recordings import held_of
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED
 from edgeprune.pipeline.store import Stage
-from edgeprune.training.determinism import deterministic
+from edgeprune.pipeline.turned import TURNED, save_turned
 
 ATTACKS_FILE = "attacks.json"
-TURNED = "turned.npz"
 HELD = "held.npz"
 WINDOWS = "windows.npz"
 _TASKS = "tasks"
@@ -58,26 +53,6 @@ _ARITHMETIC = {
 Int16Array = npt.NDArray[np.int16]
 Int64Array = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Turned:
-    """Changed windows that the int8 network decides otherwise than the recorded ones.
-
-    Attributes:
-        window: Which window each is of, index into the attacked ones [k].
-        raw: int16 counts [k, reach].
-        decision: What the network decides of it [k].
-        attack: What found it [k].
-    """
-
-    window: Int64Array
-    raw: Int16Array
-    decision: Int64Array
-    attack: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.window)
 
 
 def check_attacks(config: BuildConfig) -> None:
@@ -132,9 +107,9 @@ def attack_stage(
         balls = _balls(context)
         executor = replace(context.executor, store=folder / _TASKS)
         found = attack_all(attacked, plan.names, balls, executor, context.progress)
-        moved = _Moved(attacked, windows, found, context, balls)
+        moved = Findings(attacked, windows, found, context, balls)
         turned = moved.turned()
-        _save_turned(folder / TURNED, turned)
+        save_turned(folder / TURNED, turned)
         held.save(folder / HELD)
         save_windows(folder / WINDOWS, windows)
         save_record(folder / ATTACKS_FILE, _evidence(context, moved, balls))
@@ -175,111 +150,7 @@ def _windows(context: Context, data: Stage) -> Windows:
     return test.select(np.sort(np.concatenate([verified, more])))
 
 
-class _Moved:
-    """What all attacks together found of every network.
-
-    Args:
-        attacked: The networks and their windows.
-        windows: The windows as the networks see them.
-        found: Results by stage.
-        context: The build.
-        balls: The balls that were attacked.
-    """
-
-    def __init__(
-        self,
-        attacked: Attacked,
-        windows: Windows,
-        found: Mapping[str, tuple[AttackResult, ...]],
-        context: Context,
-        balls: Sequence[Ball],
-    ) -> None:
-        self.attacked, self.windows, self.found = attacked, windows, found
-        self.balls, self.masking = balls, context.config.attacks.masking
-        self.bootstrap = Bootstrap(context.seed)
-        rows = np.arange(len(windows))
-        victims = {stage: attacked.victim(stage) for stage in attacked.networks}
-        self.decisions: dict[str, Decisions] = {
-            stage: decisions_of(windows, victim.decide(attacked.held.raw, rows))
-            for stage, victim in victims.items()
-        }
-        self._int8 = victims[INT8]
-
-    def transferred(self) -> Iterator[tuple[str, AttackResult]]:
-        """Yield what the int8 network makes of the changes found on the others, by source."""
-        rows = np.arange(len(self.windows))
-        before = self.decisions[INT8].predictions
-        for stage, results in self.found.items():
-            for result in results if stage != INT8 else ():
-                after = self._int8.decide(result.raw, rows)
-                success = (before == self.windows.label) & (after != self.windows.label)
-                yield (
-                    stage,
-                    replace(
-                        result,
-                        victim=INT8,
-                        decided_before=before,
-                        decided_after=after,
-                        success=success,
-                        size=np.where(success, _size(result, self.attacked.held), np.inf),
-                    ),
-                )
-
-    def of_int8(self) -> tuple[AttackResult, ...]:
-        """Return all results on the int8 network, those found on the other networks last."""
-        return (*self.found[INT8], *(result for _, result in self.transferred()))
-
-    def within(self, ball: Ball, stage: str) -> Bools:
-        """Return which windows of a network any change within a ball turned [n]."""
-        results = self.of_int8() if stage == INT8 else self.found[stage]
-        turned = np.zeros(len(self.windows), np.bool_)
-        for result in results:
-            turned |= result.success & ball.contains(self.attacked.held, result.raw)
-        return turned
-
-    def signs(self, stage: str) -> Iterator[MaskingCheck]:
-        """Yield what the signs of masked gradients say of a network, where they are asked for."""
-        if not self.balls or not self.masking:
-            return
-        with deterministic(self.attacked.threads):
-            report = masking_report(
-                self.attacked.victim(stage),
-                self.windows.label,
-                self.balls[0],
-                self.attacked.settings,
-            )
-        for check in report.checks:
-            pairs = zip(check.values, check.of, strict=True)
-            values = ", ".join(f"{value:.3f} {of}" for value, of in pairs)
-            yield MaskingCheck(
-                f"{check.name}: {report.attack}, {report.ball}",
-                check.question,
-                check.passed,
-                f"{values}; {check.note}",
-            )
-
-    def turned(self) -> Turned:
-        """Return every changed window that the int8 network decides wrongly, each once."""
-        seen: dict[tuple[int, bytes], tuple[int, str]] = {}
-        for result in self.of_int8():
-            for row in np.flatnonzero(result.success).tolist():
-                key = (row, result.raw[row].tobytes())
-                seen.setdefault(key, (int(result.decided_after[row]), result.attack))
-        raw = np.array([np.frombuffer(content, np.int16) for _, content in seen], np.int16)
-        return Turned(
-            np.array([row for row, _ in seen], np.int64),
-            raw.reshape(-1, self.attacked.held.raw.shape[1]),
-            np.array([decision for decision, _ in seen.values()], np.int64),
-            tuple(attack for _, attack in seen.values()),
-        )
-
-
-def _size(result: AttackResult, held: HeldBeats) -> npt.NDArray[np.float64]:
-    ball = Ball.parse(result.ball or result.norm)
-    return ball.norm_of(held, result.raw)
-
-
-def _evidence(context: Context, moved: _Moved, balls: Sequence[Ball]) -> AttackEvidence:
+def _evidence(context: Context, moved: Findings, balls: Sequence[Ball]) -> AttackEvidence:
     plan = context.config.attacks
     records = len(np.unique(moved.windows.record))
     return AttackEvidence(
@@ -295,7 +166,7 @@ def _evidence(context: Context, moved: _Moved, balls: Sequence[Ball]) -> AttackE
     )
 
 
-def _network(moved: _Moved, stage: str, balls: Sequence[Ball]) -> NetworkAttacks:
+def _network(moved: Findings, stage: str, balls: Sequence[Ball]) -> NetworkAttacks:
     network, decisions = moved.attacked.networks[stage], moved.decisions[stage]
     results = [result for result in moved.found[stage] if result.attack != LENT]
     return NetworkAttacks(
@@ -326,7 +197,7 @@ def _network(moved: _Moved, stage: str, balls: Sequence[Ball]) -> NetworkAttacks
     )
 
 
-def _transfers(moved: _Moved) -> Iterator[Transfer]:
+def _transfers(moved: Findings) -> Iterator[Transfer]:
     for source, result in moved.transferred():
         if result.ball and result.attack != LENT:
             # Attacks stop where the source gives in, which transfers badly.
@@ -346,7 +217,7 @@ def _transfers(moved: _Moved) -> Iterator[Transfer]:
         )
 
 
-def _worst(context: Context, moved: _Moved, balls: Sequence[Ball]) -> Iterator[WorstWindow]:
+def _worst(context: Context, moved: Findings, balls: Sequence[Ball]) -> Iterator[WorstWindow]:
     """Yield windows that were turned within the smallest balls, each window once."""
     held, windows = moved.attacked.held, moved.windows
     volts = held.adc.microvolt_per_count
@@ -378,26 +249,3 @@ def _worst(context: Context, moved: _Moved, balls: Sequence[Ball]) -> Iterator[W
                     raw_before=tuple((held.raw[row] * volts).tolist()),
                     raw_after=tuple((result.raw[row] * volts).tolist()),
                 )
-
-
-def _save_turned(path: Path, turned: Turned) -> None:
-    buffer = BytesIO()
-    np.savez(
-        buffer,
-        window=turned.window,
-        raw=turned.raw,
-        decision=turned.decision,
-        attack=np.array(turned.attack, np.str_),
-    )
-    write_bytes(path, buffer.getvalue())
-
-
-def load_turned(path: Path) -> Turned:
-    """Read the changed windows that the attack stage kept."""
-    with np.load(path, allow_pickle=False) as content:
-        return Turned(
-            content["window"],
-            content["raw"],
-            content["decision"],
-            tuple(content["attack"].tolist()),
-        )

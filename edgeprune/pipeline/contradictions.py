@@ -9,10 +9,10 @@ from edgeprune.data import Windows
 from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.errors import ContradictionError
 from edgeprune.evidence import ProofCheck
-from edgeprune.pipeline.attack import Turned
 from edgeprune.pipeline.products import load_windows
 from edgeprune.pipeline.prove import FILES
 from edgeprune.pipeline.store import Stage
+from edgeprune.pipeline.turned import Turned
 from edgeprune.verification.certificates import OUTCOMES, read_certificates
 from edgeprune.verification.held_inputs import HeldInputs
 from edgeprune.verification.outcomes import Outcome

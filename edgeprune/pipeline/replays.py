@@ -12,7 +12,7 @@ from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.devices import run_image
 from edgeprune.evidence import ParityRow, ProofCheck
 from edgeprune.network import IntegerNetwork
-from edgeprune.pipeline.attack import HELD, TURNED, WINDOWS, Turned, load_turned
+from edgeprune.pipeline.attack import HELD, WINDOWS
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.contradictions import check_proofs
 from edgeprune.pipeline.deploy import IMAGE, Parity, device_row
@@ -21,6 +21,7 @@ from edgeprune.pipeline.learn import network_of
 from edgeprune.pipeline.products import load_inputs, load_windows, save_inputs, save_record
 from edgeprune.pipeline.prove import COUNTEREXAMPLES
 from edgeprune.pipeline.store import Stage
+from edgeprune.pipeline.turned import TURNED, Turned, load_turned
 
 REPLAYS = "replays.json"
 OF_PROOFS = "logits of all counterexamples"

@@ -13,11 +13,12 @@ from edgeprune.attacks import AttackSettings, Ball
 from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.errors import ContradictionError, EdgepruneError
 from edgeprune.executor import Executor
-from edgeprune.pipeline.attack import Turned, check_attacks
+from edgeprune.pipeline.attack import check_attacks
 from edgeprune.pipeline.attacked import Attacked, attack_all, decode_result, encode_result
 from edgeprune.pipeline.contradictions import check_proofs, members
 from edgeprune.pipeline.products import save_windows
 from edgeprune.pipeline.store import Stage
+from edgeprune.pipeline.turned import Turned
 from edgeprune.progress import Silent
 from edgeprune.verification.certificates import OUTCOMES, SCHEMA, VERSION
 from edgeprune.verification.perturbations import parse_perturbation
