@@ -8,7 +8,7 @@ decided by the network itself. Our search over whole counts after the gradients 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ Int64Array = npt.NDArray[np.int64]
 
 # Both libraries step by this share of the ball's size, all steps together (Madry et al. 2018).
 _REACH = 2.5
+_REPEATS = 4
 # Room between the numbers of windows, more than any change reaches.
 _APART = 1e5
 _ORDER = {"linf": np.inf, "l2": 2}
@@ -42,10 +43,10 @@ class ComparisonRow:
     Attributes:
         attack: "pgd" or "apgd" (ours: the better of cross-entropy alone, as theirs).
         ball: As it is written.
-        ours: Windows that our attack turned.
+        ours: Windows that our attack turned, all repeats together.
         foolbox: Windows that foolbox's turned; None where it has no such attack.
         art: Windows that ART's turned.
-        n: Windows that were decided right before.
+        n: Windows that were decided right before, as often as they were tried.
     """
 
     attack: str
@@ -72,26 +73,30 @@ def comparison(
         labels: The right decisions [n].
         balls: Such as "linf:50uV" and "l2:500uV".
         steps: Steps of each start.
-        restarts: Starts. The first is the window itself, all others are random; but for ART's
-            APGD, which knows random ones alone.
-        seed: Of all that is drawn.
+        restarts: Starts. PGD's first is the window itself, all others are random; APGD's are all
+            random, since ART's knows no other.
+        seed: Of all that is drawn; repeats take the next ones.
     """
     right = np.flatnonzero(victim.decide(victim.held.raw, np.arange(len(labels))) == labels)
     victim, labels = SomeWindows(victim, right), labels[right]
     settings = AttackSettings(steps=steps, restarts=restarts, rounds=0, seed=seed)
+    # Where every start is random, a window more or less is luck.
+    repeats = [replace(settings, random_start=True, seed=seed + k) for k in range(_REPEATS)]
     rows = []
     for text in balls:
         ball = Ball.parse(text)
 
-        def of(found: _Found, ball: Ball = ball) -> int:
+        def of(found: _Found, settings: AttackSettings, ball: Ball = ball) -> int:
             return _turned(victim, labels, ball, settings, found)
 
-        def ours(name: str, ball: Ball = ball) -> int:
+        def ours(name: str, settings: AttackSettings, ball: Ball = ball) -> int:
             return int(ATTACKS.get(name)(victim, labels, ball, settings).success.sum())
 
-        count = len(labels)
-        rows.append(ComparisonRow("pgd", text, ours("pgd"), of(_foolbox), of(_art_pgd), count))
-        rows.append(ComparisonRow("apgd", text, ours("apgd-ce"), None, of(_art_apgd), count))
+        others = of(_foolbox, settings), of(_art_pgd, settings)
+        rows.append(ComparisonRow("pgd", text, ours("pgd", settings), *others, len(labels)))
+        turned = sum(ours("apgd-ce", each) for each in repeats)
+        other = sum(of(_art_apgd, each) for each in repeats)
+        rows.append(ComparisonRow("apgd", text, turned, None, other, _REPEATS * len(labels)))
     return rows
 
 
