@@ -62,8 +62,8 @@ def least_violation(
 ) -> Floats:
     """Return by how much each row must give for the rows to have a solution, least in sum."""
     rows, columns = matrix.shape
-    slack = np.eye(rows)
-    whole = np.hstack([matrix, -matrix, slack, -slack])
+    broken = np.eye(rows)
+    whole = np.hstack([matrix, -matrix, broken, -broken])
     costs = np.concatenate([np.zeros(2 * columns), np.ones(2 * rows)])
     solver = _pass(whole, costs, lower, upper, seconds)
     solver.run()
