@@ -12,6 +12,7 @@ from torch import nn
 
 from edgeprune.classifiers.catalogue import ClassifierSpec, create
 from edgeprune.classifiers.finite import check_finite
+from edgeprune.classifiers.replacements import Replaced, replace_again, replacements
 from edgeprune.classifiers.structure import LayerWidth, layer_widths, resize
 from edgeprune.errors import ModelError
 from edgeprune.files import write_bytes
@@ -33,6 +34,8 @@ def save_classifier(model: nn.Module, spec: ClassifierSpec, path: Path) -> None:
         "spec": asdict(spec),
         "widths": [asdict(width) for width in layer_widths(model)],
     }
+    if replaced := replacements(model):
+        described["replaced"] = [asdict(entry) for entry in replaced]
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     # One key only: safetensors writes several in no fixed order.
     content = save(state, metadata={_KEY: json.dumps(described, sort_keys=True)})
@@ -53,7 +56,7 @@ def load_classifier(
         ModelError: The file is absent, damaged, of another version, not finite, or names a user's
             factory that the caller did not name.
     """
-    spec, widths = _read_description(path)
+    spec, replaced, widths = _read_description(path)
     if spec.is_user_defined and spec.name != user_classifier:
         raise ModelError(
             f"the file is of the user's classifier '{spec.name}'",
@@ -61,6 +64,7 @@ def load_classifier(
             hint=f"name it: --model {spec.name}",
         )
     model = create(spec.name, spec.signal_shape, spec.rhythm_features, spec.classes, seed=0)
+    replace_again(model, replaced)
     resize(model, widths)
     state = load_file(path)
     check_finite(state, where=str(path))
@@ -75,7 +79,9 @@ def load_classifier(
     return model.eval(), spec
 
 
-def _read_description(path: Path) -> tuple[ClassifierSpec, tuple[LayerWidth, ...]]:
+def _read_description(
+    path: Path,
+) -> tuple[ClassifierSpec, tuple[Replaced, ...], tuple[LayerWidth, ...]]:
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
@@ -84,7 +90,8 @@ def _read_description(path: Path) -> tuple[ClassifierSpec, tuple[LayerWidth, ...
             raise ValueError(f"format {described['format']}, this version reads {_FORMAT}")
         fields = described["spec"]
         spec = ClassifierSpec(**fields | {"signal_shape": tuple(fields["signal_shape"])})
-        return spec, tuple(LayerWidth(**width) for width in described["widths"])
+        replaced = tuple(Replaced(**entry) for entry in described.get("replaced", ()))
+        return spec, replaced, tuple(LayerWidth(**width) for width in described["widths"])
     except FileNotFoundError as error:
         raise ModelError(
             "the classifier does not exist", where=str(path), hint="check the path"

@@ -127,14 +127,24 @@ class PruningSettings:
     """How a classifier is pruned.
 
     Attributes:
-        method: Name of the pruning method, or "none".
-        ratio: Share of the parameters to remove (0 to 0.95).
-        steps: Rounds of pruning and fine-tuning.
+        method: What goes: "channel" (whole channels), "kernel" or "weight" (they become zero), or
+            another name of the registry; "none" for nothing.
+        ratio: Share of the non-zero weights and biases to remove (0 to 0.99); the real compression
+            is 1 / (1 - ratio).
+        schedule: "one-shot"; "iterative", `steps` equal steps; or "progressive", which halves what
+            is left until the ratio is reached.
+        steps: Rounds of pruning and fine-tuning: "iterative".
+        fine_tune: Training after each round: "none", "natural", "distilled" (from the classifier
+            before pruning), against attacks ("pgd", "trades", "free"), or "certified"; empty trains
+            as the classifier was trained.
+        perturbation: What that training withstands; empty takes `robustness.perturbation`.
         fine_tune_epochs: Epochs of training after each round; 0 takes a third of the training's.
         fine_tune_rate: Peak learning rate of the fine-tuning, as a share of the training's.
         channel_multiple: Channel counts are kept multiples of this.
-        importance: What makes a channel important: "l1" or "l2", the norm of all its weights.
-        scope: "global" ranks the channels of all layers together; "local" thins layers alike.
+        importance: What makes a piece important: "l1", "l2", "random", "undecayed", or another name
+            of the registry.
+        scope: "global" ranks the pieces of all layers together; "local" thins layers alike.
+        windows: Training windows, drawn by class and record, that methods and importances look at.
         max_flash: Budget of the firmware image in bytes; 0 for none.
         max_ram: Budget in bytes, stack included; 0 for none.
         max_instructions: Budget of instructions a window; 0 for none.
@@ -142,12 +152,16 @@ class PruningSettings:
 
     method: str = "channel"
     ratio: float = 0.3
+    schedule: str = "iterative"
     steps: int = 2
+    fine_tune: str = ""
+    perturbation: str = ""
     fine_tune_epochs: int = 0
     fine_tune_rate: float = 0.5
     channel_multiple: int = 4
     importance: str = "l2"
     scope: str = "global"
+    windows: int = 256
     max_flash: int = 0
     max_ram: int = 0
     max_instructions: int = 0

@@ -33,7 +33,7 @@ from edgeprune.evidence import (
 )
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
-from edgeprune.pruning import PruningResult, count
+from edgeprune.pruning import PruningResult, Removal, count
 from edgeprune.quantization import QuantizationResult
 from edgeprune.training import EpochRecord, TrainingResult
 from edgeprune.training.certified import certified_settings
@@ -248,7 +248,7 @@ def pruning_evidence(
         )
     ]
     for number, (step, score) in enumerate(zip(result.steps, scores, strict=True), start=1):
-        removed = sum(len(removal.channels) for removal in step.removals)
+        removed = sum(len(edit.channels) for edit in step.edits if isinstance(edit, Removal))
         steps.append(
             PruningStepEvidence(
                 f"step {number}: {removed} channels removed, fine-tuned",

@@ -31,7 +31,7 @@ from edgeprune.pipeline.products import (
 )
 from edgeprune.pipeline.recordings import save_recordings
 from edgeprune.pipeline.store import Stage
-from edgeprune.pruning import Cost, PruningStep, prune
+from edgeprune.pruning import Cost, PruningStep, Removal, draw_materials, prune
 from edgeprune.quantization import QuantizationResult, quantize, to_float_onnx
 from edgeprune.training import CertifiedTraining, train, train_quantized
 
@@ -225,8 +225,9 @@ def prune_stage(
 
         result = prune(
             model,
-            spec.signal_shape,
-            spec.rhythm_features,
+            draw_materials(
+                model, training, context.front_end, config.pruning.windows, context.seed
+            ),
             config.pruning,
             fine_tune,
             context.progress,
@@ -257,7 +258,8 @@ def _history(steps: tuple[PruningStep, ...]) -> tuple[describe.RemovedChannels, 
     return tuple(
         describe.RemovedChannels(number, removal.layer, removal.channels)
         for number, step in enumerate(steps, start=1)
-        for removal in step.removals
+        for removal in step.edits
+        if isinstance(removal, Removal)
     )
 
 

@@ -6,9 +6,7 @@ next layers (through a flatten, too), and all layers that a residual addition ti
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,55 +14,33 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from edgeprune.classifiers.structure import layers_in_use
+from edgeprune.classifiers.structure import Layer, layers_in_use
 from edgeprune.config import PruningSettings
 from edgeprune.errors import ModelError
+from edgeprune.pruning.criteria import CRITERIA, channel_scores
+from edgeprune.pruning.edits import Removal
 from edgeprune.pruning.graph import ChannelGraph, dependencies
-from edgeprune.registry import Registry
+from edgeprune.pruning.materials import Materials
+from edgeprune.pruning.scopes import paces_of
+
+_MAGNITUDES = {"l1": 1, "l2": 2}
 
 
-@dataclass(frozen=True)
-class Removal:
-    """Channels that are removed together.
-
-    Attributes:
-        layer: Qualified name of the layer whose outputs they are (of several tied ones, the first).
-        channels: Their numbers in the network they are removed from, ascending.
-        importance: Mean importance of the channels; 1 is the mean of their layer.
-    """
-
-    layer: str
-    channels: tuple[int, ...]
-    importance: float
-
-
-Importance = Callable[[Any], Tensor]
-
-
-def _magnitude(norm: int) -> Importance:
-    importance: Importance = torch_pruning.importance.GroupMagnitudeImportance(
-        p=norm, group_reduction="mean", normalizer="mean"
-    )
-    return importance
-
-
-IMPORTANCES: Registry[Importance] = Registry("importance", l1=_magnitude(1), l2=_magnitude(2))
-
-
-def remove(model: nn.Module, removals: Sequence[Removal], example: tuple[Tensor, ...]) -> nn.Module:
-    """Return a narrower copy of a classifier.
+def cut_channels(
+    model: nn.Module, removals: Sequence[Removal], example: tuple[Tensor, ...]
+) -> None:
+    """Remove channels, in place.
 
     Args:
-        model: The classifier; it is not changed.
-        removals: What to remove; channel numbers are those of `model`.
+        model: The classifier.
+        removals: What to remove; channel numbers are those of `model` as given.
         example: Inputs to call it with.
 
     Raises:
         ModelError: A layer does not exist or has no such channel.
     """
-    narrower = copy.deepcopy(model)
-    graph = dependencies(narrower, example)
-    layers = dict(narrower.named_modules())
+    graph = dependencies(model, example)
+    layers = dict(model.named_modules())
     doomed: dict[tuple[nn.Module, Any], set[int]] = {}
     for removal in removals:
         layer = layers.get(removal.layer)
@@ -81,13 +57,10 @@ def remove(model: nn.Module, removals: Sequence[Removal], example: tuple[Tensor,
     # Each layer is cut once, with all that goes of it, so that no number is stale.
     for (target, cut), channels in doomed.items():
         cut(target, sorted(channels))
-    for parameter in narrower.parameters():
-        parameter.grad = None
-    return narrower
 
 
 def channel_candidates(
-    model: nn.Module, example: tuple[Tensor, ...], settings: PruningSettings
+    model: nn.Module, materials: Materials, settings: PruningSettings
 ) -> tuple[Removal, ...]:
     """Return everything that can be removed, in the order in which it should be.
 
@@ -97,17 +70,17 @@ def channel_candidates(
 
     Args:
         model: The classifier.
-        example: Inputs to call it with.
+        materials: What criteria look at.
         settings: Importance, scope and the size of a set.
 
     Raises:
         UnknownNameError: No importance or scope has that name.
     """
-    score = IMPORTANCES.get(settings.importance, where="pruning.importance")
-    order = _SCOPES.get(settings.scope, where="pruning.scope")
     multiple = settings.channel_multiple
+    scored = _group_scores(model, materials, settings.importance)
+    paces = paces_of(settings, model, tuple(scored), materials)
     ranked: list[tuple[float, Removal]] = []
-    for layer, scores in _groups(model, example, score):
+    for layer, scores in scored.items():
         ascending = torch.argsort(scores, stable=True).tolist()
         first = len(ascending) % multiple or multiple
         starts = [0, *range(first, len(ascending), multiple)]
@@ -115,23 +88,41 @@ def channel_candidates(
         for number, members in enumerate(sets):
             value = float(scores[members].mean())
             removal = Removal(layer, tuple(sorted(members)), value)
-            ranked.append((order(value, (number + 1) / (len(sets) + 1)), removal))
+            share = (number + 1) / (len(sets) + 1)
+            ranked.append((value if paces is None else share / paces[layer], removal))
     ranked.sort(key=lambda entry: (entry[0], entry[1].importance))
     return tuple(removal for _, removal in ranked)
 
 
-_SCOPES: Registry[Callable[[float, float], float]] = Registry(
-    "pruning scope",
-    **{"global": lambda value, share: value, "local": lambda value, share: share},
-)
+def _group_scores(model: nn.Module, materials: Materials, importance: str) -> dict[str, Tensor]:
+    """Return the scores [channels] of each layer whose channels may go (of tied ones, one).
+
+    Those of a group are the mean over its layers, each divided by its mean. Magnitudes are
+    torch-pruning's, which count all that hangs on a channel, the next layer's columns too.
+    """
+    criterion = CRITERIA.get(importance, where="pruning.importance")
+    graph = dependencies(model, materials.example)
+    groups = dict(_groups(model, materials.example, graph))
+    if importance in _MAGNITUDES:
+        magnitude = torch_pruning.importance.GroupMagnitudeImportance(
+            p=_MAGNITUDES[importance], group_reduction="mean", normalizer="mean"
+        )
+        return {layer: magnitude(group) for layer, group in groups.items()}
+    tied = {layer: _tied_outputs(graph, group) for layer, group in groups.items()}
+    names = tuple(name for members in tied.values() for name, _ in members)
+    scores = channel_scores(criterion, model, names, materials)
+    found = {}
+    for layer, members in tied.items():
+        parts = [scores[name][channels] for name, channels in members]
+        found[layer] = torch.stack([p / p.mean().clamp_min(1e-30) for p in parts]).mean(0)
+    return found
 
 
 def _groups(
-    model: nn.Module, example: tuple[Tensor, ...], importance: Importance
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield each layer whose channels may go (of tied ones, one) with their importance."""
+    model: nn.Module, example: tuple[Tensor, ...], graph: ChannelGraph
+) -> Iterator[tuple[str, Any]]:
+    """Yield each layer whose channels may go (of tied ones, one) with its group."""
     layers, _ = layers_in_use(model, example)
-    graph = dependencies(model, example)
     seen: set[nn.Module] = {layers[-1]}
     for layer in layers:
         if layer in seen:
@@ -144,7 +135,17 @@ def _groups(
         prunable = layers[-1] not in cuts_outputs and not any(map(_is_beyond_us, members))
         seen |= cuts_outputs
         if prunable and not graph.unknown & set(members):
-            yield graph.names[layer], importance(group)
+            yield graph.names[layer], group
+
+
+def _tied_outputs(graph: ChannelGraph, group: Any) -> list[tuple[str, list[int]]]:
+    """Return the layers whose outputs a group cuts, each with its channels in the group's order."""
+    return [
+        (graph.names[dependency.target.module], list(channels))
+        for dependency, channels in group
+        if graph.is_out_channel_pruning_fn(dependency.handler)
+        and isinstance(dependency.target.module, Layer)
+    ]
 
 
 def _group(graph: ChannelGraph, layer: nn.Module, channels: Sequence[int]) -> Any:

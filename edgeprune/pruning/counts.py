@@ -18,11 +18,17 @@ class Counts:
         parameters: Weights, and one bias an output channel (a normalization folds into it).
         nonzero: Weights that are not zero.
         multiply_accumulates: Products of one window.
+        remaining: Weights that are not zero, and one bias an output channel: what pruning leaves.
     """
 
     parameters: int
     nonzero: int
     multiply_accumulates: int
+    remaining: int
+
+    def compression(self, before: Counts) -> float:
+        """Return the real compression against another network: 2 where half remains."""
+        return before.remaining / max(self.remaining, 1)
 
 
 @torch.no_grad()
@@ -34,10 +40,10 @@ def count(model: nn.Module, example: tuple[Tensor, ...]) -> Counts:
         example: Inputs to call it with.
     """
     seen: set[nn.Module] = set()
-    parameters = nonzero = products = 0
+    parameters = nonzero = biases = products = 0
 
     def watch(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal parameters, nonzero, products
+        nonlocal parameters, nonzero, biases, products
         assert isinstance(layer, Layer)
         weight = layer.weight
         products += output[0].numel() * weight[0].numel()
@@ -45,6 +51,7 @@ def count(model: nn.Module, example: tuple[Tensor, ...]) -> Counts:
             seen.add(layer)
             parameters += weight.numel() + weight.shape[0]
             nonzero += int((weight != 0).sum())
+            biases += weight.shape[0]
 
     layers = [layer for layer in model.modules() if isinstance(layer, Layer)]
     handles = [layer.register_forward_hook(watch) for layer in layers]
@@ -55,4 +62,4 @@ def count(model: nn.Module, example: tuple[Tensor, ...]) -> Counts:
         model.train(training)
         for handle in handles:
             handle.remove()
-    return Counts(parameters, nonzero, products)
+    return Counts(parameters, nonzero, products, nonzero + biases)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
-from edgeprune.classifiers import example_inputs
-from edgeprune.classifiers.structure import LayerWidth, layer_widths
 from edgeprune.config import PruningSettings
 from edgeprune.errors import ConfigurationError, TargetTooSmallError
 from edgeprune.progress import Progress
-from edgeprune.pruning.channels import Removal, channel_candidates, remove
 from edgeprune.pruning.counts import Counts, count
-from edgeprune.registry import Registry
+from edgeprune.pruning.edits import Edit, Example, apply
+from edgeprune.pruning.identity import structure_digest
+from edgeprune.pruning.materials import Materials
+from edgeprune.pruning.methods import METHODS, Candidates
+from edgeprune.pruning.schedules import targets
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,13 @@ class PruningStep:
     """One round of removing and fine-tuning.
 
     Attributes:
-        removals: What was removed, in numbers of the network that the step began with.
+        edits: What was done, in names and numbers of the network that the step began with.
         before: Counts at its beginning.
         after: Counts at its end.
         cost: What the network took as firmware after the removal; None where nobody measured.
     """
 
-    removals: tuple[Removal, ...]
+    edits: tuple[Edit, ...]
     before: Counts
     after: Counts
     cost: Cost | None
@@ -51,109 +52,110 @@ class PruningStep:
 
 @dataclass(frozen=True)
 class PruningResult:
-    """A narrower classifier and its history.
+    """A smaller classifier and its history.
 
     Attributes:
         model: The classifier, fine-tuned.
-        steps: The rounds; `replay` repeats their removals.
+        steps: The rounds; `replay` repeats their edits.
         before: Counts of the classifier that was given.
         after: Counts of the result.
+        stopped: Why the guard ended it before its aim was reached; empty where it did not.
     """
 
     model: nn.Module
     steps: tuple[PruningStep, ...]
     before: Counts
     after: Counts
+    stopped: str = ""
 
-
-Method = Callable[[nn.Module, tuple[Tensor, ...], PruningSettings], tuple[Removal, ...]]
-METHODS: Registry[Method] = Registry("pruning method", channel=channel_candidates)
-METHODS.add("none", lambda *_: ())
 
 FineTune = Callable[[nn.Module, int], nn.Module]
 Measure = Callable[[nn.Module], Cost]
+Guard = Callable[[nn.Module, int], str]
+_BUDGET_SOLUTIONS = 12
 
 
 def prune(
     model: nn.Module,
-    signal_shape: tuple[int, int],
-    rhythm_features: int,
+    materials: Materials,
     settings: PruningSettings,
     fine_tune: FineTune,
     progress: Progress,
     measure: Measure | None = None,
+    guard: Guard | None = None,
 ) -> PruningResult:
-    """Remove channels until the classifier is small enough.
+    """Make a classifier smaller until it is small enough.
 
-    Method "none" removes nothing. Without a budget, channels go until the share `settings.ratio` of
-    the deployed parameters is gone. With a budget (`max_flash`, `max_ram`, `max_instructions`), as
-    little goes as meets it, whatever the ratio: nothing, if the classifier meets it as it is.
+    Method "none" does nothing. Without a budget, pruning goes on until the share `settings.ratio`
+    of the non-zero weights and biases is gone. With a budget (`max_flash`, `max_ram`,
+    `max_instructions`), as little goes as meets it, whatever the ratio: nothing, if the classifier
+    meets it as it is.
 
     Args:
         model: The classifier; it is not changed.
-        signal_shape: Length and channels of the signal.
-        rhythm_features: Features of the rhythm input.
+        materials: What methods and criteria may look at.
         settings: How much and in how many steps.
-        fine_tune: Trains a pruned classifier; called with it and the number of the step (from 0).
+        fine_tune: Trains a pruned classifier, keeping `held_zeros` of it; called with it and the
+            number of the step (from 0).
         progress: Receives the steps.
         measure: Counts what a classifier takes as firmware; needed for a budget.
+        guard: Looks at the classifier after each step (and its number, from 0); what it says other
+            than "" ends the pruning with the classifier before that step.
 
     Raises:
-        UnknownNameError: No method, importance or scope has that name.
+        UnknownNameError: No method, importance, scope or schedule has that name.
         ConfigurationError: The ratio cannot be reached, or a budget is given that nobody measures.
         TargetTooSmallError: The budget cannot be met; the smallest costs reached are given.
     """
-    work = _Work(signal_shape, rhythm_features, settings, measure)
+    work = _Work(materials, settings, measure)
     dense = work.count(model)
     if settings.method == "none":
-        target = dense.parameters
+        target = dense.remaining
     elif work.has_budget:
-        target = work.parameters_within_budget(model, progress)
+        target = work.remaining_within_budget(model, progress)
     else:
-        target = round(dense.parameters * (1 - settings.ratio))
+        target = round(dense.remaining * (1 - settings.ratio))
         work.check_reachable(model, target)
     steps: list[PruningStep] = []
     current = model
-    with progress.task("pruning", settings.steps, "step") as advance:
-        for number in range(settings.steps):
-            if target >= dense.parameters:
+    stopped = ""
+    wanted = targets(settings, dense.remaining, target)
+    with progress.task("pruning", len(wanted), "step") as advance:
+        for number, left in enumerate(wanted):
+            if target >= dense.remaining and not work.acts_without_ratio:
                 break
             before = work.count(current)
-            share = (number + 1) / settings.steps
-            wanted = round(dense.parameters - share * (dense.parameters - target))
-            last = number == settings.steps - 1
+            last = number == len(wanted) - 1
             if last and work.has_budget:
-                removals = work.within_budget(current)
+                edits = work.within_budget(current)
             else:
-                removals = work.down_to(current, wanted)
-            if removals:
-                current = remove(current, removals, work.example(current))
-                cost = work.cost(current) if work.has_budget else None
-                current = fine_tune(current, number)
-                steps.append(PruningStep(removals, before, work.count(current), cost))
+                edits = work.down_to(current, left)
+            if edits:
+                changed = work.apply(current, edits)
+                cost = work.cost(changed) if work.has_budget else None
+                changed = fine_tune(changed, number)
+                stopped = guard(changed, number) if guard else ""
+                if stopped:
+                    break
+                current = changed
+                steps.append(PruningStep(edits, before, work.count(current), cost))
             advance(1)
-    return PruningResult(current, tuple(steps), dense, work.count(current))
+    return PruningResult(current, tuple(steps), dense, work.count(current), stopped)
 
 
-def replay(
-    model: nn.Module,
-    steps: tuple[PruningStep, ...],
-    signal_shape: tuple[int, int],
-    rhythm_features: int,
-) -> nn.Module:
-    """Return `model` with the removals of a history repeated, without its fine-tuning.
+def replay(model: nn.Module, steps: tuple[PruningStep, ...], example: Example) -> nn.Module:
+    """Return `model` with the edits of a history repeated, without its fine-tuning.
 
     Args:
         model: The classifier that the history began with.
         steps: The history.
-        signal_shape: Length and channels of the signal.
-        rhythm_features: Features of the rhythm input.
+        example: Inputs to call it with.
 
     Raises:
         ModelError: The history is of another classifier.
     """
     for step in steps:
-        model = remove(model, step.removals, example_inputs(model, signal_shape, rhythm_features))
+        model = apply(model, step.edits, example)
     return model
 
 
@@ -161,21 +163,18 @@ class _Work:
     """The questions of one pruning, with the costs that have been measured."""
 
     def __init__(
-        self,
-        signal_shape: tuple[int, int],
-        rhythm_features: int,
-        settings: PruningSettings,
-        measure: Measure | None,
+        self, materials: Materials, settings: PruningSettings, measure: Measure | None
     ) -> None:
-        self.shape = signal_shape
-        self.rhythm_features = rhythm_features
+        self.materials = materials
         self.settings = settings
+        self.method = METHODS.get(settings.method, where="pruning.method")
         self.limits = {
             "flash": settings.max_flash,
             "ram": settings.max_ram,
             "instructions": settings.max_instructions,
         }
         self.has_budget = any(self.limits.values())
+        self.acts_without_ratio = self.method.solver and not self.has_budget
         if self.has_budget and measure is None:
             raise ConfigurationError(
                 "a budget is given, but nothing that measures the firmware",
@@ -183,74 +182,84 @@ class _Work:
                 hint="prune as part of a build, or give pruning.ratio only",
             )
         self.measure = measure
-        self.costs: dict[tuple[LayerWidth, ...], Cost] = {}
-
-    def example(self, model: nn.Module) -> tuple[Tensor, ...]:
-        return example_inputs(model, self.shape, self.rhythm_features)
+        self.costs: dict[str, Cost] = {}
 
     def count(self, model: nn.Module) -> Counts:
-        return count(model, self.example(model))
+        return count(model, self.materials.example)
+
+    def apply(self, model: nn.Module, edits: tuple[Edit, ...]) -> nn.Module:
+        return apply(model, edits, self.materials.example)
 
     def cost(self, model: nn.Module) -> Cost:
-        """Return what the classifier takes; measured once for each set of widths."""
-        widths = layer_widths(model)
-        if widths not in self.costs:
+        """Return what the classifier takes; measured once for each structure and set of zeros."""
+        structure = structure_digest(model)
+        if structure not in self.costs:
             assert self.measure is not None
-            self.costs[widths] = self.measure(model)
-        return self.costs[widths]
+            self.costs[structure] = self.measure(model)
+        return self.costs[structure]
 
     def meets_budget(self, model: nn.Module) -> bool:
         cost = asdict(self.cost(model))
         return all(not limit or cost[name] <= limit for name, limit in self.limits.items())
 
-    def candidates(self, model: nn.Module) -> tuple[Removal, ...]:
-        method = METHODS.get(self.settings.method, where="pruning.method")
-        return method(model, self.example(model), self.settings)
+    def candidates(self, model: nn.Module) -> Candidates:
+        if self.method.solver:
+            return _Solutions(self, model)
+        return self.method.candidates(model, self.materials, self.settings)
+
+    def solve(self, model: nn.Module, remaining: int) -> tuple[Edit, ...]:
+        return self.method.solve(model, self.materials, self.settings, remaining)
 
     def shortest(
         self, model: nn.Module, enough: Callable[[nn.Module], bool]
-    ) -> tuple[Removal, ...] | None:
+    ) -> tuple[Edit, ...] | None:
         """Return the shortest beginning of the candidates after which `enough` holds, if any."""
         if enough(model):
             return ()
         ordered = self.candidates(model)
-        example = self.example(model)
-        if not ordered or not enough(remove(model, ordered, example)):
+        if not len(ordered) or not enough(self.apply(model, ordered.first(len(ordered)))):
             return None
         too_few, sufficient = 0, len(ordered)
         while sufficient - too_few > 1:
             middle = (too_few + sufficient) // 2
-            if enough(remove(model, ordered[:middle], example)):
+            if enough(self.apply(model, ordered.first(middle))):
                 sufficient = middle
             else:
                 too_few = middle
-        return ordered[:sufficient]
+        return ordered.first(sufficient)
 
-    def down_to(self, model: nn.Module, parameters: int) -> tuple[Removal, ...]:
-        found = self.shortest(model, lambda m: self.count(m).parameters <= parameters)
-        return self.candidates(model) if found is None else found
+    def down_to(self, model: nn.Module, remaining: int) -> tuple[Edit, ...]:
+        if self.method.solver:
+            return self.solve(model, remaining)
+        found = self.shortest(model, lambda m: self.count(m).remaining <= remaining)
+        return self.everything(model) if found is None else found
 
-    def within_budget(self, model: nn.Module) -> tuple[Removal, ...]:
+    def within_budget(self, model: nn.Module) -> tuple[Edit, ...]:
         found = self.shortest(model, self.meets_budget)
         if found is None:
             raise self.too_small(model)
         return found
 
-    def parameters_within_budget(self, model: nn.Module, progress: Progress) -> int:
-        """Return how many parameters are left once the budget is met, before any fine-tuning."""
+    def remaining_within_budget(self, model: nn.Module, progress: Progress) -> int:
+        """Return how much is left once the budget is met, before any fine-tuning."""
         progress.note("measuring how much has to go")
-        removals = self.within_budget(model)
-        return self.count(remove(model, removals, self.example(model))).parameters
+        return self.count(self.apply(model, self.within_budget(model))).remaining
+
+    def everything(self, model: nn.Module) -> tuple[Edit, ...]:
+        ordered = self.candidates(model)
+        return ordered.first(len(ordered))
 
     def smallest(self, model: nn.Module) -> nn.Module:
-        return remove(model, self.candidates(model), self.example(model))
+        return self.apply(model, self.everything(model))
 
-    def check_reachable(self, model: nn.Module, parameters: int) -> None:
-        least = self.count(self.smallest(model)).parameters
-        if least > parameters:
-            total = self.count(model).parameters
+    def check_reachable(self, model: nn.Module, remaining: int) -> None:
+        if self.method.solver:
+            return
+        least = self.count(self.smallest(model)).remaining
+        if least > remaining:
+            total = self.count(model).remaining
             raise ConfigurationError(
-                f"a pruning ratio of {self.settings.ratio:g} leaves {parameters} parameters, but "
+                f"a pruning ratio of {self.settings.ratio:g} leaves {remaining} parameters, but "
                 f"the smallest reached is {least} (a ratio of {1 - least / total:.3f})",
                 where="pruning.ratio",
                 hint="lower the ratio, or lower pruning.channel_multiple",
@@ -268,3 +277,19 @@ class _Work:
             where="pruning",
             hint="raise the budget, start from a smaller classifier, or lower channel_multiple",
         )
+
+
+class _Solutions:
+    """A solver's answers as candidates: the n-th leaves n parts in `_BUDGET_SOLUTIONS` less."""
+
+    def __init__(self, work: _Work, model: nn.Module) -> None:
+        self._work = work
+        self._model = model
+        self._total = work.count(model).remaining
+
+    def __len__(self) -> int:
+        return _BUDGET_SOLUTIONS
+
+    def first(self, number: int) -> tuple[Edit, ...]:
+        left = round(self._total * (1 - number / (_BUDGET_SOLUTIONS + 1)))
+        return self._work.solve(self._model, left)

@@ -25,8 +25,17 @@ from edgeprune.errors import (
     UnknownNameError,
 )
 from edgeprune.progress import Silent
-from edgeprune.pruning import Cost, Removal, count, prune, replay
-from edgeprune.pruning.channels import channel_candidates, remove
+from edgeprune.pruning import (
+    Cost,
+    Materials,
+    Removal,
+    apply,
+    count,
+    prune,
+    replay,
+    without_windows,
+)
+from edgeprune.pruning.channels import channel_candidates
 from tests.quantization.networks import everything
 
 SHAPE = (32, 1)
@@ -45,6 +54,10 @@ def untouched(model: nn.Module, _: int) -> nn.Module:
 def inputs() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
     return torch.randn(5, 1, 32, generator=generator), torch.randn(5, 2, generator=generator)
+
+
+def materials(model: nn.Module) -> Materials:
+    return without_windows(model, SHAPE, 2)
 
 
 def residual() -> nn.Module:
@@ -86,7 +99,7 @@ def test_residual_network_without_zeroed_channels_is_the_same(layer: str, norm: 
     channels = (1, 4, 5)
     silence(model, layer, norm, channels)
     signal, rhythm = inputs()
-    narrower = remove(model, [Removal(layer, channels, 0.0)], (signal, rhythm))
+    narrower = apply(model, [Removal(layer, channels, 0.0)], (signal, rhythm))
     assert torch.allclose(model(signal, rhythm), narrower(signal, rhythm), atol=1e-6)
     assert count(narrower, (signal, rhythm)).parameters < count(model, (signal, rhythm)).parameters
 
@@ -99,7 +112,7 @@ def test_channels_tied_by_an_addition_go_together() -> None:
     ):
         silence(model, layer, norm, (0, 7))
     signal, rhythm = inputs()
-    narrower = remove(model, [Removal("stage1.conv", (0, 7), 0.0)], (signal, rhythm))
+    narrower = apply(model, [Removal("stage1.conv", (0, 7), 0.0)], (signal, rhythm))
     widths = {width.layer: width.outputs for width in layer_widths(narrower)}
     assert widths["stage1.conv"] == widths["block1.second.conv"] == 14
     assert widths["block1.second.norm"] == 14
@@ -113,12 +126,12 @@ def test_flatten_that_is_concatenated_with_something_else() -> None:
         silence(model, f"{layer}.conv", f"{layer}.norm", (1, 30))
     silence(model, "rhythm", None, (0, 31))
     removals = [Removal("stage3.conv", (1, 30), 0.0), Removal("rhythm", (0, 31), 0.0)]
-    narrower = remove(model, removals, example)
+    narrower = apply(model, removals, example)
     assert narrower.joint.in_features == 3 * 30 + 30
     assert torch.allclose(model(*example), narrower(*example), atol=1e-6)
     both = everything()
     silence(both, "rhythm", None, (1,))
-    narrower = remove(both, [Removal("rhythm", (1,), 0.0)], inputs())
+    narrower = apply(both, [Removal("rhythm", (1,), 0.0)], inputs())
     assert torch.allclose(both(*inputs()), narrower(*inputs()), atol=1e-6)
 
 
@@ -130,7 +143,7 @@ def test_certifiable_network_without_zeroed_channels_is_the_same(name: str) -> N
     for layer, channels in (("convolutions.0", (1, 9)), ("rhythm", (0, 31)), ("joint", (7,))):
         silence(model, layer, None, channels)
         removals.append(Removal(layer, channels, 0.0))
-    narrower = remove(model, removals, example)
+    narrower = apply(model, removals, example)
     assert narrower.dense.in_features == model.dense.in_features - 1
     assert torch.allclose(model(*example), narrower(*example), atol=1e-6)
 
@@ -140,7 +153,7 @@ def test_flatten_between_convolution_and_dense(layer: str) -> None:
     model = flat()
     silence(model, layer, None, (2, 3))
     signal, _ = inputs()
-    narrower = remove(model, [Removal(layer, (2, 3), 0.0)], (signal,))
+    narrower = apply(model, [Removal(layer, (2, 3), 0.0)], (signal,))
     assert torch.allclose(model(signal), narrower(signal), atol=1e-6)
     assert narrower[4].in_features == (48 if layer == "0" else 64)
 
@@ -151,12 +164,12 @@ def test_flatten_between_convolution_and_dense(layer: str) -> None:
 def test_ratio_is_reached_and_replayable(name: str, importance: str, scope: str) -> None:
     model = {"residual": residual, "flat": flat, "everything": everything}[name]()
     settings = replace(SETTINGS, ratio=0.3, importance=importance, scope=scope)
-    result = prune(model, SHAPE, 2, settings, untouched, Silent())
+    result = prune(model, materials(model), settings, untouched, Silent())
     assert 0.3 <= 1 - result.after.parameters / result.before.parameters < 0.65
     assert result.after.multiply_accumulates <= result.before.multiply_accumulates
     assert len(result.steps) == 2
     assert result.steps[0].after == result.steps[1].before
-    again = replay(model, result.steps, SHAPE, 2)
+    again = replay(model, result.steps, materials(model).example)
     signal, rhythm = inputs()
     assert torch.equal(logits_of(again, signal, rhythm), logits_of(result.model, signal, rhythm))
     assert logits_of(again, signal, rhythm).shape == (5, 3)
@@ -167,7 +180,7 @@ def test_ratio_is_reached_and_replayable(name: str, importance: str, scope: str)
 
 def test_local_scope_thins_all_layers_alike() -> None:
     model = flat()
-    local = channel_candidates(model, inputs()[:1], replace(SETTINGS, scope="local"))
+    local = channel_candidates(model, materials(model), replace(SETTINGS, scope="local"))
     assert {removal.layer for removal in local[:3]} == {"0", "4"}
 
 
@@ -175,7 +188,7 @@ def test_least_important_channels_go_first() -> None:
     model = flat()
     for layer in ("0", "4"):
         silence(model, layer, None, (0, 5))
-    first = channel_candidates(model, inputs()[:1], SETTINGS)[:2]
+    first = channel_candidates(model, materials(model), SETTINGS)[:2]
     assert {(removal.layer, removal.channels) for removal in first} == {
         ("0", (0, 5)),
         ("4", (0, 5)),
@@ -209,12 +222,12 @@ def test_budget_is_met_with_as_little_as_possible() -> None:
         return measured(candidate)
 
     def fine_tune(candidate: nn.Module, number: int) -> nn.Module:
-        tuned = remove(candidate, [], inputs())
+        tuned = apply(candidate, [], inputs())
         for parameter in tuned.parameters():
             parameter.data += 0.01 * number
         return tuned
 
-    result = prune(model, SHAPE, 2, settings, fine_tune, Silent(), measure)
+    result = prune(model, materials(model), settings, fine_tune, Silent(), measure)
     cost = measured(result.model)
     assert cost.instructions <= settings.max_instructions
     assert cost.instructions > 0.8 * settings.max_instructions
@@ -225,31 +238,35 @@ def test_budget_is_met_with_as_little_as_possible() -> None:
 def test_network_within_the_budget_is_left_alone() -> None:
     model = residual()
     settings = replace(SETTINGS, max_flash=10**9)
-    result = prune(model, SHAPE, 2, settings, untouched, Silent(), measured)
+    result = prune(model, materials(model), settings, untouched, Silent(), measured)
     assert result.steps == ()
     assert result.before == result.after
-    assert prune(model, SHAPE, 2, replace(SETTINGS, method="none"), untouched, Silent()).steps == ()
+    assert (
+        prune(model, materials(model), replace(SETTINGS, method="none"), untouched, Silent()).steps
+        == ()
+    )
 
 
 def test_what_cannot_be_reached_says_how_far_it_went() -> None:
     model = residual()
     with pytest.raises(TargetTooSmallError, match="ram: smallest reached 500, budget 400"):
-        prune(model, SHAPE, 2, replace(SETTINGS, max_ram=400), untouched, Silent(), measured)
-    with pytest.raises(ConfigurationError, match="the smallest reached is"):
         prune(
-            model, SHAPE, 2, replace(SETTINGS, ratio=0.95, channel_multiple=16), untouched, Silent()
+            model, materials(model), replace(SETTINGS, max_ram=400), untouched, Silent(), measured
         )
+    settings = replace(SETTINGS, ratio=0.95, channel_multiple=16)
+    with pytest.raises(ConfigurationError, match="the smallest reached is"):
+        prune(model, materials(model), settings, untouched, Silent())
     with pytest.raises(ConfigurationError, match="nothing that measures"):
-        prune(model, SHAPE, 2, replace(SETTINGS, max_ram=400), untouched, Silent())
+        prune(model, materials(model), replace(SETTINGS, max_ram=400), untouched, Silent())
     with pytest.raises(UnknownNameError, match="did you mean 'channel'"):
-        prune(model, SHAPE, 2, replace(SETTINGS, method="channels"), untouched, Silent())
+        prune(model, materials(model), replace(SETTINGS, method="channels"), untouched, Silent())
     with pytest.raises(ModelError, match="no channels"):
-        remove(model, [Removal("stage1.conv", (99,), 0.0)], inputs())
+        apply(model, [Removal("stage1.conv", (99,), 0.0)], inputs())
 
 
 def test_pruned_network_survives_its_file(tmp_path: Path) -> None:
     model = residual()
-    result = prune(model, SHAPE, 2, SETTINGS, untouched, Silent())
+    result = prune(model, materials(model), SETTINGS, untouched, Silent())
     spec = ClassifierSpec("residual-ecg", SHAPE, 2, 3)
     save_classifier(result.model, spec, tmp_path / "a.safetensors")
     again, _ = load_classifier(tmp_path / "a.safetensors")

@@ -1,0 +1,105 @@
+"""All pruning methods by name.
+
+A method is a function of one of these signatures, in a module that is imported when it is used:
+
+    ordered  f(model, materials, settings) -> tuple[Edit, ...] | Candidates
+             what can go, the least important first; as little goes as reaches the ratio or budget
+    solver   f(model, materials, settings, target: int) -> tuple[Edit, ...]
+             edits that leave `target` non-zero weights and biases (`Counts.remaining`), or fewer
+
+To add one: write the function and add its line to `METHODS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgeprune.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgeprune.config import PruningSettings
+    from edgeprune.pruning.edits import Edit
+    from edgeprune.pruning.materials import Materials
+
+
+class Candidates(Protocol):
+    """What can go, in order: for methods with so many pieces that a tuple of edits is too long."""
+
+    def __len__(self) -> int:
+        """Return how many pieces there are."""
+
+    def first(self, number: int) -> tuple[Edit, ...]:
+        """Return the edits that take the `number` least important pieces."""
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Candidates that are single edits.
+
+    Attributes:
+        edits: Least important first.
+    """
+
+    edits: tuple[Edit, ...]
+
+    def __len__(self) -> int:
+        return len(self.edits)
+
+    def first(self, number: int) -> tuple[Edit, ...]:
+        """Return the first edits."""
+        return self.edits[:number]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes:
+        name: Its name in `METHODS`.
+        title: Its name in reports, with its source.
+        home: "module:function" within this package.
+        solver: Whether it is told how much is to be left.
+        reads_windows: Whether it looks at training windows whatever the importance.
+    """
+
+    name: str
+    title: str
+    home: str
+    solver: bool = False
+    reads_windows: bool = False
+
+    def candidates(
+        self, model: nn.Module, materials: Materials, settings: PruningSettings
+    ) -> Candidates:
+        """Return what can go (methods that are not solvers)."""
+        found = self._function()(model, materials, settings)
+        return Ordered(tuple(found)) if isinstance(found, Sequence) else found
+
+    def solve(
+        self, model: nn.Module, materials: Materials, settings: PruningSettings, target: int
+    ) -> tuple[Edit, ...]:
+        """Return edits that leave `target` non-zero weights and biases, or fewer (solvers)."""
+        return tuple(self._function()(model, materials, settings, target))
+
+    def _function(self) -> Any:
+        module, _, function = self.home.partition(":")
+        return getattr(import_module(f"edgeprune.pruning.{module}"), function)
+
+
+_ALL = (
+    Method("channel", "whole channels", "channels:channel_candidates"),
+    Method("kernel", "whole kernels", "zeroing:kernel_candidates"),
+    Method("weight", "single weights", "zeroing:weight_candidates"),
+    Method("none", "none", "methods:nothing"),
+)
+METHODS: Registry[Method] = Registry("pruning method", **{method.name: method for method in _ALL})
+
+
+def nothing(model: nn.Module, materials: Materials, settings: PruningSettings) -> tuple[Edit, ...]:
+    """Return no edits."""
+    return ()
