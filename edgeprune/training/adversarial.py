@@ -127,8 +127,16 @@ class Adversary:
             batch: The unchanged windows.
             change: Microvolts, float [n, raw samples].
         """
-        signal, rhythm = self._perturbed.changed(batch.signal, batch.rhythm, batch.gain, change)
-        return logits_of(self._model, signal, rhythm)
+        return logits_of(self._model, *self.inputs(batch, change))
+
+    def inputs(self, batch: Batch, change: Tensor) -> tuple[Tensor, Tensor]:
+        """Return signal and rhythm of windows whose raw samples change.
+
+        Args:
+            batch: The unchanged windows.
+            change: Microvolts, float [n, raw samples].
+        """
+        return self._perturbed.changed(batch.signal, batch.rhythm, batch.gain, change)
 
     def walk(
         self,

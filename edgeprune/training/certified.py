@@ -18,7 +18,7 @@ from edgeprune.config import RobustnessSettings, TrainingSettings
 from edgeprune.quantization import float_inputs
 from edgeprune.training.batches import Batch
 from edgeprune.training.bounds import BoundedClassifier
-from edgeprune.training.certified_losses import MARGINS, PENALTIES, worst_case_loss
+from edgeprune.training.certified_losses import MARGINS, asked_penalties, worst_case_loss
 from edgeprune.training.changes import Perturbed, training_spec
 from edgeprune.training.objective import Objective, WorstCase
 
@@ -96,11 +96,7 @@ class CertifiedObjective(Objective):
         self._margins = MARGINS.get(settings.loss, where="robustness.loss")
         spec = training_spec(settings.perturbation, certified.adc)
         self._perturbed = Perturbed(spec, front_end, certified.adc)
-        self._penalties = [
-            (PENALTIES.get(name), weight)
-            for name in PENALTIES
-            if (weight := getattr(settings, name)) > 0
-        ]
+        self._penalties = asked_penalties(settings)
         self._offsets = offsets
 
     def progress(self, done: float) -> float:

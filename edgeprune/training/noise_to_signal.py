@@ -14,18 +14,15 @@ noise is what reaches that margin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from edgeprune.classifiers import logits_of
 from edgeprune.training.adversarial import Adversary, deciding
 from edgeprune.training.adversarial_losses import wrong_by
 from edgeprune.training.batches import Batch
-from edgeprune.training.objective import Objective, WorstCase
+from edgeprune.training.objective import Objective, PenalizedObjective
 
 if TYPE_CHECKING:
     from edgeprune.data.front_end import FrontEnd
@@ -51,7 +48,7 @@ def noise_to_signal(adversary: Adversary, batch: Batch, factor: float) -> Tensor
     return torch.where(margin > 0, torch.log1p(ratio), 0.0).mean()
 
 
-class NoiseToSignalObjective(Objective):
+class NoiseToSignalObjective(PenalizedObjective):
     """An objective with the penalty added; alone where there is no other.
 
     Args:
@@ -68,41 +65,12 @@ class NoiseToSignalObjective(Objective):
         front_end: FrontEnd,
         robust: CertifiedTraining,
     ) -> None:
-        self._inner = inner
-        self._model = model
-        self._robust = robust
+        super().__init__(inner, model, robust.progress)
+        self._settings = robust.settings
         self._adversary = Adversary(model, front_end, robust)
 
-    def progress(self, done: float) -> float:
-        """Return how far noise and weight have risen."""
-        return self._robust.progress(done)
-
-    def __call__(self, batch: Batch, risen: float) -> WorstCase:
-        """Run a batch with the inner objective and the penalty."""
-        if self._inner is None:
-            logits = logits_of(self._model, batch.signal, batch.rhythm)
-            found = WorstCase(logits, 1.0, torch.zeros(()))
-        else:
-            found = self._inner(batch, risen)
-        settings = self._robust.settings
+    def penalty(self, batch: Batch, risen: float) -> Tensor:
+        """Return the weighted penalty of a batch."""
         with deciding(self._model):
-            penalty = noise_to_signal(self._adversary, batch, settings.overshoot * risen)
-        return replace(found, added=found.added + settings.noise_to_signal * risen * penalty)
-
-    def begin(self, epoch: int) -> None:
-        """Begin an epoch."""
-        if self._inner is not None:
-            self._inner.begin(epoch)
-
-    def batch(self, batch: Batch, number: int) -> Batch:
-        """Return the windows of a step."""
-        return batch if self._inner is None else self._inner.batch(batch, number)
-
-    def state(self) -> Mapping[str, Tensor]:
-        """Return what outlives an epoch."""
-        return {} if self._inner is None else self._inner.state()
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from it."""
-        if self._inner is not None:
-            self._inner.restore(state)
+            found = noise_to_signal(self._adversary, batch, self._settings.overshoot * risen)
+        return self._settings.noise_to_signal * found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from edgeprune.classifiers import logits_of
 from edgeprune.training.batches import Batch
 
 
@@ -59,3 +61,60 @@ class Objective(ABC):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
         """Continue from what `state` returned."""
+
+
+class PenalizedObjective(Objective):
+    """An objective with a penalty added; the penalty alone where there is no other.
+
+    Args:
+        inner: The objective that it is added to, or None.
+        model: The classifier that is trained.
+        course: How far penalty and perturbation have risen after a share of all steps.
+    """
+
+    def __init__(
+        self, inner: Objective | None, model: nn.Module, course: Callable[[float], float]
+    ) -> None:
+        self._inner = inner
+        self._model = model
+        self._course = course
+
+    @abstractmethod
+    def penalty(self, batch: Batch, risen: float) -> Tensor:
+        """Return the penalty of a batch at its full weight, a scalar.
+
+        Args:
+            batch: Windows with their gains.
+            risen: How far the perturbation has risen, above 0.
+        """
+
+    def progress(self, done: float) -> float:
+        """Return how far penalty and perturbation have risen."""
+        return self._course(done)
+
+    def __call__(self, batch: Batch, risen: float) -> WorstCase:
+        """Run a batch with the inner objective and the penalty."""
+        if self._inner is None:
+            logits = logits_of(self._model, batch.signal, batch.rhythm)
+            found = WorstCase(logits, 1.0, torch.zeros(()))
+        else:
+            found = self._inner(batch, risen)
+        return replace(found, added=found.added + risen * self.penalty(batch, risen))
+
+    def begin(self, epoch: int) -> None:
+        """Begin an epoch."""
+        if self._inner is not None:
+            self._inner.begin(epoch)
+
+    def batch(self, batch: Batch, number: int) -> Batch:
+        """Return the windows of a step."""
+        return batch if self._inner is None else self._inner.batch(batch, number)
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return what outlives an epoch."""
+        return {} if self._inner is None else self._inner.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from it."""
+        if self._inner is not None:
+            self._inner.restore(state)

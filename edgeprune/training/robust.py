@@ -10,17 +10,18 @@ from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.training.adversarial import AdversarialObjective, ChangeBall, robust_accuracy
 from edgeprune.training.adversarial_losses import ADVERSARIAL_LOSSES
 from edgeprune.training.certified import CertifiedObjective, CertifiedTraining, certified_share
-from edgeprune.training.certified_losses import MARGINS
+from edgeprune.training.certified_losses import MARGINS, asked_penalties
 from edgeprune.training.changes import training_spec
 from edgeprune.training.noise_to_signal import NoiseToSignalObjective
 from edgeprune.training.objective import Objective
+from edgeprune.training.stability import StabilityObjective
 
 if TYPE_CHECKING:
     from edgeprune.config import RobustnessSettings
     from edgeprune.data.front_end import FrontEnd
     from edgeprune.data.windows import Windows
 
-NATURAL = "natural"  # no worst case: the penalty alone
+NATURAL = "natural"  # no worst case: penalties alone
 
 
 def proves(settings: RobustnessSettings) -> bool:
@@ -42,11 +43,12 @@ def check_robust(robust: CertifiedTraining) -> None:
         raise UnknownNameError("loss", settings.loss, known, where="robustness.loss")
     if settings.loss not in MARGINS.names() or settings.noise_to_signal > 0:
         ChangeBall.parse(settings.perturbation, robust.adc)
-    if settings.loss == NATURAL and not settings.noise_to_signal:
+    if settings.loss == NATURAL and not (settings.noise_to_signal or asked_penalties(settings)):
         raise ConfigurationError(
             'the loss "natural" alone makes nothing robust',
             where="robustness.loss",
-            hint="set robustness.noise_to_signal, or choose another loss",
+            hint="set robustness.noise_to_signal or robustness.neuron_stability, or choose another "
+            "loss",
         )
 
 
@@ -72,6 +74,8 @@ def objective_of(
         found = CertifiedObjective(model, front_end, robust, offsets)
     elif settings.loss != NATURAL:
         found = AdversarialObjective(model, front_end, robust, offsets, seed)
+    if asked_penalties(settings) and not proves(settings):
+        found = StabilityObjective(found, model, front_end, robust)
     if settings.noise_to_signal > 0 or found is None:
         return NoiseToSignalObjective(found, model, front_end, robust)
     return found
