@@ -46,6 +46,9 @@ class Replacement(nn.Module):
         """Return what `build` needs besides the original: JSON values by name."""
         return {}
 
+    def hold(self) -> None:
+        """Bring the weights back to what they are to satisfy, in place; training asks for it."""
+
     @classmethod
     def build(cls, original: nn.Module, facts: Mapping[str, Any]) -> Replacement:
         """Return a replacement of those facts for a module; its weights are set afterwards."""
@@ -57,6 +60,7 @@ REPLACEMENTS: Registry[str] = Registry(
     "replacement",
     without="blocks:WithoutBlocks",
     factored="factored:Factored",
+    conditioned="factored:Conditioned",
 )
 
 
@@ -87,6 +91,13 @@ def replace_again(model: nn.Module, replaced: tuple[Replaced, ...]) -> None:
                 hint="build the classifier with the version that saved it",
             )
         put_module(model, entry.module, kind.build(original, entry.facts))
+
+
+def hold(model: nn.Module) -> None:
+    """Bring the weights of all replacements back to what they are to satisfy, in place."""
+    for module in model.modules():
+        if isinstance(module, Replacement):
+            module.hold()
 
 
 def put_module(model: nn.Module, name: str, module: nn.Module) -> None:

@@ -135,16 +135,20 @@ class PruningSettings:
             is left until the ratio is reached.
         steps: Rounds of pruning and fine-tuning: "iterative".
         fine_tune: Training after each round: "none", "natural", "distilled" (from the classifier
-            before pruning), against attacks ("pgd", "trades", "free"), or "certified"; empty trains
-            as the classifier was trained.
-        perturbation: What that training withstands; empty takes `robustness.perturbation`.
+            before pruning), against attacks ("pgd", "trades", "free"), "certified" (by bounds), or
+            "stability" (few ReLUs that can switch); empty trains as the classifier was trained.
+        perturbation: What that training withstands, and what sensitivity is measured under; empty
+            takes `robustness.perturbation`.
         fine_tune_epochs: Epochs of training after each round; 0 takes a third of the training's.
         fine_tune_rate: Peak learning rate of the fine-tuning, as a share of the training's.
         channel_multiple: Channel counts are kept multiples of this.
         importance: What makes a piece important: "l1", "l2", "random", "undecayed", or another name
             of the registry.
-        scope: "global" ranks the pieces of all layers together; "local" thins layers alike.
+        scope: "global" ranks the pieces of all layers together; "local" thins layers alike;
+            "sensitivity" thins those less that attacks depend on.
         windows: Training windows, drawn by class and record, that methods and importances look at.
+        condition_limit: Largest ratio of a layer's singular values (1.5; 0 for no limit), held in
+            fine-tuning too: "low-rank".
         max_flash: Budget of the firmware image in bytes; 0 for none.
         max_ram: Budget in bytes, stack included; 0 for none.
         max_instructions: Budget of instructions a window; 0 for none.
@@ -162,6 +166,7 @@ class PruningSettings:
     importance: str = "l2"
     scope: str = "global"
     windows: int = 256
+    condition_limit: float = 0.0
     max_flash: int = 0
     max_ram: int = 0
     max_instructions: int = 0

@@ -138,6 +138,7 @@ _KINDS = (
     EditKind("weights", "edits:NewWeights", "edits:set_weights"),
     EditKind("zeros", "edits:ZeroedWeights", "edits:set_zeros"),
     EditKind("channels", "edits:Removal", "channels:cut_channels"),
+    EditKind("factors", "low_rank:Factors", "low_rank:factor_layers"),
     EditKind("block", "edits:BlockRemoval", "layers:remove_blocks"),
 )
 EDITS: Registry[EditKind] = Registry("pruning edit", **{kind.name: kind for kind in _KINDS})

@@ -95,6 +95,12 @@ _ALL = (
     Method("channel", "whole channels", "channels:channel_candidates"),
     Method("kernel", "whole kernels", "zeroing:kernel_candidates"),
     Method("weight", "single weights", "zeroing:weight_candidates"),
+    Method("layer", "residual blocks and layers that keep the shape", "layers:block_candidates"),
+    Method(
+        "low-rank",
+        "low rank with a limit on condition numbers (CondLR, Savostianova et al. 2023)",
+        "low_rank:rank_candidates",
+    ),
     Method("none", "none", "methods:nothing"),
 )
 METHODS: Registry[Method] = Registry("pruning method", **{method.name: method for method in _ALL})

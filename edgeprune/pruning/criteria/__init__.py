@@ -79,6 +79,37 @@ _ALL = (
         "gradient:undecayed",
         reads_windows=True,
     ),
+    Criterion(
+        "consensus",
+        "layers by consensus of representation distances (Mugnaini et al. 2024)",
+        BLOCK,
+        "consensus:consensus",
+        reads_windows=True,
+    ),
+    Criterion(
+        "expected-absolute-value",
+        "expected absolute value (Tan and Motani 2020)",
+        CHANNEL,
+        "absolute_value:expected_absolute_value",
+        reads_windows=True,
+    ),
+    Criterion(
+        "hrank", "HRank (Lin et al. 2020)", CHANNEL, "feature_rank:feature_rank", reads_windows=True
+    ),
+    Criterion(
+        "kl",
+        "KL divergence of the decision (Luo and Wu 2020)",
+        CHANNEL,
+        "divergence:probability_divergence",
+        reads_windows=True,
+    ),
+    Criterion(
+        "pls",
+        "partial least squares, VIP (Jordao et al. 2018)",
+        CHANNEL,
+        "least_squares:projection_importance",
+        reads_windows=True,
+    ),
 )
 CRITERIA: Registry[Criterion] = Registry(
     "importance", **{criterion.name: criterion for criterion in _ALL}
