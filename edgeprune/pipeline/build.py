@@ -140,11 +140,11 @@ def open_context(
     from edgeprune.classifiers import CLASSIFIERS
     from edgeprune.devices.backends import BACKENDS
     from edgeprune.firmware import LAYOUTS, OBJECTIVES, TOOLCHAINS
-    from edgeprune.pruning import METHODS
+    from edgeprune.pruning import check_pruning
     from edgeprune.quantization import QUANTIZERS
 
     config = _with_model(config)
-    METHODS.get(config.pruning.method, where="pruning.method")
+    check_pruning(config.pruning, config.robustness)
     QUANTIZERS.get(config.quantization.quantizer, where="quantization.quantizer")
     TOOLCHAINS.get(config.firmware.toolchain, where="firmware.toolchain")
     OBJECTIVES.get(config.firmware.optimize, where="firmware.optimize")

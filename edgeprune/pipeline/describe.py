@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -33,7 +33,8 @@ from edgeprune.evidence import (
 )
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
-from edgeprune.pruning import PruningResult, Removal, count
+from edgeprune.pruning import Counts, PrunedClassifier, count
+from edgeprune.pruning.words import edits_in_words
 from edgeprune.quantization import QuantizationResult
 from edgeprune.training import EpochRecord, TrainingResult
 from edgeprune.training.certified import certified_settings
@@ -51,32 +52,11 @@ _PURPOSES = {
     "validation": "to choose epoch, channels and settings",
     "test": "to evaluate only: this build chose nothing on it",
 }
+_TUNED = {"": "fine-tuned", "none": "not fine-tuned"}
 _INT8_SCHEME = (
     "int8 activations per tensor, int8 weights per output channel, int32 biases; "
     "requantized with TFLite's double rounding"
 )
-
-
-@dataclass(frozen=True)
-class RemovedChannels:
-    """Channels that one pruning step removed: together they replay the pruning.
-
-    Attributes:
-        step: From 1.
-        layer: Name of the layer.
-        channels: Their numbers in the network that the step began with.
-    """
-
-    step: int
-    layer: str
-    channels: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class PruningHistory:
-    """Every removal, in order."""
-
-    removals: tuple[RemovedChannels, ...]
 
 
 def data_evidence(context: Context, dataset: Dataset) -> DataEvidence:
@@ -226,13 +206,10 @@ def given_weights(context: Context) -> TrainingEvidence:
 
 
 def pruning_evidence(
-    context: Context,
-    result: PruningResult,
-    validation: Windows,
-    scores: tuple[float | None, ...],
+    context: Context, pruned: PrunedClassifier, validation: Windows
 ) -> PruningEvidence:
     """Describe a pruning: real counts before and after every step."""
-    settings = context.config.pruning
+    settings, result = context.config.pruning, pruned.result
     limits = {
         "flash": (settings.max_flash, "bytes"),
         "RAM": (settings.max_ram, "bytes"),
@@ -242,28 +219,24 @@ def pruning_evidence(
     aim = "; ".join(budget) or f"remove {settings.ratio:.0%} of the parameters"
     if settings.method == "none":
         aim = "none"
-    steps = [
-        PruningStepEvidence(
-            "unpruned", result.before.parameters, result.before.multiply_accumulates
+    steps = [_pruning_step("unpruned", result.before, result.before)]
+    tuned = _TUNED.get(settings.fine_tune, f"fine-tuned: {settings.fine_tune}")
+    for number, (step, score) in enumerate(zip(result.steps, pruned.scores, strict=True), start=1):
+        facts = _pruning_step(
+            f"step {number}: {edits_in_words(step.edits)}, {tuned}", step.after, result.before
         )
-    ]
-    for number, (step, score) in enumerate(zip(result.steps, scores, strict=True), start=1):
-        removed = sum(len(edit.channels) for edit in step.edits if isinstance(edit, Removal))
-        steps.append(
-            PruningStepEvidence(
-                f"step {number}: {removed} channels removed, fine-tuned",
-                step.after.parameters,
-                step.after.multiply_accumulates,
-                step.cost.flash if step.cost else None,
-                None,
-                None
-                if score is None
-                else Quantity(score, "1", Where.HOST, n=len(validation), n_of="windows"),
-            )
-        )
+        quantity = None
+        if score is not None:
+            quantity = Quantity(score, "1", Where.HOST, n=len(validation), n_of="windows")
+        flash = step.cost.flash if step.cost else None
+        steps.append(replace(facts, flash_bytes=flash, validation_macro_f1=quantity))
     return PruningEvidence(
         f"{settings.method}, {settings.importance} importance, {settings.scope}", aim, tuple(steps)
     )
+
+
+def _pruning_step(name: str, counts: Counts, dense: Counts) -> PruningStepEvidence:
+    return PruningStepEvidence(name, counts.parameters, counts.multiply_accumulates)
 
 
 def quantization_evidence(

@@ -31,7 +31,7 @@ from edgeprune.pipeline.products import (
 )
 from edgeprune.pipeline.recordings import save_recordings
 from edgeprune.pipeline.store import Stage
-from edgeprune.pruning import Cost, PruningStep, Removal, draw_materials, prune
+from edgeprune.pruning import Cost, FineTuning, History, prune_classifier, save_history
 from edgeprune.quantization import QuantizationResult, quantize, to_float_onnx
 from edgeprune.training import CertifiedTraining, train, train_quantized
 
@@ -40,6 +40,8 @@ CLASSIFIER = "classifier.safetensors"
 FLOAT_ONNX = "float.onnx"
 QDQ_ONNX = "qdq.onnx"
 NETWORK = "network.safetensors"
+HISTORY = "history.json"
+HISTORY_ARRAYS = "history.safetensors"
 _DATA_ROOMS = ("data", "targets")
 _TRAINING_ROOMS = ("data", "classifiers", "training", "quantization/inputs")
 
@@ -190,55 +192,30 @@ def classifier_of(context: Context, stage: Stage) -> tuple[nn.Module, Classifier
 def prune_stage(
     context: Context, data: Stage, trained: Stage, measure: Callable[[nn.Module], Cost]
 ) -> Stage:
-    """The classifier without the channels that it can do without."""
+    """The classifier without what it can do without."""
     config = context.config
 
     def produce(folder: Path) -> None:
         training, validation = windows_of(data, "train"), windows_of(data, "validation")
         model, spec = classifier_of(context, trained)
         checkpoints = folder / "checkpoints"
-        scores: list[float | None] = []
-
-        def fine_tune(pruned: nn.Module, step: int) -> nn.Module:
-            settings = replace(
-                config.training,
-                epochs=config.pruning.fine_tune_epochs,
-                learning_rate=config.training.learning_rate * config.pruning.fine_tune_rate,
-            )
-            place = checkpoints / str(step)
-            place.mkdir(parents=True, exist_ok=True)
-            result = train(
-                pruned,
-                training,
-                validation,
-                context.front_end,
-                settings,
-                context.seed + 1 + step,
-                context.progress,
-                place,
-                # What the wider classifier could prove holds the narrower one back.
-                teachers=() if config.robustness.perturbation else (model,),
-                certified=certified_training(context, warm=True),
-            )
-            scores.append(result.history[result.best_epoch - 1].validation_macro_f1)
-            return result.model
-
-        result = prune(
-            model,
-            draw_materials(
-                model, training, context.front_end, config.pruning.windows, context.seed
-            ),
+        tuning = FineTuning(
+            training,
+            validation,
+            context.front_end,
+            context.adc,
+            config.training,
+            config.robustness,
             config.pruning,
-            fine_tune,
-            context.progress,
-            measure,
+            context.seed,
         )
+        pruned = prune_classifier(model, tuning, context.progress, measure, checkpoints=checkpoints)
         if checkpoints.exists():
             _remove_folder(checkpoints)
-        evidence = describe.pruning_evidence(context, result, validation, tuple(scores))
+        evidence = describe.pruning_evidence(context, pruned, validation)
         save_record(folder / "pruning.json", evidence)
-        save_record(folder / "history.json", describe.PruningHistory(_history(result.steps)))
-        save_classifier(result.model, spec, folder / CLASSIFIER)
+        save_history(History(pruned.result.steps, pruned.result.stopped), folder / HISTORY)
+        save_classifier(pruned.result.model, spec, folder / CLASSIFIER)
 
     return context.store.run(
         "prune",
@@ -251,15 +228,6 @@ def prune_stage(
             "seed": context.seed,
         },
         rooms=(*_TRAINING_ROOMS, "pruning"),
-    )
-
-
-def _history(steps: tuple[PruningStep, ...]) -> tuple[describe.RemovedChannels, ...]:
-    return tuple(
-        describe.RemovedChannels(number, removal.layer, removal.channels)
-        for number, step in enumerate(steps, start=1)
-        for removal in step.edits
-        if isinstance(removal, Removal)
     )
 
 

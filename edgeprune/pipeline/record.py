@@ -48,6 +48,8 @@ from edgeprune.pipeline.disturb import DISTURBANCES_FILE, DISTURBED
 from edgeprune.pipeline.learn import (
     CLASSIFIER,
     FLOAT_ONNX,
+    HISTORY,
+    HISTORY_ARRAYS,
     NETWORK,
     QDQ_ONNX,
     classifier_of,
@@ -82,7 +84,8 @@ _ROLES = {
     CLASSIFIER: "the float classifier after pruning",
     FLOAT_ONNX: "the float classifier as ONNX",
     QDQ_ONNX: "the QDQ graph as the quantizer made it",
-    "pruning-history.json": "the removals that replay the pruning",
+    "pruning-history.json": "the edits that replay the pruning",
+    "pruning-history.safetensors": "arrays of the pruning history",
     f"{FIRMWARE}/": "C99 library",
     f"{PACKAGE}/": "C99 library as a package with an example",
     IMAGE: "linked test image",
@@ -134,7 +137,11 @@ def assemble(context: Context, stages: Stages, out: Path, config_text: str) -> E
 
 def _copy_files(stages: Stages, folder: Path) -> None:
     wanted = {
-        "prune": {CLASSIFIER: CLASSIFIER, "history.json": "pruning-history.json"},
+        "prune": {
+            CLASSIFIER: CLASSIFIER,
+            HISTORY: f"pruning-{HISTORY}",
+            HISTORY_ARRAYS: f"pruning-{HISTORY_ARRAYS}",
+        },
         "quantize": {FLOAT_ONNX: FLOAT_ONNX, QDQ_ONNX: QDQ_ONNX, NETWORK: NETWORK},
         "export": {TFLITE: TFLITE, ONNX: ONNX},
         "verify": {FILES: FILES, COUNTEREXAMPLES: f"{SHOWN}/{COUNTEREXAMPLES}"},

@@ -28,6 +28,7 @@ from edgeprune.training.certified import (
 )
 from edgeprune.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from edgeprune.training.determinism import derive_seed, deterministic
+from edgeprune.training.held_zeros import HeldZeros
 from edgeprune.training.metrics import macro_f1, predict
 from edgeprune.training.objective import WorstCase
 from edgeprune.training.regularizers import ChannelGroups, soft_threshold
@@ -91,6 +92,7 @@ def train(
     checkpoints: Path | None = None,
     teachers: Sequence[nn.Module] | None = None,
     certified: CertifiedTraining | None = None,
+    zeros: Mapping[str, Tensor] | None = None,
 ) -> TrainingResult:
     """Train a classifier; the same arguments give the same bytes, interrupted or not.
 
@@ -107,6 +109,8 @@ def train(
             of them first, an empty sequence goes without.
         certified: How decisions are made provable or hard to attack; teachers are not trained that
             way.
+        zeros: Which entries of parameters stay exactly zero, bool in the shape of the parameter, by
+            its name: what pruning has taken out.
 
     Raises:
         DataError: There are no training windows.
@@ -131,7 +135,9 @@ def train(
             windows, validation, front_end, settings, seed, progress, checkpoints
         )
     with deterministic(settings.threads):
-        run = _Run(model, windows, validation, front_end, settings, seed, teachers, certified)
+        run = _Run(
+            model, windows, validation, front_end, settings, seed, teachers, certified, zeros or {}
+        )
         path = None if checkpoints is None else checkpoints / _FILE
         if path is not None:
             run.resume(path)
@@ -188,8 +194,10 @@ class _Run:
         seed: int,
         teachers: Sequence[nn.Module],
         certified: CertifiedTraining | None,
+        zeros: Mapping[str, Tensor],
     ) -> None:
         self.model = copy.deepcopy(model).train()
+        self.held = HeldZeros(self.model, zeros)
         self.teachers = [copy.deepcopy(teacher).eval() for teacher in teachers]
         self.validation = validation
         self.front_end = front_end
@@ -214,7 +222,8 @@ class _Run:
         self.history: list[EpochRecord] = []
         example = example_inputs(model, front_end.signal_shape, front_end.rhythm_features)
         self.groups = ChannelGroups(self.model, example)
-        facts = [asdict(settings), certified.facts() if certified else None, seed]
+        asked = [asdict(settings), certified.facts() if certified else None, seed]
+        facts = [*asked, *self.held.facts()]
         self.fingerprint = _fingerprint((model, *teachers), windows, validation, facts)
 
     @property
@@ -265,6 +274,7 @@ class _Run:
         if worst is not None:
             loss = worst.natural * loss + worst.added
         loss.backward()  # type: ignore[no-untyped-call]
+        self.held.silence()
         if self.objective is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()

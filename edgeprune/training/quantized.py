@@ -129,7 +129,7 @@ def train_quantized(
     checkpoints: Path | None = None,
     teachers: Sequence[nn.Module] = (),
 ) -> QuantizedTraining:
-    """Train a float graph through the roundings of its integer network.
+    """Train a float graph through the roundings of its integer network; its zeros stay.
 
     Args:
         model: A clean float graph; it is not changed.
@@ -157,8 +157,9 @@ def train_quantized(
     )
     has_rhythm = len(model.graph.input) > 1
     kind = QuantizedClassifier if has_rhythm else QuantizedSignalClassifier
+    classifier = kind(model, ranges)
     result = train(
-        kind(model, ranges),
+        classifier,
         windows,
         validation,
         front_end,
@@ -168,9 +169,19 @@ def train_quantized(
         checkpoints,
         teachers,
         replace(certified, warm=True),
+        zeros=_zeros(classifier),
     )
     assert isinstance(result.model, QuantizedClassifier)
     return QuantizedTraining(_with_weights(model, result.model.graph), result.history)
+
+
+def _zeros(classifier: QuantizedClassifier) -> dict[str, Tensor]:
+    """Return which weights are zero before they are rounded: what pruning has taken out."""
+    return {
+        name: parameter.detach() == 0
+        for name, parameter in classifier.named_parameters()
+        if name.endswith("parametrizations.weight.original") and bool((parameter == 0).any())
+    }
 
 
 @torch.no_grad()
