@@ -5,6 +5,7 @@ from edgeprune.data.checksums import CheckReport, check
 from edgeprune.data.fetch import FetchReport, fetch
 from edgeprune.data.front_end import FrontEnd, FrontEndOutput
 from edgeprune.data.recordings import Recording, read_recordings, to_adc
+from edgeprune.data.subjects import Subject
 from edgeprune.data.windows import Dataset, RecordCount, Windows, prepare
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "FrontEndOutput",
     "RecordCount",
     "Recording",
+    "Subject",
     "Windows",
     "check",
     "fetch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data.cards import DatasetCard
+from edgeprune.data.subjects import Subject
 from edgeprune.errors import ConfigurationError
 from edgeprune.progress import Progress
 from edgeprune.registry import Registry
@@ -32,6 +33,7 @@ class Recording:
         samples: int16 [n], counts of the converter around 0 uV.
         beats: int64 [k], sample numbers of the annotated beats, increasing.
         labels: int64 [k], class numbers in the order of the card's labels.
+        subject: Sex and age of the patient, as far as they are known.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Recording:
     samples: Int16Array
     beats: Int64Array
     labels: Int64Array
+    subject: Subject = field(default_factory=Subject)
 
 
 @dataclass(frozen=True)

@@ -72,11 +72,13 @@ class Header:
         rate_hz: Samples a second of each signal.
         length: Samples of each signal.
         signals: The signals, in the order of the header.
+        comments: The comment lines, without their "#".
     """
 
     rate_hz: float
     length: int
     signals: tuple[SignalLine, ...]
+    comments: tuple[str, ...] = ()
 
     def file_bytes(self, file: str) -> int:
         """Return the size in bytes that a sample file must have."""
@@ -105,6 +107,7 @@ def read_header(path: Path, record: str, *, calibrated: bool = True) -> Header:
         )
 
     lines = [line.strip() for line in _read_lines(path, record)]
+    comments = tuple(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
         raise refuse("the header is empty", "")
@@ -124,7 +127,7 @@ def read_header(path: Path, record: str, *, calibrated: bool = True) -> Header:
     for file in {signal.file for signal in signals}:
         if len({signal.format for signal in signals if signal.file == file}) > 1:
             raise refuse(f"{file} has two formats", lines[1])
-    return Header(rate, length, signals)
+    return Header(rate, length, signals, comments)
 
 
 def _signal_line(line: str, refuse: Callable[..., DataError], calibrated: bool) -> SignalLine:

@@ -10,6 +10,7 @@ import numpy as np
 from edgeprune.data.cards import DatasetCard, Published
 from edgeprune.data.checksums import published_sums
 from edgeprune.data.recordings import Int16Array, Int64Array, Recording
+from edgeprune.data.subjects import read_subject
 from edgeprune.data.wfdb_annotations import parse_annotations
 from edgeprune.data.wfdb_header import Header, SignalLine, read_header
 from edgeprune.errors import DataError
@@ -45,7 +46,16 @@ def read_wfdb_record(card: DatasetCard, directory: Path, record: str) -> Recordi
     positions, labels = _read_beats(card, directory, record, header)
     check_sums(card, directory, record)
     samples = _centred(counts, line, record)
-    recording = Recording(record, card.patient(record), line.lead, adc, samples, positions, labels)
+    recording = Recording(
+        record,
+        card.patient(record),
+        line.lead,
+        adc,
+        samples,
+        positions,
+        labels,
+        read_subject(header.comments),
+    )
     _check_plausible(recording, card.files.annotator)
     return recording
 

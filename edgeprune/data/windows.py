@@ -12,6 +12,7 @@ from edgeprune.data.cards import DatasetCard, split_statement
 from edgeprune.data.front_end import FrontEnd
 from edgeprune.data.integer_arithmetic import Int8Array, Int64Array
 from edgeprune.data.recordings import Recording, read_recordings, to_adc
+from edgeprune.data.subjects import Subject
 from edgeprune.errors import DataError
 from edgeprune.progress import Progress
 from edgeprune.targets import Adc
@@ -32,6 +33,7 @@ class Windows:
         patients: Patient of each recording.
         class_names: Names of the classes.
         synthetic: No patient was ever measured.
+        subjects: Sex and age of each recording's patient; empty where nobody knows any.
     """
 
     signal: Int8Array
@@ -44,6 +46,7 @@ class Windows:
     patients: tuple[str, ...]
     class_names: tuple[str, ...]
     synthetic: bool
+    subjects: tuple[Subject, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
@@ -164,6 +167,7 @@ def prepare(
             patients=tuple(recording.patient for recording in chosen),
             class_names=card.class_names,
             synthetic=card.synthetic,
+            subjects=tuple(recording.subject for recording in chosen),
         )
         if not len(windows):
             raise DataError(

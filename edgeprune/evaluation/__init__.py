@@ -16,6 +16,7 @@ from edgeprune.evaluation.certificates import (
 )
 from edgeprune.evaluation.decisions import Decisions
 from edgeprune.evaluation.ec57 import classified_windows, ec57_scores
+from edgeprune.evaluation.guard import Guard, guard_evidence
 from edgeprune.evaluation.privacy import withhold
 from edgeprune.evaluation.probabilities import INTEGER_SOURCE, probability_scores
 from edgeprune.evaluation.scores import LeftOut, compare, evaluate, score, share
@@ -28,12 +29,14 @@ __all__ = [
     "Decisions",
     "DetectedBeats",
     "Found",
+    "Guard",
     "LeftOut",
     "SeizureAnnotations",
     "classified_windows",
     "compare",
     "ec57_scores",
     "evaluate",
+    "guard_evidence",
     "perturbation_certificates",
     "probability_scores",
     "radius_of",

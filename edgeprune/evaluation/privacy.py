@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from edgeprune.evidence import DataEvidence, Evidence
+from edgeprune.evidence import DataEvidence, Evidence, SubgroupChange
 
 # Fields that hold rows about one recording or patient each, or their names; and scores without
 # some recordings, whose difference to all tells those recordings' own.
@@ -32,8 +32,10 @@ def withhold(evidence: Evidence) -> Evidence:
 
     Emptied are, however deep: every list of rows about one recording or patient each (rows of
     performance, certificates, attacks and beat-by-beat scores; windows to be drawn), every list of
-    names of recordings or patients, and the scores without named recordings. Notes on the data
-    that name a recording or patient are left out. `limits` says which fields it was, and why.
+    names of recordings or patients, and the scores without named recordings. Groups by sex or age
+    go where one of them is a single patient: with the others' sum, all tell of that one. Notes on
+    the data that name a recording or patient are left out. `limits` says which fields it was, and
+    why.
 
     Files beside the evidence are not its business: certificates hold the windows of patients.
     """
@@ -63,6 +65,10 @@ def _strip(record: Any, path: str, emptied: set[str]) -> Any:
         if isinstance(value, tuple) and value and _is_owned(field.name, value[0]):
             emptied.add(place)
             changes[field.name] = ()
+        elif isinstance(value, tuple) and value and isinstance(value[0], SubgroupChange):
+            alone = {group.kind for group in value if group.patients < 2}
+            changes[field.name] = tuple(group for group in value if group.kind not in alone)
+            emptied |= {f"{place} by {kind}" for kind in alone}
         else:
             changes[field.name] = _strip(value, place, emptied)
     return replace(record, **changes)

@@ -142,6 +142,56 @@ def probability_scores(
     )
 
 
+def calibration_error(decisions: Decisions, logits: npt.NDArray[np.floating[Any]]) -> float:
+    """Return the calibration error of the decided class's probability, bins of equal width.
+
+    Args:
+        decisions: What was decided of the windows.
+        logits: Logits in natural units [n, K].
+
+    Returns:
+        The error as in `probability_scores`, without an interval; NaN without windows.
+    """
+    probabilities = np.exp(log_softmax(logits))
+    confidence = probabilities[np.arange(len(logits)), decisions.predictions]
+    bins = _bin_of(confidence, _WIDTHS)
+    gaps = np.bincount(bins, confidence - (decisions.labels == decisions.predictions), BINS)
+    return float(np.abs(gaps).sum() / len(bins)) if len(bins) else float("nan")
+
+
+def calibration_change(
+    before: Decisions,
+    before_logits: npt.NDArray[np.floating[Any]],
+    after: Decisions,
+    after_logits: npt.NDArray[np.floating[Any]],
+    bootstrap: Bootstrap,
+) -> Quantity:
+    """Return the second network's calibration error less the first's, on the same windows.
+
+    Of the decided class's probability, bins of equal width, as in `probability_scores`; the same
+    resamples of patients are drawn for both.
+
+    Args:
+        before: What the first network decided; one window or more.
+        before_logits: Its logits in natural units [n, K].
+        after: What the second decided of the same windows.
+        after_logits: Its logits in natural units [n, K].
+        bootstrap: How intervals are made; patients are drawn.
+    """
+    sample = _sample(before, bootstrap)
+
+    def error(decisions: Decisions, logits: npt.NDArray[np.floating[Any]]) -> _Values:
+        probabilities = np.exp(log_softmax(logits))
+        confidence = probabilities[np.arange(len(logits)), decisions.predictions]
+        return _calibration_error(
+            sample, confidence, decisions.labels == decisions.predictions, _WIDTHS
+        )
+
+    first, second = error(before, before_logits), error(after, after_logits)
+    change = _Values(second.value - first.value, second.resampled - first.resampled)
+    return _quantity(change, after, len(after.labels), sample.patients, bootstrap)
+
+
 def log_softmax(logits: npt.NDArray[np.floating[Any]]) -> FloatArray:
     """Return the logarithm of the softmax of each row [n, K]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)

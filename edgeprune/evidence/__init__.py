@@ -57,6 +57,14 @@ from edgeprune.evidence.disturbances import (
     SeverityPoint,
 )
 from edgeprune.evidence.evidence import SCHEMA_NAME, SCHEMA_VERSION, Evidence, Schema
+from edgeprune.evidence.guard import (
+    GuardEvidence,
+    GuardLimit,
+    GuardStep,
+    RecallChange,
+    SubgroupChange,
+    SubgroupRecall,
+)
 from edgeprune.evidence.identity import (
     Component,
     ConfigEntry,
@@ -154,6 +162,9 @@ __all__ = [
     "Evidence",
     "Exclusion",
     "FirmwareEvidence",
+    "GuardEvidence",
+    "GuardLimit",
+    "GuardStep",
     "Identity",
     "InstructionClass",
     "InstructionCount",
@@ -186,6 +197,7 @@ __all__ = [
     "Quantity",
     "QuantizationEvidence",
     "ReasonCounts",
+    "RecallChange",
     "RecordBeats",
     "RecordPerformance",
     "RecordSeizures",
@@ -205,6 +217,8 @@ __all__ = [
     "Split",
     "Spread",
     "StageComparison",
+    "SubgroupChange",
+    "SubgroupRecall",
     "TrainingEvidence",
     "Transfer",
     "Versions",

@@ -21,9 +21,10 @@ from edgeprune.evidence.monitor import MonitorEvidence
 from edgeprune.evidence.performance import ModelPerformance, StageComparison
 from edgeprune.evidence.probabilities import ProbabilityScores
 from edgeprune.evidence.requirements import Outcome, Requirement
+from edgeprune.evidence.sweep import SweepEvidence
 
 SCHEMA_NAME = "edgeprune-evidence"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Evidence:
         classifier: The classifier before pruning.
         training: How it was trained.
         pruning: How it was made smaller.
+        sweep: What else was tried; absent where the settings come from no sweep.
         quantization: How it became an integer network.
         performance: Each stage on the test part.
         comparisons: Stages against each other.
@@ -80,6 +82,7 @@ class Evidence:
     classifier: ClassifierEvidence | None = None
     training: TrainingEvidence | None = None
     pruning: PruningEvidence | None = None
+    sweep: SweepEvidence | None = None
     quantization: QuantizationEvidence | None = None
     performance: tuple[ModelPerformance, ...] = ()
     comparisons: tuple[StageComparison, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeprune.evidence.guard import GuardEvidence
 from edgeprune.evidence.quantity import Quantity
 
 
@@ -87,11 +88,13 @@ class PruningEvidence:
         method: Name and short description.
         aim: The ratio or the budget asked for, in words.
         steps: The unpruned network first, then every step.
+        guard: What it cost the patients, class by class; absent where nobody looked.
     """
 
     method: str
     aim: str
     steps: tuple[PruningStepEvidence, ...]
+    guard: GuardEvidence | None = None
 
 
 @dataclass(frozen=True)

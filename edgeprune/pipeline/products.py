@@ -11,13 +11,14 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data import Windows
+from edgeprune.data import Subject, Windows
 from edgeprune.evaluation import Decisions
 from edgeprune.evidence.codec import decode, encode
 from edgeprune.files import write_bytes, write_text
 from edgeprune.network import IntegerNetwork
 
 Record = TypeVar("Record")
+_NO_AGE = -1
 _ARRAYS = ("signal", "rhythm", "gain", "label", "record", "beat")
 
 
@@ -36,6 +37,11 @@ def save_windows(path: Path, windows: Windows) -> None:
     arrays: dict[str, npt.NDArray[np.generic]] = {name: getattr(windows, name) for name in _ARRAYS}
     names = ("record_names", "patients", "class_names")
     arrays |= {name: np.array(getattr(windows, name), dtype=np.str_) for name in names}
+    sexes = np.array([subject.sex for subject in windows.subjects], dtype=np.str_)
+    ages = np.array(
+        [_NO_AGE if subject.age is None else subject.age for subject in windows.subjects], np.int64
+    )
+    arrays |= {"sexes": sexes, "ages": ages}
     # Written to memory first: zipfile complains on its own when a disk is full.
     buffer = BytesIO()
     np.savez(buffer, synthetic=np.array(windows.synthetic), **arrays)
@@ -51,6 +57,12 @@ def load_windows(path: Path) -> Windows:
             patients=tuple(content["patients"].tolist()),
             class_names=tuple(content["class_names"].tolist()),
             synthetic=bool(content["synthetic"]),
+            subjects=tuple(
+                Subject(sex, None if age == _NO_AGE else age)
+                for sex, age in zip(
+                    content["sexes"].tolist(), content["ages"].tolist(), strict=True
+                )
+            ),
         )
 
 

@@ -63,6 +63,7 @@ from edgeprune.evidence import (
     shared_patients,
 )
 from tests.evidence.example_attacks import example_attacks, example_disturbances
+from tests.evidence.example_guard import example_guard
 from tests.evidence.example_scores import example_beats, example_monitor, example_probabilities
 
 CLASSES = (
@@ -249,6 +250,7 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
                     "step 2, fine-tuned", 15_402, 748_160, 31_392, 9_216, _validation(0.6941)
                 ),
             ),
+            guard=example_guard(),
         ),
         quantization=QuantizationEvidence(
             quantizer="onnxruntime 1.31.1",
