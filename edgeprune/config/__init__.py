@@ -1,6 +1,6 @@
 """`edgeprune.toml` and the command line's flags, resolved once into a frozen BuildConfig."""
 
-from edgeprune.config.build import BuildConfig, check_config, load_config
+from edgeprune.config.build import BuildConfig, check_config, config_of, load_config
 from edgeprune.config.learning import (
     PruningSettings,
     QuantizationSettings,
@@ -16,6 +16,7 @@ from edgeprune.config.measuring import (
     VerificationSettings,
 )
 from edgeprune.config.requirements import CertifiedShare, Requirements
+from edgeprune.config.sweep import ChosenSettings, SweepSettings
 from edgeprune.monitor.settings import MonitorSettings
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "AttackPlan",
     "BuildConfig",
     "CertifiedShare",
+    "ChosenSettings",
     "DisturbancePlan",
     "EvaluationSettings",
     "FirmwareSettings",
@@ -31,8 +33,10 @@ __all__ = [
     "QuantizationSettings",
     "Requirements",
     "RobustnessSettings",
+    "SweepSettings",
     "TrainingSettings",
     "VerificationSettings",
     "check_config",
+    "config_of",
     "load_config",
 ]

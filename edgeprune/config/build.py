@@ -22,6 +22,7 @@ from edgeprune.config.measuring import (
     VerificationSettings,
 )
 from edgeprune.config.requirements import Requirements
+from edgeprune.config.sweep import ChosenSettings, SweepSettings
 from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.monitor.settings import MonitorSettings
 from edgeprune.typed_toml import parse_table, read_toml
@@ -49,6 +50,8 @@ class BuildConfig:
         disturbances: What happens to the lead.
         monitor: When the device refuses to decide.
         evaluation: What is told of it.
+        sweep: What a sweep tries.
+        chosen: The sweep that the settings come from.
         requirements: What gates the exit code.
     """
 
@@ -68,6 +71,8 @@ class BuildConfig:
     disturbances: DisturbancePlan = field(default_factory=DisturbancePlan)
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    sweep: SweepSettings = field(default_factory=SweepSettings)
+    chosen: ChosenSettings = field(default_factory=ChosenSettings)
     requirements: Requirements = field(default_factory=Requirements)
 
     @property
@@ -104,6 +109,22 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> BuildConfig:
         ConfigurationError: Unknown key, wrong type or value out of range.
     """
     table: dict[str, Any] = {} if path is None else read_toml(path)
+    return config_of(table, overrides, path=path)
+
+
+def config_of(
+    table: dict[str, Any], overrides: Mapping[str, Any], *, path: Path | None = None
+) -> BuildConfig:
+    """Return the configuration of TOML tables, which are filled, with flags laid over them.
+
+    Args:
+        table: What a configuration file says.
+        overrides: As for `load_config`.
+        path: The file, for messages.
+
+    Raises:
+        ConfigurationError: Unknown key, wrong type or value out of range.
+    """
     parse_table(BuildConfig, table, path=path)
     flags: dict[str, Any] = {}
     for key, value in overrides.items():
@@ -144,8 +165,9 @@ def check_config(config: BuildConfig) -> None:
         ("robustness.noise_to_signal", config.robustness.noise_to_signal, 0.0, 100.0),
         ("robustness.quantized_epochs", config.robustness.quantized_epochs, 0, 10_000),
         ("robustness.quantized_rate", config.robustness.quantized_rate, 1e-6, 10.0),
-        ("pruning.ratio", config.pruning.ratio, 0.0, 0.95),
+        ("pruning.ratio", config.pruning.ratio, 0.0, 0.99),
         ("pruning.steps", config.pruning.steps, 1, 100),
+        ("pruning.windows", config.pruning.windows, 1, 1 << 30),
         ("pruning.channel_multiple", config.pruning.channel_multiple, 1, 64),
         ("quantization.percentile", config.quantization.percentile, 50.0, 100.0),
         ("quantization.calibration_windows", config.quantization.calibration_windows, 1, 1 << 30),
@@ -159,6 +181,10 @@ def check_config(config: BuildConfig) -> None:
         ("attacks.queries", config.attacks.queries, 1, 1 << 30),
         ("attacks.worst", config.attacks.worst, 0, 1000),
         ("disturbances.windows", config.disturbances.windows, 1, 1 << 30),
+        ("sweep.windows", config.sweep.windows, 1, 1 << 30),
+        ("sweep.steps", config.sweep.steps, 1, 1 << 20),
+        ("sweep.seconds", config.sweep.seconds, 0.0, 1e6),
+        *(("sweep.seeds", seed, 0, 2**31 - 1) for seed in config.sweep.seeds),
         ("monitor.coverage", config.monitor.coverage, 0.0, 1.0),
         ("monitor.rail_share", config.monitor.rail_share, 0.0, 1.0),
         ("monitor.flat_microvolt", config.monitor.flat_microvolt, 0.0, 1e9),

@@ -128,6 +128,16 @@ from edgeprune.evidence.store import (
     schema_bytes,
     write_evidence,
 )
+from edgeprune.evidence.sweep import (
+    PointState,
+    SettingFigure,
+    SettingResult,
+    SweepEvidence,
+    SweepFigure,
+    SweepPoint,
+    SweepResult,
+    SweepSetting,
+)
 
 __all__ = [
     "MANIFEST_NAME",
@@ -190,6 +200,7 @@ __all__ = [
     "ParityRow",
     "PerturbationCertificates",
     "PlannedTensor",
+    "PointState",
     "ProbabilityScores",
     "ProofCheck",
     "PruningEvidence",
@@ -211,6 +222,8 @@ __all__ = [
     "SeizureCounts",
     "SeizureRules",
     "SeizureScores",
+    "SettingFigure",
+    "SettingResult",
     "SeverityPoint",
     "SharedPatients",
     "ShutdownCounts",
@@ -219,6 +232,11 @@ __all__ = [
     "StageComparison",
     "SubgroupChange",
     "SubgroupRecall",
+    "SweepEvidence",
+    "SweepFigure",
+    "SweepPoint",
+    "SweepResult",
+    "SweepSetting",
     "TrainingEvidence",
     "Transfer",
     "Versions",

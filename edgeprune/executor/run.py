@@ -26,6 +26,7 @@ def run_tasks(
     progress: Progress | None = None,
     description: str = "working",
     unit: str = "task",
+    on_result: Callable[[Task[Payload], Result], None] | None = None,
 ) -> list[Result]:
     """Run independent tasks; what an earlier run with the same store finished is not run again.
 
@@ -43,6 +44,7 @@ def run_tasks(
         progress: Told of the finished tasks.
         description: What is being done, for the progress.
         unit: What a task's size counts.
+        on_result: Called here with each result as soon as it is there and kept.
 
     Returns:
         One result a task, in the order of the tasks.
@@ -74,6 +76,8 @@ def run_tasks(
                 raise outcome.error(task.key)
             kept.keep(task.key, outcome)
             found[task.key] = outcome
+            if on_result is not None:
+                on_result(task, codec.decode(outcome))
             advance(task.size)
 
         if scheduler is not None:
@@ -115,6 +119,7 @@ class Executor:
         progress: Progress | None = None,
         description: str = "working",
         unit: str = "task",
+        on_result: Callable[[Task[Payload], Result], None] | None = None,
     ) -> list[Result]:
         """Run independent tasks; see `run_tasks`."""
         return run_tasks(
@@ -127,6 +132,7 @@ class Executor:
             progress=progress,
             description=description,
             unit=unit,
+            on_result=on_result,
         )
 
 

@@ -38,14 +38,18 @@ class Meter:
         Raises:
             ConfigurationError: The target is the host, or no emulator counts its instructions.
         """
-        target = self._context.target
-        if target.is_host or (target.emulator is None and self._limits_instructions):
-            raise ConfigurationError(
-                f"nothing counts the cost of firmware on {target.name}",
-                where="pruning",
-                hint="prune to a ratio instead of a budget",
-            )
+        self._check()
         network = quantize_quickly(self._context, model, windows_of(data, "train"))
+        return self.measure_network(network, data)
+
+    def measure_network(self, network: IntegerNetwork, data: Stage) -> Cost:
+        """Return the real cost of an integer network; no instructions where nothing counts them.
+
+        Raises:
+            ConfigurationError: The target is the host, or no emulator counts its instructions.
+        """
+        self._check()
+        target = self._context.target
         with tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
             folder = Path(name)
             labels = Labels("cost", self._context.card.class_names, "", synthetic=False)
@@ -75,6 +79,15 @@ class Meter:
                 profile = count_instructions(image.elf, target, inputs[0], rhythm, classes)
                 instructions = profile.maximum
         return Cost(image.flash_bytes, image.ram_bytes, instructions)
+
+    def _check(self) -> None:
+        target = self._context.target
+        if target.is_host or (target.emulator is None and self._limits_instructions):
+            raise ConfigurationError(
+                f"nothing counts the cost of firmware on {target.name}",
+                where="pruning",
+                hint="prune to a ratio instead of a budget",
+            )
 
     def _monitor(self, network: IntegerNetwork, data: Stage) -> InputMonitor | None:
         """Return a monitor that takes what the fitted one will take, fitted on few windows."""

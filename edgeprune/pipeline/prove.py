@@ -140,18 +140,26 @@ def _runs(
             replace(subject.held, signal_alone=len(network.inputs) == 1),
             subject.windows,
             perturbation,
-            _settings(context),
+            verify_settings(
+                context.config.verification.runtime,
+                context.config.verification.seconds,
+                context.seed,
+            ),
             progress=context.progress,
             executor=executor.below(_slug(perturbation.text)),
         )
 
 
-def _settings(context: Context) -> VerifySettings:
-    verification = context.config.verification
-    settings = VerifySettings(
-        runtime=Runtime(verification.runtime), seconds=verification.seconds, seed=context.seed
-    )
-    return settings if verification.seconds else replace(settings, attack=_LIGHT, iterations=0)
+def verify_settings(runtime: str, seconds: float, seed: int) -> VerifySettings:
+    """Return how windows are verified: without a time, by bounds and a short attack alone.
+
+    Args:
+        runtime: Whose arithmetic the proofs are about: "firmware" or "any".
+        seconds: Processor time that a window may take.
+        seed: Decides random starts.
+    """
+    settings = VerifySettings(runtime=Runtime(runtime), seconds=seconds, seed=seed)
+    return settings if seconds else replace(settings, attack=_LIGHT, iterations=0)
 
 
 def _int8_certificates(

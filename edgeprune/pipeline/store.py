@@ -89,7 +89,7 @@ class StageStore:
         Raises:
             DiskError: The disk is full or the folder cannot be written.
         """
-        key = _key(name, reads, settings or {}, rooms)
+        key = stage_key(name, reads, settings or {}, rooms)
         finished = self.root / name
         reused = _load(name, finished, key)
         if reused is not None:
@@ -143,9 +143,10 @@ def _digest(files: Mapping[str, str]) -> str:
     return sha256_bytes(json.dumps(files, sort_keys=True).encode())
 
 
-def _key(
+def stage_key(
     name: str, reads: Sequence[Stage], settings: Mapping[str, Any], rooms: Sequence[str]
 ) -> str:
+    """Return a hash of everything that decides what a stage makes; see `StageStore.run`."""
     content = {
         "name": name,
         "edgeprune": __version__,
