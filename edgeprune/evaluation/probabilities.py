@@ -192,23 +192,6 @@ def calibration_change(
     return _quantity(change, after, len(after.labels), sample.patients, bootstrap)
 
 
-def calibration_error(decisions: Decisions, logits: npt.NDArray[np.floating[Any]]) -> float:
-    """Return the calibration error of the decided class's probability, bins of equal width.
-
-    Args:
-        decisions: What was decided of the windows.
-        logits: Logits in natural units [n, K].
-
-    Returns:
-        The error as in `probability_scores`, without an interval; NaN without windows.
-    """
-    probabilities = np.exp(log_softmax(logits))
-    confidence = probabilities[np.arange(len(logits)), decisions.predictions]
-    bins = _bin_of(confidence, _WIDTHS)
-    gaps = np.bincount(bins, confidence - (decisions.labels == decisions.predictions), BINS)
-    return float(np.abs(gaps).sum() / len(bins)) if len(bins) else float("nan")
-
-
 def log_softmax(logits: npt.NDArray[np.floating[Any]]) -> FloatArray:
     """Return the logarithm of the softmax of each row [n, K]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
