@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from edgeprune.classifiers.replacements import Replacement
 from edgeprune.classifiers.structure import Layer
 
+_VANISHING = 1e-6
+
 
 class Factored(Replacement):
     """A layer W = U S V^T as two: first to `rank` values, then to all outputs.
@@ -59,10 +61,26 @@ class Factored(Replacement):
         _set(self.expand, left[:, : self.rank] * roots)
         _set(self.reduce, roots[:, None] * right[: self.rank])
 
+    @torch.no_grad()
     def hold(self) -> None:
-        """Bring the product back to its condition number."""
-        if self.limit:
+        """Bring the product back to its condition number, both layers changing as little.
+
+        New singular vectors would do, but an optimizer's moments are of the old ones.
+        """
+        if not self.limit:
+            return
+        outer, outer_core = torch.linalg.qr(matrix_of(self.expand))
+        inner, inner_core = torch.linalg.qr(matrix_of(self.reduce).T)
+        left, sizes, right = torch.linalg.svd(outer_core @ inner_core.T)
+        wanted = conditioned(sizes, self.limit)
+        if torch.equal(wanted, sizes):
+            return
+        if float(sizes[-1]) <= _VANISHING * float(sizes[0]):
             self.set_matrix(self.matrix())
+            return
+        roots = (wanted / sizes).sqrt()
+        _set(self.expand, outer @ ((left * roots) @ left.T @ outer_core))
+        _set(self.reduce, (inner @ ((right.T * roots) @ right @ inner_core)).T)
 
     @torch.no_grad()
     def joined(self) -> Layer:
@@ -112,7 +130,9 @@ class Conditioned(Replacement):
     def hold(self) -> None:
         """Bring the weights back to their condition number."""
         left, sizes, right = torch.linalg.svd(self.matrix(), full_matrices=False)
-        _set(self.whole, left * conditioned(sizes, self.limit) @ right)
+        wanted = conditioned(sizes, self.limit)
+        if not torch.equal(wanted, sizes):
+            _set(self.whole, left * wanted @ right)
 
     def facts(self) -> Mapping[str, Any]:
         """Return the limit."""

@@ -93,6 +93,11 @@ def replace_again(model: nn.Module, replaced: tuple[Replaced, ...]) -> None:
         put_module(model, entry.module, kind.build(original, entry.facts))
 
 
+def is_held(model: nn.Module) -> bool:
+    """Return whether a classifier has replacements."""
+    return any(isinstance(module, Replacement) for module in model.modules())
+
+
 def hold(model: nn.Module) -> None:
     """Bring the weights of all replacements back to what they are to satisfy, in place."""
     for module in model.modules():
