@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgeprune.classifiers import check_finite, create, example_inputs, logits_of
+from edgeprune.classifiers.replacements import hold, is_held
 from edgeprune.config import TrainingSettings
 from edgeprune.errors import ConfigurationError, DataError, ModelError
 from edgeprune.progress import Advance, Progress
@@ -282,6 +283,7 @@ class _Run:
             soft_threshold(self.model, learning_rate * self.settings.l1)
         if self.settings.group_lasso:
             self.groups.shrink(learning_rate * self.settings.group_lasso)
+        hold(self.model)
         value = loss.item()
         if not math.isfinite(value):
             raise ModelError(
@@ -305,6 +307,8 @@ class _Run:
         kept = {name: tensor.clone() for name, tensor in state.items()}
         if self.settings.l1 or self.settings.group_lasso:
             self._take_zeros(kept)
+        if is_held(self.model):
+            kept = self._held_again(kept)
         score = proved = withstood = None
         if len(self.validation.label):
             judge = copy.deepcopy(self.model)
@@ -325,6 +329,13 @@ class _Run:
         """Make the average exactly zero where a penalty has brought the weights to zero."""
         for name, parameter in self.model.named_parameters():
             average[name][parameter.detach() == 0] = 0
+
+    def _held_again(self, average: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return an average that satisfies what the weights it is of do."""
+        holder = copy.deepcopy(self.model)
+        holder.load_state_dict(average)
+        hold(holder)
+        return {name: tensor.clone() for name, tensor in holder.state_dict().items()}
 
     def save(self, path: Path) -> None:
         """Leave a checkpoint."""
