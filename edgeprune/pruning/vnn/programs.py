@@ -7,16 +7,16 @@ reading: no constraint of a layer ties two neurons together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
-from edgeprune.pruning.vnn.one_neuron import OneSolution, least_violation, solve_one
-
-Floats = npt.NDArray[np.float64]
+from edgeprune.pruning.vnn.checks import Floats, Places
+from edgeprune.pruning.vnn.determined import determined
+from edgeprune.pruning.vnn.neuron import NeuronSolver, OneSolution, solved_by
 
 
 class Status(StrEnum):
@@ -37,11 +37,13 @@ class NeuronPrograms:
             convolution).
         lower: Float64 [samples, n_out]: least allowed pre-activation, -inf where there is none.
         upper: Float64 [samples, n_out]: greatest allowed pre-activation, inf where there is none.
+        has_bias: The layer has a bias; without, b is 0.
     """
 
     inputs: Floats
     lower: Floats
     upper: Floats
+    has_bias: bool = True
 
     def __post_init__(self) -> None:
         samples = len(self.inputs)
@@ -58,8 +60,8 @@ class NeuronPrograms:
         return int(self.lower.shape[1])
 
     def matrix(self) -> Floats:
-        """Return [inputs 1], the matrix that all programs share."""
-        ones = np.ones((len(self.inputs), 1))
+        """Return [inputs 1], the matrix that all programs share; inputs alone without bias."""
+        ones = np.ones((len(self.inputs), int(self.has_bias)))
         return np.ascontiguousarray(np.hstack([self.inputs, ones]), dtype=np.float64)
 
 
@@ -92,11 +94,13 @@ class SolveSettings:
 
     Attributes:
         relaxed: Break the rows of a program without solution by the least sum.
-        seconds: Limit of one neuron's program.
+        seconds: Limit of one run of HiGHS.
+        workers: Neurons solved at the same time; what is found does not depend on it.
     """
 
     relaxed: bool = False
     seconds: float = 60.0
+    workers: int = 1
 
 
 def value_band(preactivations: Floats, epsilon: float) -> tuple[Floats, Floats]:
@@ -123,36 +127,52 @@ def value_band(preactivations: Floats, epsilon: float) -> tuple[Floats, Floats]:
 def solve(programs: NeuronPrograms, settings: SolveSettings | None = None) -> Solutions:
     """Solve the programs of a layer.
 
-    Returns:
-        Solutions whose rows hold within 1e-9 of their bounds' magnitude.
+    Every solution is checked, whatever found it: its rows hold within 1e-9 of the terms they add
+    up, and duals prove its norm within 1e-7. What cannot be checked is not returned.
     """
     settings = settings or SolveSettings()
     matrix = programs.matrix()
-    return _gather(
-        programs,
-        [
-            _solve_one(matrix, programs.lower[:, neuron], programs.upper[:, neuron], settings)
-            for neuron in range(programs.neurons)
-        ],
-    )
+    alive = np.flatnonzero(np.any(matrix != 0, axis=0))
+    part = np.ascontiguousarray(matrix[:, alive])
+    found = dict(_determined(part, programs))
+    open_neurons = [neuron for neuron in range(programs.neurons) if neuron not in found]
+    shares = [open_neurons[start :: settings.workers] for start in range(settings.workers)]
+
+    def work(share: Sequence[int]) -> dict[int, OneSolution]:
+        solver = NeuronSolver(part, relaxed=settings.relaxed, seconds=settings.seconds)
+        bounds = programs.lower, programs.upper
+        return {neuron: solver.solve(*(end[:, neuron] for end in bounds)) for neuron in share}
+
+    # HiGHS works without the interpreter's lock: threads share the matrix
+    with ThreadPoolExecutor(settings.workers) as pool:
+        for some in pool.map(work, shares):
+            found |= some
+    return _gather(programs, alive, [found[neuron] for neuron in range(programs.neurons)])
 
 
-def _solve_one(
-    matrix: Floats, lower: Floats, upper: Floats, settings: SolveSettings
-) -> OneSolution:
-    found = solve_one(matrix, lower, upper, settings.seconds)
-    if found.status != Status.INFEASIBLE or not settings.relaxed:
-        return found
-    slack = least_violation(matrix, lower, upper, settings.seconds)
-    relaxed = solve_one(matrix, lower - slack, upper + slack, settings.seconds)
-    if relaxed.status != Status.OPTIMAL:
-        return relaxed
-    return replace(relaxed, status=Status.RELAXED, violation=float(slack.sum()))
+def _determined(matrix: Floats, programs: NeuronPrograms) -> Mapping[int, OneSolution]:
+    """Return the neurons whose rows leave one solution, checked."""
+    neurons = np.flatnonzero(np.all(programs.lower == programs.upper, axis=0))
+    if len(neurons) == 0:
+        return {}
+    targets = programs.lower[:, neurons]
+    pairs = determined(matrix, targets)
+    if pairs is None:
+        return {}
+    found = {}
+    for place, neuron in enumerate(neurons):
+        ends = targets[:, place]
+        one = solved_by(matrix, ends, ends, pairs[0][:, place], pairs[1][:, place])
+        if one is not None:
+            found[int(neuron)] = one
+    return found
 
 
-def _gather(programs: NeuronPrograms, found: Sequence[OneSolution]) -> Solutions:
+def _gather(programs: NeuronPrograms, alive: Places, found: Sequence[OneSolution]) -> Solutions:
     columns = programs.inputs.shape[1]
-    values = np.array([one.values for one in found]).reshape(len(found), columns + 1)
+    values = np.zeros((len(found), columns + 1))
+    for row, one in zip(values, found, strict=True):
+        row[alive] = one.values
     return Solutions(
         values[:, :columns].copy(),
         values[:, columns].copy(),
