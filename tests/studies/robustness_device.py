@@ -54,7 +54,7 @@ class BadLine:
         uart: "tcp" or "pty", between QEMU and the proxy and between the proxy and the host.
         faults: What happened to each byte.
         check: What the verb found.
-        windows: Windows that were asked for.
+        windows: Windows that the result holds for it, and those that the attack showed it.
         answered: Windows that the device answered.
         wrong: Windows with a logit other than the specification's.
         resends: Requests that were sent again.
@@ -140,16 +140,18 @@ def _over(
         device = stack.enter_context(powered_board(elf, target, uart))
         address, line = stack.enter_context(offer(device, faults))
         begin = time.monotonic()
-        found = check_device(
-            result, CheckSettings(address, windows=windows, queries=queries), progress
-        )
+        settings = CheckSettings(address, windows=windows, queries=queries)
+        found = check_device(result, settings, progress)
         seconds = time.monotonic() - begin
     assert found.line is not None
+    checked = CheckedResult(result)
+    lots = (checked.test_windows(windows, settings.seed), *checked.replays())
+    attacked = found.attack.queries if found.attack else 0
     return BadLine(
         uart,
         faults,
         found,
-        found.windows,
+        sum(len(lot.logits) for lot in lots) + attacked,
         found.windows,
         found.mismatches,
         found.line.resends,

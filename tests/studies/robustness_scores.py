@@ -151,6 +151,17 @@ def figures(section: str, name: str, tables: StandardTables) -> Iterator[Figure]
             sum(map(sum, scores.pairs.counts)),
             note=f"{lost} of them have no window and are missed; the first 5 minutes are left out",
         )
+        for record in scores.records:
+            note = _line("", record.pairs, record.statistics).split()
+            cells = zip((*_CELLS, *_COLUMNS), note, strict=True)
+            yield Figure(
+                section,
+                f"{name}: record {record.record}, beats scored",
+                sum(map(sum, record.pairs.counts)),
+                note=", ".join(
+                    f"{cell} {value}" for cell, value in cells if value not in ("0", "-")
+                ),
+            )
         for field, title in _TITLES.items():
             gross, average = getattr(scores.gross, field), getattr(scores.average, field)
             note = f"{_interval(gross)}; average of {average.n} records {_text(average)}"
