@@ -70,6 +70,8 @@ class PruningStepEvidence:
         flash_bytes: Weights and code as they would be flashed, where it was determined.
         arena_bytes: Working memory as planned, where it was determined.
         validation_macro_f1: Macro-F1 on the validation part after the step.
+        remaining: Weights that are not zero, and one bias an output channel.
+        compression: How many times fewer remain than before pruning.
     """
 
     name: str
@@ -78,6 +80,8 @@ class PruningStepEvidence:
     flash_bytes: int | None = None
     arena_bytes: int | None = None
     validation_macro_f1: Quantity | None = None
+    remaining: int | None = None
+    compression: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,22 @@ class PruningEvidence:
         aim: The ratio or the budget asked for, in words.
         steps: The unpruned network first, then every step.
         guard: What it cost the patients, class by class; absent where nobody looked.
+        importance: What made a piece important, with its source.
+        scope: Whether all layers' pieces were ranked together.
+        schedule: How much went in each step.
+        fine_tune: What it was trained for after each step; empty: as it was trained.
+        stopped: Why the guard ended it before its aim; empty where it did not.
     """
 
     method: str
     aim: str
     steps: tuple[PruningStepEvidence, ...]
     guard: GuardEvidence | None = None
+    importance: str = ""
+    scope: str = ""
+    schedule: str = ""
+    fine_tune: str = ""
+    stopped: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from edgeprune.evidence import (
 )
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
-from edgeprune.pruning import Counts, PrunedClassifier, count
+from edgeprune.pruning import CRITERIA, Counts, PrunedClassifier, count
 from edgeprune.pruning.words import edits_in_words
 from edgeprune.quantization import QuantizationResult
 from edgeprune.training import EpochRecord, TrainingResult
@@ -231,12 +231,25 @@ def pruning_evidence(
         flash = step.cost.flash if step.cost else None
         steps.append(replace(facts, flash_bytes=flash, validation_macro_f1=quantity))
     return PruningEvidence(
-        f"{settings.method}, {settings.importance} importance, {settings.scope}", aim, tuple(steps)
+        f"{settings.method}, {settings.importance} importance, {settings.scope}",
+        aim,
+        tuple(steps),
+        importance=CRITERIA.get(settings.importance).title,
+        scope=settings.scope,
+        schedule=settings.schedule,
+        fine_tune=settings.fine_tune,
+        stopped=result.stopped,
     )
 
 
 def _pruning_step(name: str, counts: Counts, dense: Counts) -> PruningStepEvidence:
-    return PruningStepEvidence(name, counts.parameters, counts.multiply_accumulates)
+    return PruningStepEvidence(
+        name,
+        counts.parameters,
+        counts.multiply_accumulates,
+        remaining=counts.remaining,
+        compression=counts.compression(dense),
+    )
 
 
 def quantization_evidence(
