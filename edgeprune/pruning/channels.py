@@ -141,11 +141,30 @@ def _groups(
 def _tied_outputs(graph: ChannelGraph, group: Any) -> list[tuple[str, list[int]]]:
     """Return the layers whose outputs a group cuts, each with its channels in the group's order."""
     return [
-        (graph.names[dependency.target.module], list(channels))
-        for dependency, channels in group
-        if graph.is_out_channel_pruning_fn(dependency.handler)
-        and isinstance(dependency.target.module, Layer)
+        # torch-pruning gives the channels of a layer in any order, and says which of the first
+        # layer's each hangs on.
+        (
+            graph.names[item.dep.target.module],
+            [channel for _, channel in sorted(zip(item.root_idxs, item.idxs, strict=True))],
+        )
+        for item in group
+        if graph.is_out_channel_pruning_fn(item.dep.handler)
+        and isinstance(item.dep.target.module, Layer)
     ]
+
+
+def tied_layers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, tuple[str, ...]]:
+    """Return by each layer whose channels may go (of tied ones, one) all that lose them with it.
+
+    Args:
+        model: The classifier.
+        example: Inputs to call it with.
+    """
+    graph = dependencies(model, example)
+    return {
+        layer: tuple(name for name, _ in _tied_outputs(graph, group))
+        for layer, group in _groups(model, example, graph)
+    }
 
 
 def _group(graph: ChannelGraph, layer: nn.Module, channels: Sequence[int]) -> Any:
