@@ -37,6 +37,16 @@ Robust = Annotated[
 ]
 Method = Annotated[str | None, typer.Option("--pruning", help="Pruning method, or none.")]
 Ratio = Annotated[float | None, typer.Option(help="Share of the parameters to prune.")]
+Importance = Annotated[str | None, typer.Option(help="What pruning goes by: l1, l2, random, ...")]
+Scope = Annotated[str | None, typer.Option(help="global, local or sensitivity.")]
+Schedule = Annotated[str | None, typer.Option(help="one-shot, iterative or progressive.")]
+FineTune = Annotated[
+    str | None,
+    typer.Option(
+        "--fine-tune",
+        help="Training after pruning: none, natural, distilled, pgd, trades, free, certified ...",
+    ),
+]
 MaxFlash = Annotated[int | None, typer.Option(help="Prune until the flash image fits (bytes).")]
 MaxRam = Annotated[int | None, typer.Option(help="Prune until RAM fits, stack included (bytes).")]
 MaxInstructions = Annotated[
@@ -110,6 +120,17 @@ Scheduler = Annotated[
     str | None,
     typer.Option(metavar="tcp://HOST:PORT", help="Dask scheduler whose workers verify instead."),
 ]
+FromSweep = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-sweep",
+        metavar="FILE",
+        help="Take all settings from a sweep: those of the point that it recommends.",
+    ),
+]
+Point = Annotated[
+    int | None, typer.Option("--point", metavar="N", help="With --from-sweep: take this point.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other key, e.g. pruning.steps=3."),
@@ -117,16 +138,36 @@ Settings = Annotated[
 
 
 def resolve_config(
-    path: Path | None, flags: Mapping[str, Any], settings: list[str] | None
+    path: Path | None,
+    flags: Mapping[str, Any],
+    settings: list[str] | None,
+    from_sweep: Path | None = None,
+    point: int | None = None,
 ) -> BuildConfig:
-    """Return the configuration: defaults, then the file, then the flags.
+    """Return the configuration: defaults, then the file or the sweep's point, then the flags.
 
     Raises:
         ConfigurationError: A key or value cannot be used.
+        DataError: The sweep cannot be read.
     """
+    overrides = {**texts(flags), **dict(map(_parse_setting, settings or ()))}
+    if from_sweep is not None:
+        if path is not None:
+            raise ConfigurationError(
+                "a sweep has a configuration of its own",
+                where=f"--config {path}",
+                hint="leave out --config or --from-sweep",
+            )
+        from edgeprune.pipeline.sweep import chosen_config
+
+        return chosen_config(from_sweep, point, overrides)
+    if point is not None:
+        raise ConfigurationError(
+            "a point is one of a sweep", where="--point", hint="name its file with --from-sweep"
+        )
     if path is None and CONFIG_FILE.is_file():
         path = CONFIG_FILE
-    return load_config(path, {**texts(flags), **dict(map(_parse_setting, settings or ()))})
+    return load_config(path, overrides)
 
 
 def texts(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from edgeprune.cli.console import Answer, Console, run_verb
 
 _VERBS = {
     "train": "Train the classifier on the recordings.",
-    "prune": "Train, then remove channels to a ratio or to a target's budget.",
+    "prune": "Train, then prune to a ratio or to a target's budget.",
     "quantize": "Make the integer network: the one thing that is certified and flashed.",
     "export": "Write model.tflite, model.onnx and the C library, and compare them.",
     "bench": "Run the firmware on the emulator: parity, exact instructions, modelled cycles.",
@@ -52,6 +52,10 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         robust: options.Robust = None,
         pruning: options.Method = None,
         ratio: options.Ratio = None,
+        importance: options.Importance = None,
+        scope: options.Scope = None,
+        schedule: options.Schedule = None,
+        fine_tune: options.FineTune = None,
         max_flash: options.MaxFlash = None,
         max_ram: options.MaxRam = None,
         max_instructions: options.MaxInstructions = None,
@@ -69,6 +73,8 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         disturbance: options.Disturbances = None,
         noise_dir: options.NoiseDir = None,
         privacy: options.Privacy = None,
+        from_sweep: options.FromSweep = None,
+        point: options.Point = None,
         workers: options.Workers = None,
         scheduler: options.Scheduler = None,
         settings: options.Settings = None,
@@ -89,6 +95,10 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
             "robustness.perturbation": robust,
             "pruning.method": pruning,
             "pruning.ratio": ratio,
+            "pruning.importance": importance,
+            "pruning.scope": scope,
+            "pruning.schedule": schedule,
+            "pruning.fine_tune": fine_tune,
             "pruning.max_flash": max_flash,
             "pruning.max_ram": max_ram,
             "pruning.max_instructions": max_instructions,
@@ -111,7 +121,7 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         }
 
         def body() -> Answer:
-            resolved = options.resolve_config(config, flags, settings)
+            resolved = options.resolve_config(config, flags, settings, from_sweep, point)
             from edgeprune.cli.answers import answer_for
             from edgeprune.pipeline.build import build
 

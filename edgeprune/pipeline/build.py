@@ -27,6 +27,7 @@ from edgeprune.pipeline.record import assemble
 from edgeprune.pipeline.replays import replay_stage
 from edgeprune.pipeline.requirements import check_classes
 from edgeprune.pipeline.store import Stage, StageStore
+from edgeprune.pipeline.sweep import borrow_stages, check_chosen
 from edgeprune.progress import Progress, Silent
 from edgeprune.targets import load_target
 
@@ -101,6 +102,9 @@ def build(
     out = Path(out)
     check_out(out)
     context = open_context(config, out, progress or Silent(), scheduler)
+    if config.chosen.sweep:
+        check_chosen(config.chosen)
+        borrow_stages(config.chosen, work_folder(out))
     check_files(context)
     check_tools(context, GOALS[until])
     _announce(context, out)

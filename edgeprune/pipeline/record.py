@@ -64,6 +64,7 @@ from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, TURNED_INPUTS, Repla
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
 from edgeprune.pipeline.standard_scores import standard_scores
 from edgeprune.pipeline.store import Stage
+from edgeprune.pipeline.sweep import sweep_evidence
 from edgeprune.report import write_report
 from edgeprune.training import predict
 
@@ -74,6 +75,7 @@ CONFIG = "edgeprune.toml"
 EVIDENCE = "evidence.json"
 REPORT = "report.html"
 SHOWN = "replays"
+SWEEP = "sweep.sqlite"
 _ROLES = {
     CONFIG: "configuration as resolved",
     EVIDENCE: "evidence",
@@ -89,6 +91,7 @@ _ROLES = {
     f"{FIRMWARE}/": "C99 library",
     f"{PACKAGE}/": "C99 library as a package with an example",
     IMAGE: "linked test image",
+    SWEEP: "the sweep that the settings come from",
     f"{FILES}/": "certificates, for `edgeprune verify check`",
     f"{SHOWN}/": "windows that turn decisions or are disturbed, for `edgeprune check`",
 }
@@ -125,6 +128,8 @@ def assemble(context: Context, stages: Stages, out: Path, config_text: str) -> E
         partial.mkdir(parents=True)
         _copy_files(stages, partial)
         write_text(partial / CONFIG, config_text)
+        if context.config.chosen.sweep:
+            shutil.copyfile(context.config.chosen.sweep, partial / SWEEP)
         evidence = collect(context, stages)
         write_evidence(partial / EVIDENCE, evidence)
         write_report(partial / EVIDENCE, partial / REPORT)
@@ -202,6 +207,7 @@ def collect(context: Context, stages: Stages) -> Evidence:
         classifier=_optional(stages, "train", "classifier.json", ClassifierEvidence),
         training=_optional(stages, "train", "training.json", TrainingEvidence),
         pruning=_optional(stages, "prune", "pruning.json", PruningEvidence),
+        sweep=sweep_evidence(context.config.chosen) if context.config.chosen.sweep else None,
         quantization=load_record(
             stages["quantize"].file("quantization.json"), QuantizationEvidence
         ),
