@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         CertificateEvidence,
         CycleEvidence,
         Evidence,
+        GuardEvidence,
         PerturbationCertificates,
         Requirement,
     )
@@ -49,22 +50,52 @@ def _prune(result: BuildResult, console: Console) -> Answer:
 
     pruning = record_of(result, "prune", "pruning.json", PruningEvidence)
     console.table(
-        ("step", "parameters", "MACs", "validation macro-F1"),
+        ("step", "parameters", "compression", "MACs", "validation macro-F1"),
         [
             (
                 step.name,
-                step.parameters,
+                step.remaining if step.remaining is not None else step.parameters,
+                "" if step.compression is None else f"{step.compression:.2f}",
                 step.macs,
                 text(step.validation_macro_f1),
             )
             for step in pruning.steps
         ],
     )
+    _guarded(pruning.guard, console)
     first, last = pruning.steps[0], pruning.steps[-1]
-    return Answer(
-        {"pruning": plain(pruning)},
-        verdict=f"{first.parameters:,} to {last.parameters:,} parameters",
+    before, after = (
+        step.parameters if step.remaining is None else step.remaining for step in (first, last)
     )
+    parameters = f"{before:,} to {after:,} parameters"
+    guard = pruning.guard
+    if guard is not None and guard.stopped_at is not None:
+        parameters = f"{guard.verdict}; {parameters}"
+    return Answer({"pruning": plain(pruning)}, verdict=parameters)
+
+
+def _guarded(guard: GuardEvidence | None, console: Console) -> None:
+    """Print what pruning cost each class that the guard watches."""
+    if guard is None or not guard.steps:
+        return
+    console.table(
+        ("step", "class", "windows", "recall of the parent", "recall", "change", "limit"),
+        [
+            (
+                step.step,
+                change.name,
+                change.n,
+                text(change.before),
+                text(change.after),
+                text(change.change),
+                "" if change.limit is None else f"-{change.limit:g}",
+            )
+            for step in guard.steps
+            for change in step.recalls
+        ],
+    )
+    if guard.stopped_at is None:
+        console.note(guard.verdict)
 
 
 def _quantize(result: BuildResult, console: Console) -> Answer:

@@ -1,6 +1,7 @@
 """`edgeprune.toml` and the command line's flags, resolved once into a frozen BuildConfig."""
 
 from edgeprune.config.build import BuildConfig, check_config, config_of, load_config
+from edgeprune.config.guarding import GuardSettings
 from edgeprune.config.learning import (
     PruningSettings,
     QuantizationSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "DisturbancePlan",
     "EvaluationSettings",
     "FirmwareSettings",
+    "GuardSettings",
     "MonitorSettings",
     "PruningSettings",
     "QuantizationSettings",

