@@ -183,6 +183,8 @@ class _Work:
             )
         self.measure = measure
         self.costs: dict[str, Cost] = {}
+        # Some criteria take a pass over the windows for every channel: ranked once a model.
+        self.ranked: tuple[nn.Module, Candidates] | None = None
 
     def count(self, model: nn.Module) -> Counts:
         return count(model, self.materials.example)
@@ -205,7 +207,10 @@ class _Work:
     def candidates(self, model: nn.Module) -> Candidates:
         if self.method.solver:
             return _Solutions(self, model)
-        return self.method.candidates(model, self.materials, self.settings)
+        if self.ranked is None or self.ranked[0] is not model:
+            found = self.method.candidates(model, self.materials, self.settings)
+            self.ranked = model, found
+        return self.ranked[1]
 
     def solve(self, model: nn.Module, remaining: int) -> tuple[Edit, ...]:
         return self.method.solve(model, self.materials, self.settings, remaining)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from edgeprune.pruning.materials import Materials
 
 # "module:function" within this package.
-SCOPES: Registry[str] = Registry("pruning scope", **{"global": "", "local": "scopes:alike"})
+SCOPES: Registry[str] = Registry(
+    "pruning scope",
+    **{"global": "", "local": "scopes:alike", "sensitivity": "sensitivity:by_sensitivity"},
+)
 
 
 def paces_of(
