@@ -73,6 +73,7 @@ FineTune = Callable[[nn.Module, int], nn.Module]
 Measure = Callable[[nn.Module], Cost]
 Guard = Callable[[nn.Module, int], str]
 _BUDGET_SOLUTIONS = 12
+_FINEST = 256  # parts of all candidates that a budget tells apart: every part is a build
 
 
 def prune(
@@ -183,6 +184,7 @@ class _Work:
             )
         self.measure = measure
         self.costs: dict[str, Cost] = {}
+        self.ranked: tuple[nn.Module, Candidates] | None = None
         # Some criteria take a pass over the windows for every channel: ranked once a model.
         self.ranked: tuple[nn.Module, Candidates] | None = None
 
@@ -216,16 +218,20 @@ class _Work:
         return self.method.solve(model, self.materials, self.settings, remaining)
 
     def shortest(
-        self, model: nn.Module, enough: Callable[[nn.Module], bool]
+        self, model: nn.Module, enough: Callable[[nn.Module], bool], parts: int | None = None
     ) -> tuple[Edit, ...] | None:
-        """Return the shortest beginning of the candidates after which `enough` holds, if any."""
+        """Return the shortest beginning of the candidates after which `enough` holds, if any.
+
+        With `parts`, one that is longer by less than that part of them all.
+        """
         if enough(model):
             return ()
         ordered = self.candidates(model)
         if not len(ordered) or not enough(self.apply(model, ordered.first(len(ordered)))):
             return None
         too_few, sufficient = 0, len(ordered)
-        while sufficient - too_few > 1:
+        near = 1 if parts is None else max(1, len(ordered) // parts)
+        while sufficient - too_few > near:
             middle = (too_few + sufficient) // 2
             if enough(self.apply(model, ordered.first(middle))):
                 sufficient = middle
@@ -240,7 +246,7 @@ class _Work:
         return self.everything(model) if found is None else found
 
     def within_budget(self, model: nn.Module) -> tuple[Edit, ...]:
-        found = self.shortest(model, self.meets_budget)
+        found = self.shortest(model, self.meets_budget, _FINEST)
         if found is None:
             raise self.too_small(model)
         return found
@@ -263,11 +269,13 @@ class _Work:
         least = self.count(self.smallest(model)).remaining
         if least > remaining:
             total = self.count(model).remaining
+            coarse = self.settings.method == "channel"
             raise ConfigurationError(
                 f"a pruning ratio of {self.settings.ratio:g} leaves {remaining} parameters, but "
                 f"the smallest reached is {least} (a ratio of {1 - least / total:.3f})",
                 where="pruning.ratio",
-                hint="lower the ratio, or lower pruning.channel_multiple",
+                hint="lower the ratio"
+                + (", or lower pruning.channel_multiple" if coarse else ", or take another method"),
             )
 
     def too_small(self, model: nn.Module) -> TargetTooSmallError:
@@ -280,7 +288,8 @@ class _Work:
         return TargetTooSmallError(
             f"pruning cannot meet the budget ({'; '.join(rows)})",
             where="pruning",
-            hint="raise the budget, start from a smaller classifier, or lower channel_multiple",
+            hint="raise the budget, start from a smaller classifier, take another pruning.method, "
+            "or lower pruning.channel_multiple",
         )
 
 
