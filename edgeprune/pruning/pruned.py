@@ -11,6 +11,7 @@ from edgeprune.progress import Progress
 from edgeprune.pruning.fine_tuning import FineTuning, attacker_of
 from edgeprune.pruning.materials import Materials, WorstLoss, draw_materials
 from edgeprune.pruning.pruner import Guard, Measure, PruningResult, prune
+from edgeprune.pruning.sensitivity import attacked_loss
 from edgeprune.training import CertifiedTraining
 
 
@@ -78,8 +79,6 @@ def _worst_loss(model: nn.Module, tuning: FineTuning) -> WorstLoss | None:
     robust = attacker_of(tuning.settings, tuning.robustness)
     if tuning.settings.scope != "sensitivity" or not robust.perturbation:
         return None
-    from edgeprune.pruning.sensitivity import attacked_loss
-
     attack = CertifiedTraining(robust, tuning.adc)
     return attacked_loss(
         model,

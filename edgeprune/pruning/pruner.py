@@ -184,7 +184,6 @@ class _Work:
             )
         self.measure = measure
         self.costs: dict[str, Cost] = {}
-        self.ranked: tuple[nn.Module, Candidates] | None = None
         # Some criteria take a pass over the windows for every channel: ranked once a model.
         self.ranked: tuple[nn.Module, Candidates] | None = None
 
