@@ -1,5 +1,5 @@
 """The report: one HTML page, every figure of which comes from evidence.json."""
 
-from edgeprune.report.render import render_report, write_report
+from edgeprune.report.render import SweepPage, render_report, render_sweep, write_report
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["SweepPage", "render_report", "render_sweep", "write_report"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 
 from markupsafe import Markup, escape
@@ -108,6 +108,30 @@ def count(citation: Citation) -> Markup:
     items = len(citation)
     pairs = {"data-evidence": citation._path, "data-derived": "count", "value": str(items)}
     return _element("data", pairs, format_number(items))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+_DERIVED: dict[str, Callable[[Sequence[float]], float]] = {
+    "mean": _mean,
+    "least": min,
+    "greatest": max,
+}
+
+
+def derived(citation: Citation, what: str, decimals: int | None = None) -> Markup:
+    """Print the mean, the least or the greatest of a list of numbers; the list's path is cited.
+
+    Args:
+        citation: The list, without absent values.
+        what: "mean", "least" or "greatest".
+        decimals: Least decimals; as many as it needs where absent.
+    """
+    value = _DERIVED[what]([number(item) for item in citation])
+    pairs = {"data-evidence": citation._path, "data-derived": what, "value": repr(value)}
+    return _element("data", pairs, format_number(value, decimals))
 
 
 def _element(tag: str, pairs: dict[str, str], text: str) -> Markup:

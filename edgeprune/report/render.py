@@ -8,26 +8,38 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from edgeprune.evidence import Evidence, evidence_bytes, parse_evidence, read_evidence
+from edgeprune.evidence import (
+    Evidence,
+    SweepEvidence,
+    evidence_bytes,
+    parse_evidence,
+    read_evidence,
+)
 from edgeprune.files import write_text
+from edgeprune.report import sweeps
 from edgeprune.report.charts import (
+    SWEEP_CHARTS,
     attack_chart,
     attack_class_chart,
     attacked_norms,
     attacked_window_chart,
     certificate_chart,
+    chart_title,
+    cost_name,
     coverage_chart,
     curve_points,
     curved_sets,
     disturbance_chart,
+    front_chart,
     layer_chart,
     memory_chart,
     perturbation_chart,
     reliability_chart,
     score_chart,
+    sweep_chart,
     training_chart,
 )
-from edgeprune.report.citation import Citation, cite, count, number, raw
+from edgeprune.report.citation import Citation, cite, count, derived, number, raw
 from edgeprune.report.lookups import attack_on, distinct, minimum_of, timed
 
 
@@ -48,6 +60,7 @@ SECTIONS = (
     Section("about", "What this report is, and what it is not"),
     Section("data", "Data and split"),
     Section("history", "Classifier, pruning and quantization"),
+    Section("pruning", "What pruning cost, and how it was chosen"),
     Section("performance", "Performance"),
     Section("beats", "Beat by beat, and what the confidence is worth"),
     Section("parity", "Parity with the integer specification"),
@@ -77,6 +90,40 @@ def render_report(evidence: Evidence) -> str:
     )
 
 
+@dataclass(frozen=True)
+class SweepPage:
+    """What a sweep's own report is made of.
+
+    Attributes:
+        dataset: The data set in words.
+        target: The target in words.
+        model: The classifier's name.
+        synthetic: Whether the recordings were generated and not recorded from people.
+        edgeprune: Version that made it.
+        unfinished: Points without a result.
+        left_out: Combinations that are no points, and why.
+        sweep: What was found; its `point` is not read.
+    """
+
+    dataset: str
+    target: str
+    model: str
+    synthetic: bool
+    edgeprune: str
+    unfinished: int
+    left_out: tuple[str, ...]
+    sweep: SweepEvidence
+
+
+def render_sweep(page: SweepPage) -> str:
+    """Return a sweep's report as one HTML page; equal pages give equal bytes.
+
+    Args:
+        page: The only source of every figure that is shown.
+    """
+    return _environment().get_template("sweep.html.j2").render(page=Citation(page))
+
+
 def write_report(evidence_file: Path, report_file: Path) -> None:
     """Read evidence.json and write the report beside it or elsewhere.
 
@@ -100,7 +147,14 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "cite": cite,
+        "columns": sweeps.columns,
+        "compression_figure": sweeps.compression_figure,
         "count": count,
+        "derived": derived,
+        "families": sweeps.families,
+        "figure_like": sweeps.figure_like,
+        "parts_of": sweeps.parts_of,
+        "title_of": sweeps.title_of,
         "number": number,
         "plain": raw,
         "distinct": distinct,
@@ -116,13 +170,18 @@ def _environment() -> Environment:
         "attack_class_chart": attack_class_chart,
         "attacked_window_chart": attacked_window_chart,
         "certificate_chart": certificate_chart,
+        "chart_title": chart_title,
+        "cost_name": cost_name,
         "coverage_chart": coverage_chart,
         "disturbance_chart": disturbance_chart,
+        "front_chart": front_chart,
         "layer_chart": layer_chart,
         "memory_chart": memory_chart,
         "perturbation_chart": perturbation_chart,
         "reliability_chart": reliability_chart,
         "score_chart": score_chart,
+        "sweep_chart": sweep_chart,
+        "sweep_chart_names": SWEEP_CHARTS,
         "training_chart": training_chart,
     }
     return environment

@@ -65,6 +65,7 @@ from edgeprune.evidence import (
 from tests.evidence.example_attacks import example_attacks, example_disturbances
 from tests.evidence.example_guard import example_guard
 from tests.evidence.example_scores import example_beats, example_monitor, example_probabilities
+from tests.evidence.example_sweep import example_sweep
 
 CLASSES = (
     ClassDescription("N", "normal and bundle branch block beat"),
@@ -252,6 +253,7 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
             ),
             guard=example_guard(),
         ),
+        sweep=example_sweep(),
         quantization=QuantizationEvidence(
             quantizer="onnxruntime 1.31.1",
             scheme="int8 activations per tensor, int8 weights per output channel, int32 sums, "

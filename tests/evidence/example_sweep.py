@@ -18,10 +18,10 @@ _WAYS = (
 )
 
 
-def example_sweep() -> SweepEvidence:
-    """Return seven ways of pruning at three ratios with three seeds, and the parent."""
+def example_sweep(ways: int = 2) -> SweepEvidence:
+    """Return up to seven ways of pruning at three ratios with three seeds, and the parent."""
     settings = [_result(SweepSetting("none"), 0.0, 0)]
-    for method, importance, scope, loss in _WAYS:
+    for method, importance, scope, loss in _WAYS[:ways]:
         for ratio in RATIOS:
             fine_tune = "natural" if method != "vnn" else "none"
             setting = SweepSetting(method, importance, scope, "one-shot", ratio, fine_tune)
@@ -32,9 +32,9 @@ def example_sweep() -> SweepEvidence:
     settings.append(SettingResult(refused, SEEDS, numbers, (), on_front=False, refused=(reason,)))
     return SweepEvidence(
         file_sha256="5e" * 32,
-        point=29,
+        point=11,
         network_sha256="ab" * 32,
-        recommended=28,
+        recommended=10,
         chosen_on="the means over the seeds of validation patients",
         rule="the one with the fewest instructions of those that meet every requirement",
         objectives=("most recall S", "least attack success linf:20uV", "least instructions"),
@@ -70,7 +70,7 @@ def _result(setting: SweepSetting, loss: float, place: int) -> SettingResult:
         add("least_change", "l2", part, 900.0 - 60 * steps, "uV")
         add("least_change", "l0", part, 11.0 - 0.8 * steps, "samples")
         add("certified_share", "linf:20uV", part, max(0.0, 0.4 + shift - 0.03 * steps))
-    refused = () if place == 9 else (f"instructions {1_400_000 - 1_000 * place:,} > 1,076,923",)
+    refused = () if place == 3 else (f"instructions {1_400_000 - 1_000 * place:,} > 1,076,923",)
     return SettingResult(
         setting,
         SEEDS,

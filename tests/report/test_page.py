@@ -102,8 +102,9 @@ def _width(row: Node) -> int:
 
 def test_every_chart_has_a_text_alternative() -> None:
     charts = ROOT.all("svg")
-    # Six, two a norm, a window each, a disturbance each, the monitor's and the confidence's.
-    assert len(charts) == 6 + 4 + 2 + 2 + 1 + 1
+    # Six, two a norm, a window each, a disturbance each, the monitor's and the confidence's, and
+    # of the sweep six for validation and six for test.
+    assert len(charts) == 6 + 4 + 2 + 2 + 1 + 1 + 12
     for chart in charts:
         assert chart.attributes["role"] == "img"
         title = chart.all("title")[0]
@@ -209,8 +210,10 @@ def _emptied(record: object, chosen: set[tuple[str, str]]) -> Any:
     for field in fields(record):
         value = getattr(record, field.name)
         if (type(record).__name__, field.name) in chosen and field.name != "schema":
-            counted = type(value) is int and field.default == 0
-            empty = 0 if counted else {str: "", tuple: (), bool: False}.get(type(value))
+            counted = type(value) in (int, float) and field.default == 0
+            empty = (
+                type(value)(0) if counted else {str: "", tuple: (), bool: False}.get(type(value))
+            )
             changes[field.name] = Where.HOST if isinstance(value, Where) else empty
         else:
             changes[field.name] = _emptied(value, chosen)
@@ -296,6 +299,9 @@ def _contrast(first: str, second: str) -> float:
         ("accent", "paper"),
         ("second", "paper"),
         ("third", "paper"),
+        ("fourth", "paper"),
+        ("fifth", "paper"),
+        ("sixth", "paper"),
         ("ink", "heat"),
         ("ink", "tint"),
         ("pass", "pass-tint"),

@@ -13,22 +13,34 @@ from edgeprune.report.charts.memory import memory_chart
 from edgeprune.report.charts.monitor import coverage_chart, curved_sets
 from edgeprune.report.charts.probabilities import reliability_chart
 from edgeprune.report.charts.scores import score_chart
+from edgeprune.report.charts.sweep import (
+    SWEEP_CHARTS,
+    chart_title,
+    cost_name,
+    front_chart,
+    sweep_chart,
+)
 from edgeprune.report.charts.training import training_chart
 
 __all__ = [
+    "SWEEP_CHARTS",
     "attack_chart",
     "attack_class_chart",
     "attacked_norms",
     "attacked_window_chart",
     "certificate_chart",
+    "chart_title",
+    "cost_name",
     "coverage_chart",
     "curve_points",
     "curved_sets",
     "disturbance_chart",
+    "front_chart",
     "layer_chart",
     "memory_chart",
     "perturbation_chart",
     "reliability_chart",
     "score_chart",
+    "sweep_chart",
     "training_chart",
 ]

@@ -136,6 +136,7 @@ def curve(
     banded: bool = False,
     bare: bool = False,
     small: bool = False,
+    marked: bool = True,
 ) -> list[Markup]:
     """Return a curve through the points that there are, with their intervals.
 
@@ -146,6 +147,7 @@ def curve(
         banded: Whether the intervals are an area instead of a line each.
         bare: Whether they are left out.
         small: Whether the marks are small.
+        marked: Whether its points have marks.
     """
     known = [each for each in spots if each]
     ends = [
@@ -162,7 +164,7 @@ def curve(
     places = [(each.place, frame.y(each.share)) for each in known]
     parts.append(svg.polyline(places, f"curve {style}"))
     size = 2.6 if small else 3.4
-    return parts + [svg.mark(place, size, style) for place in places]
+    return parts + [svg.mark(place, size, style) for place in places if marked]
 
 
 def even_step(span: float, about: int) -> float:

@@ -41,17 +41,30 @@ def circle(centre: Point, radius: float, css_class: str) -> Markup:
     return element("circle", cx=centre[0], cy=centre[1], r=radius, class_=css_class)
 
 
-def mark(centre: Point, radius: float, style: str) -> Markup:
-    """Return the mark of a style of curve: a dot, a square or a triangle."""
+# Corners of the marks, in radii; what is not listed is a dot.
+_CORNERS: dict[str, tuple[Point, ...]] = {
+    "second": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+    "third": ((0, -1.3), (1.2, 0.8), (-1.2, 0.8)),
+    "fourth": ((0, -1.4), (1.4, 0), (0, 1.4), (-1.4, 0)),
+    "fifth": ((0, 1.3), (1.2, -0.8), (-1.2, -0.8)),
+    "sixth": ((-1.6, -0.7), (1.6, -0.7), (1.6, 0.7), (-1.6, 0.7)),
+}
+
+
+def mark(centre: Point, radius: float, style: str, css_class: str = "") -> Markup:
+    """Return the mark of a style of curve: a dot, a square, a triangle, a diamond ...
+
+    Args:
+        centre: Where it is.
+        radius: Its size.
+        style: The style of the curve.
+        css_class: A further class.
+    """
+    classes = f"dot {style} {css_class}".rstrip()
+    if style not in _CORNERS:
+        return circle(centre, radius, classes)
     x, y = centre
-    if style == "second":
-        corners = ((x - radius, y - radius), (x + radius, y - radius))
-        return polygon((*corners, (x + radius, y + radius), (x - radius, y + radius)), "dot second")
-    if style == "third":
-        foot = y + 0.8 * radius
-        tip = (x, y - 1.3 * radius)
-        return polygon((tip, (x + 1.2 * radius, foot), (x - 1.2 * radius, foot)), "dot third")
-    return circle(centre, radius, f"dot {style}")
+    return polygon([(x + dx * radius, y + dy * radius) for dx, dy in _CORNERS[style]], classes)
 
 
 def rectangle(corner: Point, width: float, height: float, css_class: str) -> Markup:
