@@ -151,6 +151,14 @@ class PruningSettings:
         windows: Training windows, drawn by class and record, that methods and importances look at.
         condition_limit: Largest ratio of a layer's singular values (1.5; 0 for no limit), held in
             fine-tuning too: "low-rank".
+        vnn_variant: "faithful" solves layer after layer on what the new ones before it make, and
+            keeps the margin of decisions; "released" solves each on the original: "vnn".
+        vnn_epsilon: Share of itself by which a neuron's value may change (0 to 1).
+        vnn_keeps_inactive: Whether neurons that are not active keep their values too, and not their
+            state alone.
+        vnn_margin: Least distance of a decision's logit to the others: "faithful".
+        vnn_rows: Places a layer is held to at most (a convolution has one for each position of each
+            window); fewer leave fewer weights. 0 for all.
         max_flash: Budget of the firmware image in bytes; 0 for none.
         max_ram: Budget in bytes, stack included; 0 for none.
         max_instructions: Budget of instructions a window; 0 for none.
@@ -170,6 +178,11 @@ class PruningSettings:
     scope: str = "global"
     windows: int = 256
     condition_limit: float = 0.0
+    vnn_variant: str = "faithful"
+    vnn_epsilon: float = 0.1
+    vnn_keeps_inactive: bool = True
+    vnn_margin: float = 0.1
+    vnn_rows: int = 256
     max_flash: int = 0
     max_ram: int = 0
     max_instructions: int = 0

@@ -199,7 +199,7 @@ def set_weights(model: nn.Module, edits: Sequence[NewWeights], example: Example)
     """Give layers other values, in place."""
     modules = dict(model.named_modules())
     for edit in edits:
-        found = modules.get(edit.layer)
+        found: Any = modules.get(edit.layer)
         normalizes = isinstance(found, nn.BatchNorm1d | nn.BatchNorm2d)
         layer = found if normalizes else layer_of(model, edit.layer)
         pairs = [(layer.weight, edit.weight)]

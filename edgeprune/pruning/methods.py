@@ -101,6 +101,13 @@ _ALL = (
         "low rank with a limit on condition numbers (CondLR, Savostianova et al. 2023)",
         "low_rank:rank_candidates",
     ),
+    Method(
+        "vnn",
+        "verification-friendly by linear programs (VNN, Baninajjar et al. 2024)",
+        "vnn.method:vnn_edits",
+        solver=True,
+        reads_windows=True,
+    ),
     Method("none", "none", "methods:nothing"),
 )
 METHODS: Registry[Method] = Registry("pruning method", **{method.name: method for method in _ALL})
