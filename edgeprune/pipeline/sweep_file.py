@@ -83,10 +83,12 @@ class SweepFile:
 
     Args:
         path: The file; `open_for` makes it.
+        patience: Seconds to wait for another process that writes it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = 30.0) -> None:
         self.path = path
+        self._patience = patience
 
     def open_for(self, about: Mapping[str, str], points: Sequence[tuple[str, SweepPoint]]) -> None:
         """Make the file, or go on with an earlier one, for these points; results are kept.
@@ -180,7 +182,9 @@ class SweepFile:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            with closing(
+                sqlite3.connect(self.path, self._patience, isolation_level=None)
+            ) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection

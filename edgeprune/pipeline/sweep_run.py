@@ -67,7 +67,7 @@ class PointWork:
     @property
     def own_folder(self) -> Path:
         """Where the point's stages and its result are."""
-        return self.folder / "points" / self.key[:16]
+        return self.folder / "points" / self.key
 
 
 Measure = Callable[[PointWork], SweepResult]
@@ -106,7 +106,7 @@ def run_points(
             passed = [finished[each.key] for each in _shallower(work, works)]
             stopped = [each for each in passed if each.state is PointState.STOPPED]
             if stopped:
-                finished[work.key] = _not_run(work, stopped[0])
+                finished[work.key] = _not_run(work, stopped)
                 file.keep(work.key, finished[work.key])
             else:
                 pending.append(work)
@@ -177,9 +177,9 @@ def _shallower(work: PointWork, works: Sequence[PointWork]) -> list[PointWork]:
     ]
 
 
-def _not_run(work: PointWork, shallower: SweepResult) -> SweepResult:
-    reason = f"not run: stopped at {shallower.point.setting.ratio:.2%} already"
-    return SweepResult(work.point, PointState.STOPPED, reason)
+def _not_run(work: PointWork, stopped: Sequence[SweepResult]) -> SweepResult:
+    first = min(each.point.setting.ratio for each in stopped)
+    return SweepResult(work.point, PointState.STOPPED, f"not run: stopped at {first:.2%} already")
 
 
 def _log(work: PointWork, word: str) -> None:
