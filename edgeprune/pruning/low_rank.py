@@ -98,7 +98,7 @@ def rank_candidates(
 
     The loss is the share of a layer's squared singular values that go, so that a global order keeps
     the same share of every layer; other scopes go by the share of the ranks. The logits, and
-    convolutions with groups, are left alone.
+    convolutions with groups, are left alone. `importance` plays no part.
 
     Args:
         model: The classifier.
@@ -119,7 +119,8 @@ def rank_candidates(
     ranked: list[tuple[float, Factors]] = []
     limits: list[Factors] = []
     places = dict(_places(model, materials.example))
-    paces = paces_of(settings, model, tuple(places), materials)
+    weighted = {name: _weighted(name, module) for name, module in places.items()}
+    paces = paces_of(settings, model, tuple(weighted.values()), materials)
     for name, module in places.items():
         energies = torch.linalg.svdvals(_matrix(module)).square()
         lost = 1 - energies.cumsum(0) / energies.sum().clamp_min(1e-300)
@@ -130,7 +131,7 @@ def rank_candidates(
         for rank in range(most, 0, -1):
             loss = max(0.0, float(lost[rank - 1]))
             share = (most + 1 - rank) / (most + 1)
-            key = loss if paces is None else share / paces[name]
+            key = loss if paces is None else share / paces[weighted[name]]
             ranked.append((key, Factors(name, rank, limit, loss)))
     ranked.sort(key=lambda entry: (entry[0], -entry[1].rank))
     return RankCandidates(tuple(edit for _, edit in ranked), tuple(limits))
@@ -146,6 +147,13 @@ def _places(model: nn.Module, example: tuple[Tensor, ...]) -> Iterator[tuple[str
         inside |= set(module.modules())
         if set(module.modules()) & set(used):
             yield name, module
+
+
+def _weighted(name: str, module: nn.Module) -> str:
+    """Return the name of the layer whose outputs are those of a place."""
+    if isinstance(module, Factored):
+        return f"{name}.expand"
+    return f"{name}.whole" if isinstance(module, Conditioned) else name
 
 
 def _factorable(module: nn.Module | None) -> bool:

@@ -35,6 +35,7 @@ from tests.small_windows import FRONT_END, small_windows
 
 SETTINGS = PruningSettings(method="low-rank", ratio=0.4, steps=2)
 LIMIT = 1.5
+LIMITED = replace(SETTINGS, condition_limit=LIMIT)
 
 
 @pytest.fixture(autouse=True)
@@ -175,13 +176,16 @@ def test_global_order_loses_the_same_share_of_all_layers_and_local_the_same_rank
     assert [edit.layer for edit in first] == ["joint"]
     local = rank_candidates(model, given, replace(SETTINGS, scope="local")).first(40)
     assert len({edit.layer for edit in local}) > 5
+    limited = apply(model, rank_candidates(model, given, LIMITED).first(15), given.example)
+    attacked = replace(given, worst_loss=lambda m: m(*given.inputs).square().mean())
+    ordered = rank_candidates(limited, attacked, replace(LIMITED, scope="sensitivity"))
+    assert len({edit.layer for edit in ordered.ranks}) > 5
 
 
 def test_limit_holds_through_training_and_the_optimizer_keeps_its_directions() -> None:
     model = residual()
     given = materials(model)
-    settings = replace(SETTINGS, condition_limit=LIMIT)
-    pruned = prune(model, given, settings, untouched, Silent()).model
+    pruned = prune(model, given, LIMITED, untouched, Silent()).model
     training = TrainingSettings(
         epochs=1, epoch_steps=4, batch_size=16, learning_rate=1e-2, threads=1, teachers=0
     )
