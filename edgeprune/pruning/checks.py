@@ -22,13 +22,18 @@ def check_pruning(settings: PruningSettings, robustness: RobustnessSettings) -> 
         robustness: `[robustness]`.
 
     Raises:
-        UnknownNameError: A method, importance, scope, schedule or fine-tuning is not known.
+        UnknownNameError: A method, importance, scope, schedule, fine-tuning or variant is not
+            known.
         ConfigurationError: Two of them contradict each other, or a perturbation is missing.
     """
     METHODS.get(settings.method, where="pruning.method")
     criterion = CRITERIA.get(settings.importance, where="pruning.importance")
     SCOPES.get(settings.scope, where="pruning.scope")
     SCHEDULES.get(settings.schedule, where="pruning.schedule")
+    if settings.method == "vnn":
+        from edgeprune.pruning.vnn.variants import VARIANTS  # loads HiGHS
+
+        VARIANTS.get(settings.vnn_variant, where="pruning.vnn_variant")
     aim_of(settings, robustness)
     if settings.method in _ZEROING and criterion.grain != WEIGHT:
         raise _contradiction(settings, criterion.grain, WEIGHT)

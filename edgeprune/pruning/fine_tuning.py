@@ -18,6 +18,7 @@ from edgeprune.config import PruningSettings, RobustnessSettings, TrainingSettin
 from edgeprune.errors import ConfigurationError
 from edgeprune.progress import Progress
 from edgeprune.pruning.edits import held_zeros
+from edgeprune.pruning.methods import METHODS
 from edgeprune.registry import Registry
 from edgeprune.training import CertifiedTraining, macro_f1, predict, train
 from edgeprune.training.robust import proves
@@ -85,9 +86,10 @@ def aim_of(settings: PruningSettings, robustness: RobustnessSettings) -> Aim:
     """Return what the fine-tuning works towards.
 
     Raises:
-        UnknownNameError: No fine-tuning has that name.
+        UnknownNameError: No method or fine-tuning has that name.
         ConfigurationError: It needs a perturbation, and none is given.
     """
+    settings = METHODS.get(settings.method, where="pruning.method").settled(settings)
     begin = FINE_TUNINGS.get(settings.fine_tune, where="pruning.fine_tune")
     # The share gates the exit code and decides nothing here.
     as_trained = replace(robustness, share=0.0)

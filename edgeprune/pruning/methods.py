@@ -13,7 +13,7 @@ To add one: write the function and add its line to `METHODS`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,6 +65,7 @@ class Method:
         home: "module:function" within this package.
         solver: Whether it is told how much is to be left.
         reads_windows: Whether it looks at training windows whatever the importance.
+        tuned: Whether an empty `fine_tune` trains after it; steps without training are one.
     """
 
     name: str
@@ -72,6 +73,13 @@ class Method:
     home: str
     solver: bool = False
     reads_windows: bool = False
+    tuned: bool = True
+
+    def settled(self, settings: PruningSettings) -> PruningSettings:
+        """Return the settings with what an empty `fine_tune` means for this method."""
+        if self.tuned or settings.fine_tune:
+            return settings
+        return replace(settings, fine_tune="none", schedule="one-shot")
 
     def candidates(
         self, model: nn.Module, materials: Materials, settings: PruningSettings
@@ -107,6 +115,7 @@ _ALL = (
         "vnn.method:vnn_edits",
         solver=True,
         reads_windows=True,
+        tuned=False,
     ),
     Method("none", "none", "methods:nothing"),
 )

@@ -120,7 +120,7 @@ def prune(
     steps: list[PruningStep] = []
     current = model
     stopped = ""
-    wanted = targets(settings, dense.remaining, target)
+    wanted = targets(work.method.settled(settings), dense.remaining, target)
     with progress.task("pruning", len(wanted), "step") as advance:
         for number, left in enumerate(wanted):
             if target >= dense.remaining and not work.acts_without_ratio:

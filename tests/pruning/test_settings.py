@@ -48,6 +48,7 @@ ROBUST = RobustnessSettings(perturbation="linf:50uV", loss="interval", share=0.5
         ({"scope": "sensitivity"}, "none is described"),
         ({"method": "weight", "importance": "hrank"}, "scores each channel"),
         ({"importance": "consensus"}, "scores each block"),
+        ({"method": "vnn", "vnn_variant": "faithfull"}, "did you mean 'faithful'"),
     ],
 )
 def test_names_and_contradictions_are_refused(changes: dict[str, Any], words: str) -> None:
@@ -65,6 +66,8 @@ def test_fine_tuning_is_for_what_it_says() -> None:
     assert aim("", ROBUST).robust == replace(ROBUST, share=0.0)
     assert not aim("", ROBUST).taught
     assert not aim("none", ROBUST).trains
+    assert not aim_of(PruningSettings(method="vnn"), ROBUST).trains
+    assert aim_of(PruningSettings(method="vnn", fine_tune="natural"), ROBUST).trains
     assert aim("natural", ROBUST) == aim("natural", PLAIN)
     assert aim("distilled", ROBUST).taught
     for name in ("pgd", "trades", "free"):

@@ -24,9 +24,7 @@ from edgeprune.pruning.vnn.im2col import input_rows, output_rows
 from edgeprune.pruning.vnn.method import VnnResult, preserve
 from edgeprune.pruning.vnn.network import folded_layers, in_double, rectified_layers
 
-SETTINGS = PruningSettings(
-    method="vnn", ratio=0.0, schedule="one-shot", vnn_rows=0, vnn_epsilon=0.2, vnn_margin=0.05
-)
+SETTINGS = PruningSettings(method="vnn", ratio=0.0, vnn_rows=0, vnn_epsilon=0.2, vnn_margin=0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -266,6 +264,7 @@ def test_the_method_reaches_a_ratio_and_the_result_is_saved_and_read(tmp_path: P
     result = prune(network.model, network.materials, settings, lambda model, step: model, Silent())
     assert result.after.remaining <= 0.05 * result.before.remaining + 1
     assert result.after.remaining > 0.049 * result.before.remaining
+    assert len(result.steps) == 1
     spec = ClassifierSpec("residual-ecg-small", (16, 1), 3, 3)
     save_classifier(result.model, spec, tmp_path / "classifier.safetensors")
     loaded, _ = load_classifier(tmp_path / "classifier.safetensors")
