@@ -32,7 +32,7 @@ from edgeprune.pipeline.products import (
 )
 from edgeprune.pipeline.recordings import save_recordings
 from edgeprune.pipeline.store import Stage
-from edgeprune.pruning import Cost, FineTuning, History, prune_classifier, save_history
+from edgeprune.pruning import Cost, FineTuning, History, held_zeros, prune_classifier, save_history
 from edgeprune.quantization import QuantizationResult, quantize, to_float_onnx
 from edgeprune.training import CertifiedTraining, train, train_quantized
 
@@ -267,7 +267,7 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
             )
             certified = certified_training(context, warm=True)
             if certified and config.robustness.quantized_epochs and data and pruned:
-                result = _trained_as_quantized(context, data, result, certified, folder)
+                result = _trained_as_quantized(context, data, pruned, result, certified, folder)
             content = result.model.SerializeToString(deterministic=True)
             write_bytes(folder / QDQ_ONNX, content)
             network = read_qdq(folder / QDQ_ONNX)
@@ -294,6 +294,7 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
 def _trained_as_quantized(
     context: Context,
     data: Stage,
+    pruned: Stage,
     result: QuantizationResult,
     certified: CertifiedTraining,
     folder: Path,
@@ -313,6 +314,7 @@ def _trained_as_quantized(
         context.seed,
         context.progress,
         checkpoints,
+        keeps_zeros=bool(held_zeros(classifier_of(context, pruned)[0])),
     )
     _remove_folder(checkpoints)
     write_bytes(folder / FLOAT_ONNX, trained.model.SerializeToString(deterministic=True))

@@ -128,8 +128,10 @@ def train_quantized(
     progress: Progress,
     checkpoints: Path | None = None,
     teachers: Sequence[nn.Module] = (),
+    *,
+    keeps_zeros: bool = False,
 ) -> QuantizedTraining:
-    """Train a float graph through the roundings of its integer network; its zeros stay.
+    """Train a float graph through the roundings of its integer network.
 
     Args:
         model: A clean float graph; it is not changed.
@@ -143,6 +145,7 @@ def train_quantized(
         progress: Receives the steps.
         checkpoints: Folder to continue from and to leave a checkpoint in after each epoch.
         teachers: Classifiers to learn from besides the labels.
+        keeps_zeros: Whether weights that are zero stay so: what pruning has taken out.
 
     Raises:
         UnsupportedOperatorError: The graph holds an operator that cannot be trained.
@@ -169,14 +172,14 @@ def train_quantized(
         checkpoints,
         teachers,
         replace(certified, warm=True),
-        zeros=_zeros(classifier),
+        zeros=_zeros(classifier) if keeps_zeros else None,
     )
     assert isinstance(result.model, QuantizedClassifier)
     return QuantizedTraining(_with_weights(model, result.model.graph), result.history)
 
 
 def _zeros(classifier: QuantizedClassifier) -> dict[str, Tensor]:
-    """Return which weights are zero before they are rounded: what pruning has taken out."""
+    """Return which weights are zero before they are rounded."""
     return {
         name: parameter.detach() == 0
         for name, parameter in classifier.named_parameters()

@@ -219,7 +219,7 @@ def test_zeros_survive_quantization_and_training_through_roundings(sparse: nn.Mo
     robust = RobustnessSettings(perturbation="linf:5uV", quantized_epochs=1)
     trained = train_quantized(
         graph, made.ranges, WINDOWS, VALIDATION, FRONT_END, TRAINING,
-        CertifiedTraining(robust, ADC), 0, Silent(),
+        CertifiedTraining(robust, ADC), 0, Silent(), keeps_zeros=True,
     ).model  # fmt: skip
     before, after = initializers_of(graph.graph), initializers_of(trained.graph)
     weights = [name for name, value in before.items() if value.ndim > 1]
