@@ -54,7 +54,7 @@ def test_unknown_key_names_file_line_and_the_nearest_key(tmp_path: Path) -> None
         ("[verification]\nseconds = -1", 0, "outside 0.0 to"),
         ('[verification]\nperturbations = "linf:20uV"', 2, "an array"),
         ("pruning = 3", 1, "a table"),
-        ("[pruning]\nratio = 0.99", 0, "outside 0.0 to 0.95"),
+        ("[pruning]\nratio = 0.995", 0, "outside 0.0 to 0.99"),
     ],
 )
 def test_a_wrong_value_says_what_is_wanted(

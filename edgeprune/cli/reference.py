@@ -112,6 +112,29 @@ def operators() -> str:
     )
 
 
+def pruning_methods() -> str:
+    """Return the pruning methods."""
+    from edgeprune.pruning.methods import METHODS
+
+    return _table(
+        ("`pruning.method`", "what goes"),
+        [(f"`{name}`", METHODS.get(name).title) for name in METHODS],
+    )
+
+
+def importances() -> str:
+    """Return the criteria of pruning."""
+    from edgeprune.pruning.criteria import CRITERIA
+
+    return _table(
+        ("`pruning.importance`", "what it is", "scores each", "looks at training windows"),
+        [
+            (f"`{each.name}`", each.title, each.grain, "yes" if each.reads_windows else "no")
+            for each in map(CRITERIA.get, CRITERIA)
+        ],
+    )
+
+
 def data_sets() -> str:
     """Return the data cards."""
     from edgeprune.data import list_cards, load_card
@@ -163,6 +186,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "flags": flags,
     "targets": targets,
     "operators": operators,
+    "pruning-methods": pruning_methods,
+    "importances": importances,
     "data-sets": data_sets,
     "error-codes": error_codes,
     "exit-codes": exit_codes,
