@@ -8,7 +8,7 @@ nothing negative reaches it, and stays elsewhere. A layer goes with its normaliz
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,6 +83,11 @@ class WithoutBlocks(fx.GraphModule, Replacement):
         """Return what is left out."""
         return {"without": [[entry.key, entry.rectified] for entry in self.without]}
 
+    def __reduce__(self) -> Any:
+        """Pickle as a graph module does, and come back as what this is."""
+        make, arguments = super().__reduce__()
+        return _unpickled, (make, arguments, self.without, self.training)
+
     @classmethod
     def build(cls, original: nn.Module, facts: Mapping[str, Any]) -> Replacement:
         """Return a module without the blocks that `facts` names."""
@@ -104,6 +109,19 @@ class _Place:
 
     def sizes(self) -> tuple[tuple[int, ...], ...]:
         return tuple(self.owner.shapes.get(node, ()) for node in (self.kept, self.last))
+
+
+def _unpickled(
+    make: Callable[..., fx.GraphModule],
+    arguments: tuple[Any, ...],
+    without: tuple[Without, ...],
+    training: bool,
+) -> WithoutBlocks:
+    plain = make(*arguments)
+    made = WithoutBlocks(plain, plain.graph)
+    made.training = training
+    made.meta["without"] = without
+    return made
 
 
 def find_blocks(model: nn.Module, example: tuple[Tensor, ...]) -> BlockSearch:

@@ -228,6 +228,8 @@ def trace(name: str, module: nn.Module) -> Traced:
         ) from problem
     finally:
         module.training = training
+    for node in graph.nodes:
+        node.type = None  # annotations, which may be strings; those cannot be pickled
     return Traced(name, module, graph, {})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,5 +152,8 @@ def test_saved_without_blocks_it_loads_again(
     assert torch.equal(loaded(*inputs(model)), smaller(*inputs(model)))
     assert set(loaded.state_dict()) == set(smaller.state_dict()) < set(model.state_dict())
     assert replacements(loaded) == replacements(smaller)
-    again = copy.deepcopy(smaller)
-    assert replacements(again) == replacements(smaller)
+    for again in (copy.deepcopy(smaller), pickle.loads(pickle.dumps(smaller))):
+        assert replacements(again) == replacements(smaller)
+        assert torch.equal(again(*inputs(model)), smaller(*inputs(model)))
+        assert not any(module.training for module in again.modules())
+        assert pickle.dumps(again)
