@@ -17,7 +17,7 @@ from edgeprune.pruning.vnn.checks import (
     violations,
     without_noise,
 )
-from edgeprune.pruning.vnn.shared_model import SharedModel, Vertex, least_violation
+from edgeprune.pruning.vnn.shared_model import SharedModel, Signs, Vertex, least_violation
 
 # beyond this many rows for a column most rows never bind
 _ROWS_PER_COLUMN = 4
@@ -34,12 +34,14 @@ class OneSolution:
         status: "optimal", "relaxed", "infeasible" or "limit".
         gap: Relative distance of the objective to the proved bound; nan where nothing is proved.
         violation: Sum by which rows are broken on purpose.
+        pivots: Iterations of the simplex method that it took.
     """
 
     values: Floats
     status: str
     gap: float
     violation: float = 0.0
+    pivots: int = 0
 
 
 class NeuronSolver:
@@ -80,12 +82,12 @@ class NeuronSolver:
             self._model = SharedModel(self._matrix, self._seconds)
         self._model.start(lower, upper)
         vertex = self._model.run()
-        found = checked(self._matrix, lower, upper, vertex)
+        found = checked(self._matrix, lower, upper, vertex, self._model)
         if found.status == "optimal" or vertex.status == "infeasible":
             return found
         careful = SharedModel(self._matrix, self._seconds, presolve=True)
         careful.start(lower, upper)
-        return checked(self._matrix, lower, upper, careful.run())
+        return checked(self._matrix, lower, upper, careful.run(), careful)
 
     def _with_few_rows(self, lower: Floats, upper: Floats) -> OneSolution:
         """Solve over some rows, add those that the solution breaks most, until it breaks none."""
@@ -95,7 +97,7 @@ class NeuronSolver:
         model.start(lower[chosen], upper[chosen])
         vertex = model.run()
         for _ in range(_ROUNDS):
-            part = checked(self._matrix[chosen], lower[chosen], upper[chosen], vertex)
+            part = checked(self._matrix[chosen], lower[chosen], upper[chosen], vertex, model)
             if part.status != "optimal":
                 return part
             broken = violations(self._matrix, lower, upper, part.values)
@@ -109,19 +111,23 @@ class NeuronSolver:
         return OneSolution(np.zeros(columns), "limit", math.nan)
 
 
-def checked(matrix: Floats, lower: Floats, upper: Floats, vertex: Vertex) -> OneSolution:
+def checked(
+    matrix: Floats, lower: Floats, upper: Floats, vertex: Vertex, model: SharedModel
+) -> OneSolution:
     """Return a vertex as a solution if its rows hold and its duals prove that nothing is better.
 
-    The values are first computed anew from the rows that hold them, and the duals from the
-    columns that they pay for, where the solver's own leave something to be desired.
+    Where the solver's own numbers leave something to be desired, the values are computed anew from
+    the rows that hold them, and the duals from the columns that they pay for.
     """
     if vertex.status != "optimal":
         return OneSolution(np.zeros(matrix.shape[1]), vertex.status, math.nan)
-    for values, duals in ((vertex.values, vertex.duals), _anew(matrix, lower, upper, vertex)):
-        found = solved_by(matrix, lower, upper, values, duals)
-        if found is not None:
-            return found
-    return OneSolution(np.zeros(matrix.shape[1]), "limit", math.nan)
+    found = solved_by(matrix, lower, upper, vertex.values, vertex.duals)
+    if found is None:
+        anew = _anew(matrix, lower, upper, *model.basis())
+        found = solved_by(matrix, lower, upper, *anew)
+    if found is None:
+        return OneSolution(np.zeros(matrix.shape[1]), "limit", math.nan)
+    return replace(found, pivots=vertex.pivots)
 
 
 def solved_by(
@@ -135,16 +141,18 @@ def solved_by(
     return None
 
 
-def _anew(matrix: Floats, lower: Floats, upper: Floats, vertex: Vertex) -> tuple[Floats, Floats]:
-    support, tight = np.flatnonzero(vertex.support), np.flatnonzero(vertex.tight)
+def _anew(
+    matrix: Floats, lower: Floats, upper: Floats, signs: Signs, sides: Signs
+) -> tuple[Floats, Floats]:
+    support, tight = np.flatnonzero(signs), np.flatnonzero(sides)
     values, duals = np.zeros(matrix.shape[1]), np.zeros(len(matrix))
     if len(support) == 0 or len(tight) == 0:
         return values, duals
     basis = matrix[np.ix_(tight, support)]
-    ends = np.where(vertex.tight < 0, lower, upper)[tight]
+    ends = np.where(sides < 0, lower, upper)[tight]
     values[support] = np.linalg.lstsq(basis, ends, rcond=None)[0]
-    signs = vertex.support[support].astype(np.float64)
-    duals[tight] = np.linalg.lstsq(basis.T, signs, rcond=None)[0]
+    prices = signs[support].astype(np.float64)
+    duals[tight] = np.linalg.lstsq(basis.T, prices, rcond=None)[0]
     return without_noise(values), duals
 
 

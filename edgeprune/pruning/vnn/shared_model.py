@@ -31,15 +31,13 @@ class Vertex:
         status: "optimal", "infeasible" or "limit".
         values: Float64 [columns].
         duals: Float64 [rows]; positive where the lower bound holds the row.
-        support: Int8 [columns]: the sign of a basic variable, 0 for one that is held at zero.
-        tight: Int8 [rows]: -1 held at its lower bound, 1 at its upper bound, 0 not held.
+        pivots: Iterations of the simplex method.
     """
 
     status: str
     values: Floats
     duals: Floats
-    support: Signs
-    tight: Signs
+    pivots: int
 
 
 class SharedModel:
@@ -90,21 +88,25 @@ class SharedModel:
         self._solver.setOptionValue("time_limit", self._solver.getRunTime() + self._seconds)
         self._solver.run()
         status = _STATUS.get(self._solver.getModelStatus(), "limit")
-        columns = self._columns
-        solution, basis = self._solver.getSolution(), self._solver.getBasis()
+        columns, pivots = self._columns, self._solver.getInfo().simplex_iteration_count
+        if status != "optimal":
+            return Vertex(status, np.zeros(columns), np.zeros(self._rows), pivots)
+        solution = self._solver.getSolution()
         values = np.array(solution.col_value)
-        if status != "optimal" or not basis.valid:
-            signs = np.zeros(columns, dtype=np.int8), np.zeros(self._rows, dtype=np.int8)
-            return Vertex(status, np.zeros(columns), np.zeros(self._rows), *signs)
+        values = without_noise(values[:columns] - values[columns:])
+        return Vertex(status, values, np.array(solution.row_dual), pivots)
+
+    def basis(self) -> tuple[Signs, Signs]:
+        """Return what is basic where the last run ended.
+
+        Returns:
+            Int8 [columns], the sign of a basic variable, 0 for one that is held at zero; and int8
+            [rows], -1 for a row held at its lower bound, 1 at its upper bound, 0 if not held.
+        """
+        basis, columns = self._solver.getBasis(), self._columns
         basic = np.array([_BASIC.get(one, 0) for one in basis.col_status], dtype=np.int8)
         tight = np.array([_SIDES.get(one, 0) for one in basis.row_status], dtype=np.int8)
-        return Vertex(
-            status,
-            without_noise(values[:columns] - values[columns:]),
-            np.array(solution.row_dual),
-            basic[:columns] - basic[columns:],
-            tight,
-        )
+        return basic[:columns] - basic[columns:], tight
 
 
 def least_violation(matrix: Floats, lower: Floats, upper: Floats, seconds: float) -> Floats | None:
@@ -143,6 +145,8 @@ def _solver(presolve: bool) -> highspy.Highs:
         "random_seed": 0,
         "presolve": "choose" if presolve else "off",
         "solver": "simplex",
+        # a dense matrix of activations needs no scaling, and each neuron would pay for it again
+        "simplex_scale_strategy": 4 if presolve else 0,
         "primal_feasibility_tolerance": _TOLERANCE,
         "dual_feasibility_tolerance": _TOLERANCE,
     }
