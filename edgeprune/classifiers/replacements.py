@@ -61,6 +61,7 @@ REPLACEMENTS: Registry[str] = Registry(
     without="blocks:WithoutBlocks",
     factored="factored:Factored",
     conditioned="factored:Conditioned",
+    grafted="grafted:Grafted",
 )
 
 

@@ -140,6 +140,7 @@ _KINDS = (
     EditKind("channels", "edits:Removal", "channels:cut_channels"),
     EditKind("factors", "low_rank:Factors", "low_rank:factor_layers"),
     EditKind("block", "edits:BlockRemoval", "layers:remove_blocks"),
+    EditKind("graft", "grafting:GraftedChannels", "grafting:graft_channels"),
 )
 EDITS: Registry[EditKind] = Registry("pruning edit", **{kind.name: kind for kind in _KINDS})
 

@@ -117,6 +117,19 @@ _ALL = (
         reads_windows=True,
         tuned=False,
     ),
+    Method(
+        "graft",
+        "linearity grafting: the ratio is the share of ReLUs that lines replace (Chen et al. 2022)",
+        "grafting:graft_edits",
+        solver=True,
+        reads_windows=True,
+    ),
+    Method(
+        "top-k",
+        "channels seldom among the most active (after Li et al. 2022)",
+        "top_k:top_k_candidates",
+        reads_windows=True,
+    ),
     Method("none", "none", "methods:nothing"),
 )
 METHODS: Registry[Method] = Registry("pruning method", **{method.name: method for method in _ALL})

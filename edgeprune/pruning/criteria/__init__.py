@@ -110,6 +110,13 @@ _ALL = (
         "least_squares:projection_importance",
         reads_windows=True,
     ),
+    Criterion(
+        "activation-frequency",
+        "how often among the most active (after Li et al. 2022)",
+        CHANNEL,
+        "frequency:top_frequency",
+        reads_windows=True,
+    ),
 )
 CRITERIA: Registry[Criterion] = Registry(
     "importance", **{criterion.name: criterion for criterion in _ALL}
