@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from edgeprune.pruning.criteria.activations import activations
 from edgeprune.pruning.materials import Materials
 
-_SMALL = 0.01
+_SMALL = 0.05
 
 
 def feature_rank(

@@ -5,9 +5,12 @@ which Jordao and Pedrini (arXiv 2108.04890) find best on average: partial least 
 directions of the channels' activations that go along with the classes, and a channel counts as
 much as its variable importance in projection (VIP).
 
-As in their code the greatest activation over the positions stands for a channel, the channels of
-all layers are projected together, and there are two directions. Our reading is that activations
-are taken behind normalization and rectifier, where the other criteria take them.
+As in their code the greatest activation over the positions stands for a channel, and the channels
+of all layers are projected together. Our reading: activations are taken behind normalization and
+rectifier, where the other criteria take them, and there are as many directions as classes. They
+take two, whatever the classes; of the reference ECG classifier with its five, two leave out what
+tells the rarer classes apart: without fine-tuning, 30 % fewer parameters then end it (one decision
+in three is the same), and five directions change one decision in a hundred.
 """
 
 from __future__ import annotations
@@ -22,7 +25,6 @@ from torch.nn import functional
 from edgeprune.pruning.criteria.activations import activations
 from edgeprune.pruning.materials import Materials
 
-_DIRECTIONS = 2
 _STILL = 1e-9  # standard deviation, as a share of the greatest value, of what does not move
 
 
@@ -125,6 +127,7 @@ def projection_importance(
     found = activations(model, layers, materials, lambda value: value.amax(2))
     classes = functional.one_hot(materials.labels).double()
     inputs = torch.cat(list(found.values()), 1)
-    importance = partial_least_squares(inputs, classes, _DIRECTIONS).importance().float()
+    directions = max(2, classes.shape[1])
+    importance = partial_least_squares(inputs, classes, directions).importance().float()
     widths = [values.shape[1] for values in found.values()]
     return dict(zip(found, torch.split(importance, widths), strict=True))
