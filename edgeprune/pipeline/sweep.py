@@ -41,7 +41,13 @@ _FREE = (
 _ROOMS = (
     *("data", "classifiers", "training", "pruning", "quantization", "network", "firmware"),
     *("devices", "monitor", "attacks", "verification", "evaluation/metrics"),
-    *("evaluation/guard", "evaluation/probabilities", "targets", "pipeline/sweep_point"),
+    *(
+        "evaluation/guard",
+        "pipeline/guarding",
+        "evaluation/probabilities",
+        "targets",
+        "pipeline/sweep_point",
+    ),
     *("pipeline/cost", "pipeline/learn"),
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 from edgeprune.config import BuildConfig, ChosenSettings, SweepSettings, check_config
 from edgeprune.errors import ConfigurationError
 from edgeprune.evidence import SweepPoint, SweepSetting
-from edgeprune.pruning.criteria import BLOCK, CHANNEL, CRITERIA, WEIGHT
+from edgeprune.pruning.criteria import CRITERIA
 from edgeprune.pruning.methods import METHODS
 
 PARENT = "none"
@@ -22,16 +22,9 @@ _OWN: dict[str, frozenset[str]] = {
     PARENT: frozenset(_AXES),
     "layer": frozenset({"scope"}),
     "vnn": frozenset({"importance", "scope"}),
-    "low-rank": frozenset({"importance", "scope"}),
+    "low-rank": frozenset({"importance"}),
     "graft": frozenset({"importance", "scope"}),
-    "top-k": frozenset({"importance", "scope"}),
-}
-# The criteria fine enough for a structure; finer scores add up to coarser ones.
-_GRAINS: dict[str, frozenset[str]] = {
-    "weight": frozenset({WEIGHT}),
-    "kernel": frozenset({WEIGHT}),
-    "channel": frozenset({WEIGHT, CHANNEL}),
-    "layer": frozenset({WEIGHT, CHANNEL, BLOCK}),
+    "top-k": frozenset({"importance"}),
 }
 
 
@@ -79,20 +72,18 @@ def plan_sweep(config: BuildConfig) -> Plan:
     left_out: Counter[str] = Counter()
     found: dict[SweepSetting, None] = {SweepSetting(PARENT): None}
     for setting in _combinations(axes):
-        reason = _senseless(setting)
-        own = _OWN.get(setting.method, frozenset())
-        single = replace(setting, **{name: type(getattr(setting, name))() for name in own})
-        if not reason and single in found:
-            varied = [name for name in _AXES if name in own and len(axes[name]) > 1]
-            reason = f"{setting.method} has its own {' and '.join(varied) or 'settings'}"
         if setting.method == PARENT:
             continue
+        own = _OWN.get(setting.method, frozenset())
+        single = replace(setting, **{name: type(getattr(setting, name))() for name in own})
+        reason = _senseless(config, single, seeds[0])
+        if not reason and single in found:
+            varied = [name for name in _AXES if name in own and len(axes[name]) > 1]
+            reason = f"{setting.method} has its own {' and '.join(varied)}"
         if reason:
             left_out[reason] += 1
         else:
             found[single] = None
-    for setting in found:
-        check_config(point_config(config, SweepPoint(setting, seeds[0])))
     if len(found) == 1:
         raise ConfigurationError(
             "no combination of the lists makes sense",
@@ -198,11 +189,14 @@ def _combinations(axes: dict[str, tuple[Any, ...]]) -> Iterator[SweepSetting]:
         yield SweepSetting(method, importance, scope, schedule, float(ratio), fine_tune)
 
 
-def _senseless(setting: SweepSetting) -> str:
+def _senseless(config: BuildConfig, setting: SweepSetting, seed: int) -> str:
     """Return why a combination makes no sense; empty where it does."""
-    grains = _GRAINS.get(setting.method)
-    if grains is not None:
-        grain = CRITERIA.get(setting.importance).grain
-        if grain not in grains:
-            return f"{setting.importance} scores each {grain}: too coarse for {setting.method}"
+    from edgeprune.pruning.checks import check_pruning
+
+    chosen = point_config(config, SweepPoint(setting, seed))
+    check_config(chosen)
+    try:
+        check_pruning(chosen.pruning, chosen.robustness)
+    except ConfigurationError as error:
+        return error.what
     return ""

@@ -143,7 +143,7 @@ def test_what_cannot_be_built_from_a_sweep_is_said(
     ("flags", "code", "words"),
     [
         (("--pruning", "chanel"), "EP102", "chanel"),
-        (("--pruning", "weight", "--importance", "hrank"), "EP101", "too coarse for weight"),
+        (("--pruning", "weight", "--importance", "hrank"), "EP101", "needs a score of each weight"),
         (("--scope", "nowhere"), "EP102", "nowhere"),
         (("--fine-tune", "harder"), "EP102", "harder"),
         (("--ball", "linf:5"), "EP101", "linf:5"),

@@ -44,9 +44,29 @@ def test_every_sensible_combination_is_a_point_once() -> None:
     assert [each.seed for each in plan.points[:3]] == [1, 2, 3]
     said = {each.reason: each.count for each in plan.left_out}
     assert said == {
-        "hrank scores each channel: too coarse for weight": 3 * 2 * 2,
+        "the importance 'hrank' scores each channel, the method 'weight' needs a score of each "
+        "weight": 3 * 2 * 2,
         "vnn has its own importance and scope": 3 * 2 * 5,
     }
+
+
+def test_a_training_against_nothing_and_criteria_of_another_kind_are_left_out() -> None:
+    plan = plan_sweep(
+        _config(
+            methods=("channel", "layer", "low-rank"),
+            importances=("l2", "consensus"),
+            fine_tunes=("natural", "pgd"),
+            ratios=(0.5,),
+        )
+    )
+    found = {(each.setting.method, each.setting.importance) for each in plan.points}
+    assert found == {
+        *(("none", ""), ("channel", "l2"), ("layer", "l2"), ("layer", "consensus")),
+        ("low-rank", ""),
+    }
+    assert {each.setting.fine_tune for each in plan.points} == {"", "natural"}
+    assert sum(each.count for each in plan.left_out) == 3 * 2 * 2 - 4
+    assert any("perturbation" in each.reason for each in plan.left_out)
 
 
 def test_empty_lists_take_the_values_of_a_build() -> None:
