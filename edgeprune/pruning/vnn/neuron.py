@@ -76,7 +76,7 @@ class NeuronSolver:
         rows, columns = self._matrix.shape
         if np.all(lower <= 0) and np.all(upper >= 0):
             return OneSolution(np.zeros(columns), "optimal", 0.0)
-        if rows > max(_MANY_ROWS, _ROWS_PER_COLUMN * columns):
+        if has_many_rows(rows, columns):
             return self._with_few_rows(lower, upper)
         if self._model is None:
             self._model = SharedModel(self._matrix, self._seconds)
@@ -109,6 +109,11 @@ class NeuronSolver:
             chosen = np.concatenate([chosen, new])
             vertex = model.run()
         return OneSolution(np.zeros(columns), "limit", math.nan)
+
+
+def has_many_rows(rows: int, columns: int) -> bool:
+    """Say whether a program is solved over some of its rows first."""
+    return rows > max(_MANY_ROWS, _ROWS_PER_COLUMN * columns)
 
 
 def checked(

@@ -7,20 +7,15 @@ reading: no constraint of a layer ties two neurons together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 
 import numpy as np
 
 from edgeprune.pruning.vnn.checks import Floats, Places
-from edgeprune.pruning.vnn.determined import determined
-from edgeprune.pruning.vnn.interior import interior
-from edgeprune.pruning.vnn.neuron import NeuronSolver, OneSolution, solved_by
-
-_PROBES = 4
+from edgeprune.pruning.vnn.layer import LayerSolver
+from edgeprune.pruning.vnn.neuron import OneSolution
 
 
 class Status(StrEnum):
@@ -107,9 +102,6 @@ class SolveSettings:
     workers: int = 1
 
 
-Work = Callable[[Floats, NeuronPrograms, SolveSettings, Sequence[int]], dict[int, OneSolution]]
-
-
 def value_band(preactivations: Floats, epsilon: float) -> tuple[Floats, Floats]:
     """Return the bounds that keep every neuron's state and its value within a share of itself.
 
@@ -140,72 +132,15 @@ def solve(programs: NeuronPrograms, settings: SolveSettings | None = None) -> So
     settings = settings or SolveSettings()
     matrix = programs.matrix()
     alive = np.flatnonzero(np.any(matrix != 0, axis=0))
-    part = np.ascontiguousarray(matrix[:, alive])
-    found = _determined(part, programs)
-    # HiGHS and BLAS work without the interpreter's lock: threads share the matrix
-    with ThreadPoolExecutor(settings.workers) as pool:
-
-        def solve_all(work: Work, neurons: Sequence[int]) -> None:
-            shares = [neurons[start :: settings.workers] for start in range(settings.workers)]
-            for some in pool.map(partial(work, part, programs, settings), shares):
-                found.update(some)
-
-        def open_neurons() -> list[int]:
-            return [neuron for neuron in range(programs.neurons) if neuron not in found]
-
-        probes = open_neurons()[:: max(1, programs.neurons // _PROBES)][:_PROBES]
-        solve_all(_by_simplex, probes)
-        pivots = sum(found[neuron].pivots for neuron in probes)
-        # walking the vertices costs more than a dozen factorisations where the walk is long
-        if pivots > len(part) * len(probes):
-            solve_all(_by_interior, open_neurons())
-        solve_all(_by_simplex, open_neurons())
-    return _gather(programs, alive, [found[neuron] for neuron in range(programs.neurons)])
-
-
-def _by_simplex(
-    matrix: Floats, programs: NeuronPrograms, settings: SolveSettings, neurons: Sequence[int]
-) -> dict[int, OneSolution]:
-    solver = NeuronSolver(matrix, relaxed=settings.relaxed, seconds=settings.seconds)
-    bounds = programs.lower, programs.upper
-    return {neuron: solver.solve(*(end[:, neuron] for end in bounds)) for neuron in neurons}
-
-
-def _by_interior(
-    matrix: Floats, programs: NeuronPrograms, _: SolveSettings, neurons: Sequence[int]
-) -> dict[int, OneSolution]:
-    bounds = programs.lower[:, neurons], programs.upper[:, neurons]
-    bounded = np.isfinite(bounds[0]).all(0) & np.isfinite(bounds[1]).all(0)
-    lower, upper = (np.ascontiguousarray(end[:, bounded]) for end in bounds)
-    numbers = np.array(neurons, dtype=np.intp)[bounded]
-    found = {}
-
-    def accept(place: int, values: Floats, duals: Floats) -> bool:
-        one = solved_by(matrix, lower[:, place], upper[:, place], values, duals)
-        if one is not None:
-            found[int(numbers[place])] = one
-        return one is not None
-
-    interior(matrix, lower, upper, accept)
-    return found
-
-
-def _determined(matrix: Floats, programs: NeuronPrograms) -> dict[int, OneSolution]:
-    """Return the neurons whose rows leave one solution, checked."""
-    neurons = np.flatnonzero(np.all(programs.lower == programs.upper, axis=0))
-    if len(neurons) == 0:
-        return {}
-    targets = programs.lower[:, neurons]
-    pairs = determined(matrix, targets)
-    if pairs is None:
-        return {}
-    found = {}
-    for place, neuron in enumerate(neurons):
-        ends = targets[:, place]
-        one = solved_by(matrix, ends, ends, pairs[0][:, place], pairs[1][:, place])
-        if one is not None:
-            found[int(neuron)] = one
-    return found
+    solver = LayerSolver(
+        np.ascontiguousarray(matrix[:, alive]),
+        programs.lower,
+        programs.upper,
+        relaxed=settings.relaxed,
+        seconds=settings.seconds,
+        workers=settings.workers,
+    )
+    return _gather(programs, alive, solver.solve())
 
 
 def _gather(programs: NeuronPrograms, alive: Places, found: Sequence[OneSolution]) -> Solutions:
