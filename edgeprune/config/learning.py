@@ -80,7 +80,7 @@ class RobustnessSettings:
         share: Least share of the test windows proved and right under it; gates the exit code.
         loss: What the worst case is of: bounds ("interval", "crown-interval"), which make decisions
             provable; attacks ("pgd", "trades", "free"), which make them hard to change and prove
-            nothing; or "natural", none but the penalty `noise_to_signal`.
+            nothing; or "natural", none but penalties (`noise_to_signal`, `neuron_stability`).
         overshoot: Factor on the perturbation in training, so that decisions are proved with room.
         weight: Share of the worst-case loss once it has risen; "pgd" and "free" are their papers'
             at 1, and "trades" takes `beta` instead.
@@ -90,7 +90,7 @@ class RobustnessSettings:
             labels, in place of `training.teachers`.
         logit_offsets: In place of `training.logit_offsets`.
         neuron_stability: Weight of a penalty on units whose ReLU can switch, in units of their
-            normalization's scale.
+            normalization's scale; with bounds, a part of the worst-case loss.
         relu_stability: Weight of the same in plain units.
         steps: Steps of the attack on each batch: "pgd" and "trades".
         beta: Weight of the divergence between attacked and unchanged windows: "trades".
@@ -144,8 +144,8 @@ class PruningSettings:
         fine_tune_epochs: Epochs of training after each round; 0 takes a third of the training's.
         fine_tune_rate: Peak learning rate of the fine-tuning, as a share of the training's.
         channel_multiple: Channel counts are kept multiples of this.
-        importance: What makes a piece important: "l1", "l2", "random", "undecayed", or another name
-            of the registry.
+        importance: What makes a piece important: "l1", "l2", "random", "undecayed"; of channels
+            "expected-absolute-value", "hrank", "kl", "pls" too; or another of the registry.
         scope: "global" ranks the pieces of all layers together; "local" thins layers alike;
             "sensitivity" thins those less that attacks depend on.
         windows: Training windows, drawn by class and record, that methods and importances look at.

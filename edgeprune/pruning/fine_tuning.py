@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgeprune.data.windows import Windows
     from edgeprune.targets import Adc
 
-_STABILITY = 0.01  # weight of the penalty: Wang et al., arXiv 2206.07311
+_STABILITY = 0.01  # weight of the penalty: Li et al., arXiv 2206.07311
 
 
 @dataclass(frozen=True)
