@@ -25,7 +25,7 @@ _STEPS = 30
 # gaps at which a vertex is tried: too early and it is the wrong one, too late costs steps
 _TRIES = (1e-5, 1e-7, 1e-9)
 _SINGLE_ABOVE = 1e-2  # while the gap is larger, single precision points well enough
-_TOGETHER = 16
+TOGETHER = 16
 
 Factor = tuple[npt.NDArray[np.float32] | npt.NDArray[np.float64], bool]
 Accept = Callable[[int, Floats, Floats], bool]
@@ -50,7 +50,7 @@ class _State:
 
 
 def interior(
-    matrix: Floats, lower: Floats, upper: Floats, accept: Accept, *, together: int = _TOGETHER
+    matrix: Floats, lower: Floats, upper: Floats, accept: Accept, *, together: int = TOGETHER
 ) -> None:
     """Solve `min |v|_1` subject to `lower <= matrix v <= upper` for many neurons.
 

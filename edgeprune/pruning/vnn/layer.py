@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import numpy as np
 
 from edgeprune.pruning.vnn.checks import Floats
 from edgeprune.pruning.vnn.determined import determined
-from edgeprune.pruning.vnn.interior import interior
+from edgeprune.pruning.vnn.interior import TOGETHER, interior
 from edgeprune.pruning.vnn.neuron import NeuronSolver, OneSolution, has_many_rows, solved_by
 
 _PROBES = 4
@@ -49,15 +50,17 @@ class LayerSolver:
         """Return what was found, one for each neuron."""
         self._found = self._determined()
         if self._interior_pays():
-            self._share(self._by_interior, self._open())
+            self._share(self._by_interior, self._open(), TOGETHER)
         self._share(self._by_simplex, self._open())
         return [self._found[neuron] for neuron in range(self._lower.shape[1])]
 
     def _open(self) -> list[int]:
         return [neuron for neuron in range(self._lower.shape[1]) if neuron not in self._found]
 
-    def _share(self, work: Work, neurons: Sequence[int]) -> None:
-        shares = [neurons[start :: self._workers] for start in range(self._workers)]
+    def _share(self, work: Work, neurons: Sequence[int], together: int = 1) -> None:
+        """Let every worker do its part; neurons that are solved together are the same for any."""
+        batches = [neurons[start : start + together] for start in range(0, len(neurons), together)]
+        shares = [[*chain(*batches[start :: self._workers])] for start in range(self._workers)]
         with ThreadPoolExecutor(self._workers) as pool:
             for found in pool.map(work, [share for share in shares if share]):
                 self._found |= found
