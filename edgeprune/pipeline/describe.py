@@ -187,6 +187,8 @@ def _robust_summary(robust: RobustnessSettings, best: EpochRecord) -> str:
         found = f"an attack leaves {best.validation_robust or 0:.1%} of the validation windows"
     if robust.noise_to_signal:
         aim += f"; noise against margin is penalized with a weight of {robust.noise_to_signal:g}"
+    if robust.neuron_stability:
+        aim += f"; units that can switch are penalized with {robust.neuron_stability:g}"
     return (
         f"{aim}, all of it risen between {robust.natural:.0%} and "
         f"{min(robust.natural + robust.warm_up, 1):.0%} of the steps; {found} right; after pruning "

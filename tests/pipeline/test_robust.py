@@ -65,6 +65,7 @@ def test_training_against_attacks_claims_no_proof(tmp_path: Path) -> None:
         "robustness.steps": 1,
         "robustness.beta": 2.5,
         "robustness.noise_to_signal": 0.1,
+        "robustness.neuron_stability": 0.02,
     }
     result = _quantized(tmp_path, "attacked", until="train", **flags)
     assert result.context.config.model == "residual-ecg"
@@ -72,7 +73,7 @@ def test_training_against_attacks_claims_no_proof(tmp_path: Path) -> None:
     summary = json.loads(record)["summary"]
     assert "hard to attack under linf:30uV, which proves nothing" in summary
     assert "attacked (trades) within 1.2 times that has a weight of 2.5" in summary
-    assert "penalized with a weight of 0.1" in summary
+    assert "penalized with a weight of 0.1; units that can switch are penalized with 0.02" in summary
     assert "provable" not in summary
 
 
