@@ -282,6 +282,9 @@ def _build(result: BuildResult, console: Console) -> Answer:
     assert evidence is not None
     _scores(evidence, console)
     _on_device(evidence, console)
+    guard = evidence.pruning.guard if evidence.pruning else None
+    if guard is not None and guard.stopped_at is not None:
+        console.note(f"the guard for the patient {guard.verdict}")
     if evidence.certificates is not None:
         console.line()
         _certificates(evidence.certificates, console)
