@@ -73,7 +73,7 @@ def test_training_against_attacks_claims_no_proof(tmp_path: Path) -> None:
     summary = json.loads(record)["summary"]
     assert "hard to attack under linf:30uV, which proves nothing" in summary
     assert "attacked (trades) within 1.2 times that has a weight of 2.5" in summary
-    assert "penalized with a weight of 0.1; units that can switch are penalized with 0.02" in summary
+    assert "a weight of 0.1; units that can switch are penalized with 0.02" in summary
     assert "provable" not in summary
 
 
