@@ -122,8 +122,10 @@ def add_to(app: typer.Typer) -> None:
         def body() -> Answer:
             resolved = options.resolve_config(config, flags, settings)
             from edgeprune.pipeline.sweep import sweep
+            from edgeprune.pipeline.sweep_report import write_sweep_report
 
             found = sweep(resolved, out, progress=console, scheduler=scheduler)
+            console.line(f"report: {write_sweep_report(found)}")
             console.line()
             return _answer(found, console)
 

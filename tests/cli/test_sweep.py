@@ -157,3 +157,17 @@ def test_what_cannot_be_swept_is_said_before_any_work(
     out = tmp_path / "sweep.sqlite"
     edgeprune("sweep", *flags, "--out", out).failed(2, code, words)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_leaves_a_page(swept: tuple[Path, list[str]]) -> None:
+    path, _ = swept
+    page = path.with_name("sweep-report.html").read_text(encoding="utf-8")
+    assert "Synthetic" in page
+    found = read_sweep(path)
+    for result in found.spots.settings:
+        (accuracy,) = (
+            figure.values
+            for figure in result.figures
+            if (figure.name, figure.part, figure.network) == ("accuracy", "test", "int8")
+        )
+        assert f"{accuracy[0]:.3f}" in page
