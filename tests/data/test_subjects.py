@@ -10,6 +10,8 @@ import pytest
 from edgeprune.data import Subject
 from edgeprune.data.subjects import read_subject
 from edgeprune.data.wfdb_header import read_header
+from edgeprune.data.wfdb_reader import read_wfdb_record
+from tests.data.records import small_card, write_record
 
 SharedData = Callable[[str], Path]
 
@@ -33,6 +35,14 @@ SharedData = Callable[[str], Path]
 )
 def test_what_headers_say(comments: list[str], subject: Subject) -> None:
     assert read_subject(comments) == subject
+
+
+def test_a_recording_knows_its_subject(tmp_path: Path) -> None:
+    write_record(tmp_path, "r1")
+    assert read_wfdb_record(small_card(), tmp_path, "r1").subject == Subject("male", 69)
+    header = tmp_path / "r1.hea"
+    header.write_text(header.read_text().replace("# 69 M", "# nobody wrote it down"))
+    assert read_wfdb_record(small_card(), tmp_path, "r1").subject == Subject()
 
 
 @pytest.mark.parametrize(
