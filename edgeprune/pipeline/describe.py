@@ -53,6 +53,8 @@ _PURPOSES = {
     "test": "to evaluate only: this build chose nothing on it",
 }
 _TUNED = {"": "fine-tuned", "none": "not fine-tuned"}
+# Of methods that do not ask for one, what makes a piece important, if anything does.
+_FIXED_IMPORTANCE = {"graft": "", "low-rank": "", "none": "", "top-k": "activation-frequency"}
 _INT8_SCHEME = (
     "int8 activations per tensor, int8 weights per output channel, int32 biases; "
     "requantized with TFLite's double rounding"
@@ -219,8 +221,11 @@ def pruning_evidence(
     }
     budget = [f"{name} <= {limit} {unit}" for name, (limit, unit) in limits.items() if limit]
     aim = "; ".join(budget) or f"remove {settings.ratio:.0%} of the parameters"
-    if settings.method == "none":
-        aim = "none"
+    aim = {
+        "none": "none",
+        "graft": f"a line in the place of {settings.ratio:.0%} of the ReLUs",
+    }.get(settings.method, aim)
+    importance = _FIXED_IMPORTANCE.get(settings.method, settings.importance)
     steps = [_pruning_step("unpruned", result.before, result.before)]
     tuned = _TUNED.get(settings.fine_tune, f"fine-tuned: {settings.fine_tune}")
     for number, (step, score) in enumerate(zip(result.steps, pruned.scores, strict=True), start=1):
@@ -233,10 +238,12 @@ def pruning_evidence(
         flash = step.cost.flash if step.cost else None
         steps.append(replace(facts, flash_bytes=flash, validation_macro_f1=quantity))
     return PruningEvidence(
-        f"{settings.method}, {settings.importance} importance, {settings.scope}",
+        f"{settings.method}, {importance} importance, {settings.scope}"
+        if importance
+        else settings.method,
         aim,
         tuple(steps),
-        importance=CRITERIA.get(settings.importance).title,
+        importance=CRITERIA.get(importance).title if importance else "",
         scope=settings.scope,
         schedule=settings.schedule,
         fine_tune=settings.fine_tune,
