@@ -102,7 +102,7 @@ def _group_scores(model: nn.Module, materials: Materials, importance: str) -> di
     """
     criterion = CRITERIA.get(importance, where="pruning.importance")
     graph = dependencies(model, materials.example)
-    groups = dict(_groups(model, materials.example, graph))
+    groups = dict(channel_groups(model, materials.example, graph))
     if importance in _MAGNITUDES:
         magnitude = torch_pruning.importance.GroupMagnitudeImportance(
             p=_MAGNITUDES[importance], group_reduction="mean", normalizer="mean"
@@ -118,7 +118,7 @@ def _group_scores(model: nn.Module, materials: Materials, importance: str) -> di
     return found
 
 
-def _groups(
+def channel_groups(
     model: nn.Module, example: tuple[Tensor, ...], graph: ChannelGraph
 ) -> Iterator[tuple[str, Any]]:
     """Yield each layer whose channels may go (of tied ones, one) with its group."""
@@ -163,7 +163,7 @@ def tied_layers(model: nn.Module, example: tuple[Tensor, ...]) -> dict[str, tupl
     graph = dependencies(model, example)
     return {
         layer: tuple(name for name, _ in _tied_outputs(graph, group))
-        for layer, group in _groups(model, example, graph)
+        for layer, group in channel_groups(model, example, graph)
     }
 
 

@@ -11,6 +11,7 @@ from edgeprune.config import PruningSettings
 from edgeprune.errors import ConfigurationError, TargetTooSmallError
 from edgeprune.progress import Progress
 from edgeprune.pruning.counts import Counts, count
+from edgeprune.pruning.dead_channels import with_dead_channels
 from edgeprune.pruning.edits import Edit, Example, apply
 from edgeprune.pruning.identity import structure_digest
 from edgeprune.pruning.materials import Materials
@@ -73,7 +74,7 @@ FineTune = Callable[[nn.Module, int], nn.Module]
 Measure = Callable[[nn.Module], Cost]
 Guard = Callable[[nn.Module, int], str]
 _BUDGET_SOLUTIONS = 12
-_FINEST = 256  # parts of all candidates that a budget tells apart: every part is a build
+_FINEST = 256  # parts of all candidates that are told apart where each takes long to judge
 
 
 def prune(
@@ -217,35 +218,62 @@ class _Work:
         return self.method.solve(model, self.materials, self.settings, remaining)
 
     def shortest(
-        self, model: nn.Module, enough: Callable[[nn.Module], bool], parts: int | None = None
+        self,
+        model: nn.Module,
+        enough: Callable[[nn.Module], bool],
+        whole: Callable[[nn.Module, tuple[Edit, ...]], tuple[Edit, ...]] | None = None,
     ) -> tuple[Edit, ...] | None:
         """Return the shortest beginning of the candidates after which `enough` holds, if any.
 
-        With `parts`, one that is longer by less than that part of them all.
+        With `whole`, what it makes of that beginning, which may be longer than the shortest by a
+        small part of all candidates.
         """
         if enough(model):
             return ()
         ordered = self.candidates(model)
-        if not len(ordered) or not enough(self.apply(model, ordered.first(len(ordered)))):
+
+        def edits(number: int) -> tuple[Edit, ...]:
+            found = ordered.first(number)
+            return whole(model, found) if whole else found
+
+        if not len(ordered) or not enough(self.apply(model, edits(len(ordered)))):
             return None
         too_few, sufficient = 0, len(ordered)
-        near = 1 if parts is None else max(1, len(ordered) // parts)
+        near = max(1, len(ordered) // _FINEST) if whole else 1
         while sufficient - too_few > near:
             middle = (too_few + sufficient) // 2
-            if enough(self.apply(model, ordered.first(middle))):
+            if enough(self.apply(model, edits(middle))):
                 sufficient = middle
             else:
                 too_few = middle
-        return ordered.first(sufficient)
+        return edits(sufficient)
+
+    def whole(self, model: nn.Module, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+        """Return edits with what zeros have made useless."""
+        multiple = self.settings.channel_multiple
+        return with_dead_channels(model, edits, self.materials, multiple)
 
     def down_to(self, model: nn.Module, remaining: int) -> tuple[Edit, ...]:
         if self.method.solver:
-            return self.solve(model, remaining)
-        found = self.shortest(model, lambda m: self.count(m).remaining <= remaining)
-        return self.everything(model) if found is None else found
+            return self.whole(model, self.solve(model, remaining))
+
+        def left(edits: tuple[Edit, ...]) -> int:
+            return self.count(self.apply(model, edits)).remaining
+
+        def enough(pruned: nn.Module) -> bool:
+            return self.count(pruned).remaining <= remaining
+
+        found = self.shortest(model, enough)
+        if found is None:
+            return self.everything(model)
+        whole = self.whole(model, found)
+        if len(whole) > len(found) and left(whole) < remaining * (1 - 1 / _FINEST):
+            # What goes at no price makes room to keep what matters.
+            return self.shortest(model, enough, self.whole) or whole
+        return whole
 
     def within_budget(self, model: nn.Module) -> tuple[Edit, ...]:
-        found = self.shortest(model, self.meets_budget, _FINEST)
+        found = self.shortest(model, self.meets_budget, self.whole)
         if found is None:
             raise self.too_small(model)
         return found
@@ -257,7 +285,7 @@ class _Work:
 
     def everything(self, model: nn.Module) -> tuple[Edit, ...]:
         ordered = self.candidates(model)
-        return ordered.first(len(ordered))
+        return self.whole(model, ordered.first(len(ordered)))
 
     def smallest(self, model: nn.Module) -> nn.Module:
         return self.apply(model, self.everything(model))

@@ -20,9 +20,6 @@ def eeg_cnn() -> nn.Module:
         ).eval()  # fmt: skip
 
 
-NAMES = ("residual-ecg", "certifiable-ecg", "r1", "eeg")
-
-
 def classifier(name: str) -> tuple[nn.Module, Materials]:
     """Return a classifier of that name and what its pruning may look at."""
     generator = torch.Generator().manual_seed(8)

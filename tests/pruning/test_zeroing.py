@@ -26,8 +26,10 @@ from edgeprune.network import read_qdq
 from edgeprune.progress import Silent
 from edgeprune.pruning import (
     CRITERIA,
+    METHODS,
     History,
     Materials,
+    apply,
     count,
     held_zeros,
     load_history,
@@ -40,7 +42,7 @@ from edgeprune.pruning.criteria import weight_scores
 from edgeprune.quantization import quantize, to_float_onnx
 from edgeprune.quantization.graph import initializers_of
 from edgeprune.training import CertifiedTraining, train, train_quantized
-from tests.pruning.networks import NAMES, classifier, eeg_cnn
+from tests.pruning.networks import classifier, eeg_cnn
 from tests.training.bounded_modules import ADC, FEATURES, FRONT_END, beats
 from tests.training.test_loop import Killer, PowerCutError
 
@@ -72,27 +74,44 @@ def run(name: str, **changes: Any) -> tuple[nn.Module, Materials, Any]:
     return model, materials, prune(model, materials, settings, untouched, Silent())
 
 
+def zeroed(name: str, share: float, **changes: Any) -> tuple[nn.Module, dict[str, np.ndarray]]:
+    """Return a classifier and what is zero once a share of all candidates is."""
+    model, materials = classifier(name)
+    settings = replace(SETTINGS, **changes)
+    found = METHODS.get(settings.method).candidates(model, materials, settings)
+    edits = found.first(round(len(found) * share))
+    return model, zeros_of(apply(model, edits, materials.example))
+
+
 def test_the_eeg_network_is_that_of_the_paper() -> None:
     counts = count(eeg_cnn(), (torch.zeros(2, 1, 2048),))
     assert counts.parameters == counts.remaining == 33430
     assert counts.multiply_accumulates == 1949 * 300 + 450 * 3000 + 750 * 40 + 80
 
 
-@pytest.mark.parametrize("importance", ["l1", "random"])
-@pytest.mark.parametrize("method", ["weight", "kernel"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "method", "importance"),
+    [
+        ("residual-ecg", "weight", "l1"),
+        ("certifiable-ecg", "kernel", "l1"),
+        ("certifiable-ecg", "weight", "random"),
+        ("r1", "kernel", "random"),
+        ("eeg", "weight", "random"),
+        ("eeg", "kernel", "l1"),
+    ],
+)
 def test_ratio_is_real_and_replayable(
     name: str, method: str, importance: str, tmp_path: Path
 ) -> None:
     model, materials, result = run(name, method=method, importance=importance)
-    biases = sum(len(layer.weight) for layer in layers_of(model).values())
-    nonzero = sum(int((layer.weight != 0).sum()) for layer in layers_of(result.model).values())
-    assert result.after.remaining == nonzero + biases
-    piece = 200 if method == "kernel" and name == "eeg" else 9
+    left = layers_of(result.model).values()
+    nonzero = sum(int((layer.weight != 0).sum()) for layer in left)
+    assert result.after.remaining == nonzero + sum(len(layer.weight) for layer in left)
     wanted = 0.4 * result.before.remaining
-    assert wanted - piece < result.after.remaining <= wanted + 1
+    # A whole unit, or channel with all that read it, dies with its last weight.
+    unit = {"weight": 751, "kernel": 3000}[method] if name == "eeg" else 200
+    assert wanted - unit < result.after.remaining <= wanted + 1
     assert result.after.compression(result.before) >= 2.49
-    assert result.after.parameters == result.before.parameters
     save_history(History(result.steps), tmp_path / "history.json")
     read = load_history(tmp_path / "history.json")
     again = replay(model, read.steps, materials.example)
@@ -101,26 +120,26 @@ def test_ratio_is_real_and_replayable(
 
 
 def test_global_magnitude_takes_the_smallest_weights_of_all() -> None:
-    model, _, result = run("eeg")
+    model, zeros = zeroed("eeg", 0.6)
     sizes = np.concatenate(
         [layer.weight.detach().abs().flatten() for layer in layers_of(model).values()]
     )
-    zeroed = np.concatenate([zeros.flatten() for zeros in zeros_of(result.model).values()])
-    limit = np.sort(sizes)[zeroed.sum() - 1]
-    assert np.array_equal(zeroed, sizes <= limit)
+    gone = np.concatenate([each.flatten() for each in zeros.values()])
+    assert gone.sum() == round((33380 - 4) * 0.6)  # a layer's last weight is no candidate
+    limit = np.sort(sizes)[gone.sum() - 1]
+    assert np.array_equal(gone, sizes <= limit)
 
 
 def test_local_magnitude_takes_the_same_share_of_every_layer() -> None:
-    model, _, result = run("eeg", scope="local")
-    for name, zeros in zeros_of(result.model).items():
-        assert abs(zeros.mean() - 20061 / 33380) < 0.02
+    model, zeros = zeroed("eeg", 0.6, scope="local")
+    for name, gone in zeros.items():
+        assert abs(gone.mean() - 0.6) < 0.01
         sizes = layers_of(model)[name].weight.detach().abs().numpy()
-        assert sizes[zeros].max() <= sizes[~zeros].min()
+        assert sizes[gone].max() <= sizes[~gone].min()
 
 
 def test_kernels_go_whole_and_by_their_mean() -> None:
-    model, _, result = run("eeg", method="kernel", ratio=0.05)
-    zeros = zeros_of(result.model)
+    model, zeros = zeroed("eeg", 0.05, method="kernel")
     for name in ("0", "3"):
         whole = zeros[name].all(axis=2)
         assert np.array_equal(whole, zeros[name].any(axis=2))
@@ -138,10 +157,10 @@ def test_steps_count_on_from_the_zeros_there_are() -> None:
     _, _, result = run("certifiable-ecg", schedule="iterative", steps=3)
     dense = result.before.remaining
     left = [step.after.remaining for step in result.steps]
-    assert left == pytest.approx([dense * (1 - 0.6 * k / 3) for k in (1, 2, 3)], abs=1)
+    assert left == pytest.approx([dense * (1 - 0.6 * k / 3) for k in (1, 2, 3)], abs=2)
     _, _, progressive = run("certifiable-ecg", schedule="progressive", ratio=0.9)
     left = [step.after.remaining for step in progressive.steps]
-    assert left == [dense // 2, dense // 4, dense // 8, round(dense * 0.1)]
+    assert left == pytest.approx([dense / 2, dense / 4, dense / 8, dense * 0.1], rel=0.05)
 
 
 def test_undecayed_scores_are_gradients_of_the_loss_alone() -> None:
