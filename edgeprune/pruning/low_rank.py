@@ -3,7 +3,8 @@
 After CondLR (Savostianova, Zangrando, Ceruti and Tudisco, NeurIPS 2023), who train factors
 U S V^T with orthonormal U and V and keep the condition number of S within tau: small singular
 values make a network sensitive. Here the factors of a trained network are taken, a rank for each
-layer from one order for all [our reading], and fine-tuning projects them back after each step.
+layer from one order for all [our reading], and fine-tuning projects them back after each step. The
+limit is on the weights themselves; a normalization behind a layer scales its outputs anew.
 """
 
 from __future__ import annotations
@@ -157,9 +158,10 @@ def _weighted(name: str, module: nn.Module) -> str:
 
 
 def _factorable(module: nn.Module | None) -> bool:
+    # A subclass may do anything with its weights.
     if isinstance(module, nn.Conv1d | nn.Conv2d):
-        return module.groups == 1
-    return isinstance(module, nn.Linear | Factored | Conditioned)
+        return type(module) in (nn.Conv1d, nn.Conv2d) and module.groups == 1
+    return type(module) is nn.Linear or isinstance(module, Factored | Conditioned)
 
 
 def _matrix(module: nn.Module | None) -> Tensor:

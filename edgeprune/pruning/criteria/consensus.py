@@ -21,7 +21,8 @@ def consensus(model: nn.Module, blocks: Sequence[str], materials: Materials) -> 
     """Return the sum of a block's ranks: 1 for the block that a measure misses least.
 
     Each measure of `similarity.DISTANCES` compares what the last layer reads with and without the
-    block (Mugnaini et al., arXiv 2411.14345). Equal distances share their mean rank. Their released
+    block (Mugnaini et al., arXiv 2411.14345). Equal distances share their mean rank: with no more
+    windows than features, any two representations fit each other linearly. Their released
     code has, besides, three stochastic shape metrics, which need class covariances from more
     windows than features; we leave them out.
 
