@@ -41,7 +41,7 @@ from edgeprune.pipeline.sweep_points import (
     perturbations_of,
     point_config,
 )
-from edgeprune.pipeline.sweep_run import ParentWork, PointWork
+from edgeprune.pipeline.sweep_run import ParentWork, PointWork, alone
 from edgeprune.progress import Silent
 from edgeprune.pruning import count
 from edgeprune.training.metrics import predict
@@ -58,8 +58,9 @@ def train_parent(work: ParentWork) -> tuple[Stage, ...]:
     """Make the data and the parent of one seed, or find them made; for an executor's tasks."""
     config = replace(work.config, seed=work.seed)
     context = open_context(config, work.own_folder, Silent())
-    data = data_stage(context)
-    return data, train_stage(context, data)
+    with alone(work.own_folder.with_suffix(".lock")):
+        data = data_stage(context)
+        return data, train_stage(context, data)
 
 
 def measure_point(work: PointWork) -> SweepResult:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -129,21 +130,40 @@ def run_points(
 def run_point(measure: Measure, work: PointWork) -> SweepResult:
     """Measure one point and keep its result, or return what an earlier worker kept.
 
-    A worker that ends after this and before its result has arrived loses nothing.
+    A worker that ends after this and before its result has arrived loses nothing. Where another
+    process has the point in hand, e.g. a worker that outlived the sweep that asked it, it is waited
+    for.
     """
     path = work.own_folder / "result.json"
-    if path.is_file():
-        return decode_result(path.read_bytes())
-    _log(work, "begin")
-    started = time.monotonic()
-    try:
-        result = measure(work)
-    except _REFUSALS as error:
-        result = SweepResult(work.point, PointState.REFUSED, _in_one_line(error))
-    result = replace(result, seconds=round(time.monotonic() - started, 3))
-    write_bytes(path, encode_result(result))
-    _log(work, "end")
+    with alone(work.own_folder / "lock"):
+        if path.is_file():
+            return decode_result(path.read_bytes())
+        _log(work, "begin")
+        started = time.monotonic()
+        try:
+            result = measure(work)
+        except _REFUSALS as error:
+            result = SweepResult(work.point, PointState.REFUSED, _in_one_line(error))
+        result = replace(result, seconds=round(time.monotonic() - started, 3))
+        write_bytes(path, encode_result(result))
+        _log(work, "end")
     return result
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes out of a piece of work; the lock of one that is killed is free again.
+
+    Args:
+        path: The file that is locked; systems without such locks keep nobody out.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as stream:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def encode_result(result: SweepResult) -> bytes:

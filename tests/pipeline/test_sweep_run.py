@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from edgeprune.errors import DataError, DiskError
 from edgeprune.evidence import PointState
 from edgeprune.executor import Executor
 from edgeprune.pipeline.sweep_file import SweepFile
-from edgeprune.pipeline.sweep_run import run_points
+from edgeprune.pipeline.sweep_run import run_point, run_points
 from edgeprune.progress import Silent
 from tests.pipeline import sweep_work as work
 
@@ -80,6 +82,15 @@ def test_a_result_that_never_arrived_is_not_measured_again(tmp_path: Path) -> No
     assert _states(file) == [PointState.DONE] * 2
     assert work.logged(tmp_path, "begin") == work.logged(tmp_path, "end")
     assert set(work.logged(tmp_path, "end").values()) == {1}
+
+
+def test_a_point_that_another_process_has_in_hand_is_waited_for(tmp_path: Path) -> None:
+    """A worker may outlive the sweep that asked it, and meet the next one."""
+    _, (point,) = work.works(tmp_path, POINTS[:1])
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(partial(run_point, work.measure), [point, point])
+    assert first == second
+    assert sum(work.logged(tmp_path, "begin").values()) == 1
 
 
 def test_what_a_method_cannot_do_is_an_answer(tmp_path: Path) -> None:
