@@ -78,6 +78,7 @@ def _guarded(guard: GuardEvidence | None, console: Console) -> None:
     """Print what pruning cost each class that the guard watches."""
     if guard is None or not guard.steps:
         return
+    console.line()
     console.table(
         ("step", "class", "windows", "recall of the parent", "recall", "change", "limit"),
         [
