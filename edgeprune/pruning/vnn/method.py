@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +11,15 @@ from torch import Tensor, nn
 from edgeprune.config import PruningSettings
 from edgeprune.errors import ConfigurationError
 from edgeprune.pruning.counts import count
+from edgeprune.pruning.dead_channels import with_dead_channels
 from edgeprune.pruning.edits import Edit, apply
 from edgeprune.pruning.materials import Materials
 from edgeprune.pruning.vnn.network import edits_of
 from edgeprune.pruning.vnn.refit import Band
 from edgeprune.pruning.vnn.variants import VARIANTS, LayerOutcome, Preserving
 from edgeprune.pruning.zeroing import weight_candidates
+
+_PARTS = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,26 +51,41 @@ def vnn_edits(
         materials: Its training windows. The published method takes a validation set; here that part
             chooses between classifiers, and must not have made one of them.
         settings: What is kept.
-        target: Non-zero weights and biases at most.
+        target: Non-zero weights and biases at most, once channels that zeros have made useless are
+            gone too.
 
     Raises:
         ConfigurationError: There are no windows that the classifier classifies correctly.
         UnknownNameError: There is no such variant.
     """
-    solved = preserve(model, materials, settings)
-    changed = apply(model, solved.edits, materials.example)
-    if count(changed, materials.example).remaining <= target:
-        return solved.edits
+    solved = preserve(model, materials, settings).edits
+
+    def left(edits: tuple[Edit, ...]) -> int:
+        return count(apply(model, edits, materials.example), materials.example).remaining
+
+    def whole(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+        return with_dead_channels(model, edits, materials, settings.channel_multiple)
+
+    if left(solved) <= target or left(whole(solved)) <= target:
+        return solved
+    changed = apply(model, solved, materials.example)
     candidates = weight_candidates(changed, materials, settings)
-    too_few, enough = 0, len(candidates)
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        thinner = apply(changed, candidates.first(middle), materials.example)
-        if count(thinner, materials.example).remaining <= target:
-            enough = middle
-        else:
-            too_few = middle
-    return (*solved.edits, *candidates.first(enough))
+
+    def fewest(enough: Callable[[tuple[Edit, ...]], bool], steps: int) -> tuple[Edit, ...]:
+        too_few, sufficient = 0, len(candidates)
+        while sufficient - too_few > max(1, len(candidates) // steps):
+            middle = (too_few + sufficient) // 2
+            if enough((*solved, *candidates.first(middle))):
+                sufficient = middle
+            else:
+                too_few = middle
+        return (*solved, *candidates.first(sufficient))
+
+    found = fewest(lambda edits: left(edits) <= target, len(candidates))
+    if left(whole(found)) < target * (1 - 1 / _PARTS):
+        # Channels that went for nothing: fewer weights have to go.
+        return fewest(lambda edits: left(whole(edits)) <= target, _PARTS)
+    return found
 
 
 def preserve(model: nn.Module, materials: Materials, settings: PruningSettings) -> VnnResult:
