@@ -12,6 +12,7 @@ from edgeprune.pruning.vnn.checks import Floats
 from edgeprune.pruning.vnn.determined import determined
 from edgeprune.pruning.vnn.interior import TOGETHER, interior
 from edgeprune.pruning.vnn.neuron import NeuronSolver, OneSolution, has_many_rows, solved_by
+from edgeprune.pruning.vnn.one_thread import one_thread
 
 _PROBES = 4
 _FEW_ROWS = 32
@@ -48,10 +49,11 @@ class LayerSolver:
 
     def solve(self) -> list[OneSolution]:
         """Return what was found, one for each neuron."""
-        self._found = self._determined()
-        if self._interior_pays():
-            self._share(self._by_interior, self._open(), TOGETHER)
-        self._share(self._by_simplex, self._open())
+        with one_thread():
+            self._found = self._determined()
+            if self._interior_pays():
+                self._share(self._by_interior, self._open(), TOGETHER)
+            self._share(self._by_simplex, self._open())
         return [self._found[neuron] for neuron in range(self._lower.shape[1])]
 
     def _open(self) -> list[int]:
