@@ -5,7 +5,7 @@ OUT ?= result
 DATA ?= ../shared/data
 export EDGEPRUNE_TEST_DATA ?= $(DATA)
 
-.PHONY: demo test system-test study-build study-firmware study-verification study-robustness reference clean
+.PHONY: demo test system-test study-build study-firmware study-verification study-robustness study-pruning reference clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeprune build --target cortex-m7 --robust linf:20uV --out $(OUT)
@@ -34,6 +34,9 @@ study-verification: $(INSTALLED)
 
 study-robustness: $(INSTALLED)
 	$(BIN)/python -m tests.studies.robustness --data $(DATA)
+
+study-pruning: $(INSTALLED)
+	$(BIN)/python -m tests.studies.pruning --data $(DATA)
 
 reference: $(INSTALLED)
 	$(BIN)/python -m edgeprune.cli.reference

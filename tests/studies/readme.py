@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.studies.readme_pruning import pruning_table
+
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 STUDIES = CHECKOUT / "tests" / "studies"
 _SHOWN = (
@@ -175,11 +177,15 @@ def filled(readme: str) -> str:
         ("firmware", "firmware", firmware_table),
         ("verification", "verification", verification_table),
         ("robustness", "robustness", robustness_table),
+        ("pruning", "pruning", pruning_table),
     ):
+        path = STUDIES / f"{study}.json"
+        if not path.exists():
+            continue
         begin, end = f"<!-- figures:{name} -->\n", f"<!-- /figures:{name} -->"
         head, _, rest = readme.partition(begin)
         _, _, tail = rest.partition(end)
-        document = json.loads((STUDIES / f"{study}.json").read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
         readme = head + begin + write(document) + end + tail
     return readme
 
