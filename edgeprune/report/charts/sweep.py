@@ -167,10 +167,11 @@ def _heading(frame: Frame, column: Citation) -> list[Markup]:
 def _scale(frame: Frame, largest: float) -> list[Markup]:
     """Return marks at the powers of two below the frame."""
     parts = []
-    for power in range(math.floor(math.log2(max(largest, 1.0)) + 0.02) + 1):
-        place = frame.x(_across(2.0**power, largest))
+    powers = [2.0**power for power in range(math.floor(math.log2(max(largest, 1.0)) + 0.02) + 1)]
+    for value in powers if len(powers) > 1 else [1.0, round(largest, 2)]:
+        place = frame.x(_across(value, largest))
         parts.append(svg.line((place, frame.bottom), (place, frame.bottom + 4), "axis"))
-        parts.append(svg.tick(2.0**power, (place, frame.bottom + 18), "middle small"))
+        parts.append(svg.tick(value, (place, frame.bottom + 18), "middle small"))
     return parts
 
 
