@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from edgeprune.config import PruningSettings, RobustnessSettings
+from edgeprune.config import PruningSettings, RobustnessSettings, TrainingSettings
 from edgeprune.errors import ConfigurationError, DataError, ModelError, UnknownNameError
 from edgeprune.progress import Silent
 from edgeprune.pruning import (
+    FineTuning,
     History,
     NewWeights,
     Removal,
@@ -24,13 +25,18 @@ from edgeprune.pruning import (
     apply,
     check_pruning,
     draw_materials,
+    held_zeros,
     load_history,
     prune,
+    prune_classifier,
+    replay,
     save_history,
+    without_windows,
 )
 from edgeprune.pruning.fine_tuning import aim_of
+from edgeprune.training import macro_f1, predict
 from tests.pruning.networks import classifier
-from tests.training.bounded_modules import FEATURES, FRONT_END, beats
+from tests.training.bounded_modules import ADC, FEATURES, FRONT_END, beats
 
 PLAIN = RobustnessSettings()
 ROBUST = RobustnessSettings(perturbation="linf:50uV", loss="interval", share=0.5)
@@ -159,3 +165,30 @@ def test_history_of_every_kind_survives_its_file(tmp_path: Path) -> None:
         path.write_text(json.dumps(broken), encoding="utf-8")
         with pytest.raises(DataError, match="not a pruning history"):
             load_history(path)
+
+
+@pytest.mark.parametrize("fine_tune", ["none", "distilled", "pgd"])
+def test_a_classifier_is_pruned_and_trained_in_one_call(fine_tune: str) -> None:
+    model, _ = classifier("certifiable-ecg")
+    windows = beats(80, 1)
+    settings = PruningSettings(
+        method="weight", ratio=0.5, steps=2, fine_tune=fine_tune, fine_tune_epochs=1,
+        importance="undecayed", perturbation="linf:20uV", windows=32,
+    )  # fmt: skip
+    recipe = TrainingSettings(epochs=1, epoch_steps=2, batch_size=8)
+    tuning = FineTuning(windows, windows, FRONT_END, ADC, recipe, PLAIN, settings, seed=2)
+    found = prune_classifier(model, tuning, Silent())
+    result = found.result
+    assert result.after.compression(result.before) == pytest.approx(2, rel=1e-2)
+    decided = predict(result.model, windows, FRONT_END).argmax(1)
+    assert found.scores[-1] == pytest.approx(macro_f1(windows.label, decided))
+    assert len(found.scores) == len(result.steps) == 2
+    plain = replay(model, result.steps, without_windows(model, (96, 2), FEATURES).example)
+    assert held_zeros(plain).keys() == held_zeros(result.model).keys()
+    same = all(
+        torch.equal(held_zeros(plain)[name], zeros)
+        for name, zeros in held_zeros(result.model).items()
+    )
+    assert same
+    moved = not torch.equal(plain.joint.weight, result.model.joint.weight)
+    assert moved == (fine_tune != "none")
