@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Int64Array = NDArray[np.int64]
 WorstLoss = Callable[[nn.Module], Tensor]
+Attack = Callable[[nn.Module], WorstLoss]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Materials:
             and, where it takes it, rhythm float32 [n, features]. Without windows, n is 0.
         labels: Their classes, int64 [n].
         seed: Seed of all draws.
-        worst_loss: The mean loss of a classifier on attacked training windows, with its gradient;
+        attack: Attacks training windows of a classifier and returns the mean loss of any classifier
+            on what it made of them, with its gradient;
             None where nothing says what an attacker may do.
     """
 
@@ -40,7 +42,7 @@ class Materials:
     inputs: tuple[Tensor, ...]
     labels: Tensor
     seed: int = 0
-    worst_loss: WorstLoss | None = None
+    attack: Attack | None = None
 
 
 def without_windows(
@@ -59,7 +61,7 @@ def draw_materials(
     front_end: FrontEnd,
     number: int,
     seed: int,
-    worst_loss: WorstLoss | None = None,
+    attack: Attack | None = None,
 ) -> Materials:
     """Draw training windows, of every class alike and within a class of every record alike.
 
@@ -69,14 +71,14 @@ def draw_materials(
         front_end: What made them.
         number: How many to draw at most; each window is drawn once at most.
         seed: Seed of the draw, and of what methods draw.
-        worst_loss: See `Materials`.
+        attack: See `Materials`.
     """
     chosen = windows.select(drawn(windows.label, windows.record, number, seed))
     inputs = tuple(map(torch.from_numpy, float_inputs(chosen, front_end)))
     example = example_inputs(model, front_end.signal_shape, front_end.rhythm_features)
     taken = inputs if takes_rhythm(model) else inputs[:1]
     labels = torch.from_numpy(chosen.label.astype(np.int64))
-    return Materials(example, taken, labels, seed, worst_loss)
+    return Materials(example, taken, labels, seed, attack)
 
 
 def drawn(label: Int64Array, record: Int64Array, number: int, seed: int) -> Int64Array:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
 from edgeprune.progress import Progress
 from edgeprune.pruning.fine_tuning import FineTuning, attacker_of
-from edgeprune.pruning.materials import Materials, WorstLoss, draw_materials
+from edgeprune.pruning.materials import Attack, Materials, draw_materials
 from edgeprune.pruning.pruner import Guard, Measure, PruningResult, prune
 from edgeprune.pruning.sensitivity import attacked_loss
 from edgeprune.training import CertifiedTraining
+from edgeprune.training.determinism import deterministic
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,10 @@ def prune_classifier(
         scores.append(score)
         return tuned
 
-    result = prune(
-        model, materials_of(model, tuning), tuning.settings, fine_tune, progress, measure, guard
-    )
+    # Criteria run the classifier: the thread count decides the order of their sums, too.
+    with deterministic(tuning.recipe.threads):
+        materials = materials_of(model, tuning)
+        result = prune(model, materials, tuning.settings, fine_tune, progress, measure, guard)
     return PrunedClassifier(result, tuple(scores[: len(result.steps)]))
 
 
@@ -71,20 +74,19 @@ def materials_of(model: nn.Module, tuning: FineTuning) -> Materials:
         tuning.front_end,
         settings.windows,
         tuning.seed,
-        _worst_loss(model, tuning),
+        _attack(tuning),
     )
 
 
-def _worst_loss(model: nn.Module, tuning: FineTuning) -> WorstLoss | None:
+def _attack(tuning: FineTuning) -> Attack | None:
     robust = attacker_of(tuning.settings, tuning.robustness)
-    if tuning.settings.scope != "sensitivity" or not robust.perturbation:
+    if not robust.perturbation:
         return None
-    attack = CertifiedTraining(robust, tuning.adc)
-    return attacked_loss(
-        model,
-        tuning.training,
-        tuning.front_end,
-        attack,
-        tuning.settings.windows,
-        tuning.seed,
+    return partial(
+        attacked_loss,
+        windows=tuning.training,
+        front_end=tuning.front_end,
+        robust=CertifiedTraining(robust, tuning.adc),
+        number=tuning.settings.windows,
+        seed=tuning.seed,
     )

@@ -57,14 +57,13 @@ def by_sensitivity(
     Args:
         model: The classifier.
         layers: Names of layers; of tied ones, the first.
-        materials: The loss on attacked windows.
+        materials: Who attacks.
         settings: The method.
 
     Raises:
         ConfigurationError: Nothing says what an attacker may do.
     """
-    loss = materials.worst_loss
-    if loss is None:
+    if materials.attack is None:
         raise ConfigurationError(
             'the scope "sensitivity" asks what an attack achieves, and none is described',
             where="pruning.scope",
@@ -76,7 +75,7 @@ def by_sensitivity(
 
         tied = tied_layers(model, materials.example)
         modules = {name: tied.get(name, (name,)) for name in layers}
-    return paces(module_sensitivity(model, modules, loss))
+    return paces(module_sensitivity(model, modules, materials.attack(model)))
 
 
 def paces(sensitivities: Mapping[str, float]) -> dict[str, float]:

@@ -177,7 +177,7 @@ def test_global_order_loses_the_same_share_of_all_layers_and_local_the_same_rank
     local = rank_candidates(model, given, replace(SETTINGS, scope="local")).first(40)
     assert len({edit.layer for edit in local}) > 5
     limited = apply(model, rank_candidates(model, given, LIMITED).first(15), given.example)
-    attacked = replace(given, worst_loss=lambda m: m(*given.inputs).square().mean())
+    attacked = replace(given, attack=lambda _: lambda m: m(*given.inputs).square().mean())
     ordered = rank_candidates(limited, attacked, replace(LIMITED, scope="sensitivity"))
     assert len({edit.layer for edit in ordered.ranks}) > 5
 

@@ -26,6 +26,7 @@ from edgeprune.pruning.sensitivity import (
     module_sensitivity,
     paces,
 )
+from edgeprune.pruning.zeroing import ZeroCandidates, kernel_candidates, weight_candidates
 from edgeprune.training import CertifiedTraining
 from tests.training.bounded_modules import ADC, FEATURES, FRONT_END, beats
 
@@ -158,7 +159,7 @@ def residual() -> tuple[nn.Module, Materials]:
     def loss(judged: nn.Module) -> Tensor:
         return functional.cross_entropy(judged(*inputs), labels)
 
-    return model, Materials((inputs[0][:2], inputs[1][:2]), inputs, labels, 0, loss)
+    return model, Materials((inputs[0][:2], inputs[1][:2]), inputs, labels, 0, lambda _: loss)
 
 
 def untouched(model: nn.Module, _: int) -> nn.Module:
@@ -177,10 +178,10 @@ def test_layers_that_an_addition_ties_are_one_module() -> None:
     assert tied["stage3.conv"] == ("stage3.conv", "block3.second.conv")
     assert tied["block3.first.conv"] == ("block3.first.conv",)
     layers = ("stage3.conv", "block3.first.conv", "joint")
-    assert materials.worst_loss is not None
+    assert materials.attack is not None
     found = by_sensitivity(model, layers, materials, settings())
     modules = {name: tied[name] for name in layers}
-    assert found == paces(module_sensitivity(model, modules, materials.worst_loss))
+    assert found == paces(module_sensitivity(model, modules, materials.attack(model)))
     alone = by_sensitivity(model, layers, materials, settings(method="weight"))
     assert alone != found
     silent = Materials(materials.example, materials.inputs, materials.labels)
@@ -223,26 +224,22 @@ def test_every_layer_loses_the_common_multiple_of_its_pace() -> None:
     assert lost(high) == taken
 
 
-def test_zeros_are_spread_by_sensitivity_too() -> None:
+@pytest.mark.parametrize("rank", [weight_candidates, kernel_candidates])
+def test_zeros_are_spread_by_sensitivity_too(
+    rank: Callable[[nn.Module, Materials, PruningSettings], ZeroCandidates],
+) -> None:
     model, materials = residual()
-    for method in ("weight", "kernel"):
-        chosen = settings(method=method, ratio=0.5)
-        result = prune(model, materials, chosen, untouched, Silent())
-        layers = [
-            name
-            for name, layer in model.named_modules()
-            if isinstance(layer, nn.Conv1d | nn.Linear)
-        ]
-        pace = by_sensitivity(model, layers, materials, chosen)
-        shares = {
-            name: float((weight_of(result.model, name) == 0).double().mean()) for name in layers
-        }
-        multiple = np.median([shares[name] / pace[name] for name in layers])
-        for name in layers:
-            weight = weight_of(model, name)
-            pieces = weight.numel() if method == "weight" else weight[:, :, None].shape[:2].numel()
-            expected = min(multiple * pace[name], 1 - 1 / pieces)
-            assert abs(shares[name] - expected) < 2.5 / pieces
+    chosen = settings(method="weight")
+    candidates = rank(model, materials, chosen)
+    layers = candidates.layers
+    pace = by_sensitivity(model, layers, materials, chosen)
+    zeros = {edit.layer: edit.positions for edit in candidates.first(len(candidates) // 5)}
+    shares = {name: len(zeros[name]) / weight_of(model, name).numel() for name in layers}
+    multiple = np.median([shares[name] / pace[name] for name in layers])
+    for name, size in zip(layers, candidates.size, strict=True):
+        pieces = weight_of(model, name).numel() // size
+        expected = min(multiple * pace[name], 1 - 1 / pieces)
+        assert abs(shares[name] - expected) < 2.5 / pieces
 
 
 def test_the_attack_raises_the_loss_and_repeats_itself() -> None:
