@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgeprune.cli.app import create_app
 from edgeprune.config import load_config
-from edgeprune.evidence import PruningEvidence
+from edgeprune.evaluation import Guard
+from edgeprune.evidence import GuardStep, PointState, PruningEvidence
 from edgeprune.pipeline.products import load_record
+from edgeprune.pipeline.store import Stage
 from edgeprune.pipeline.sweep import chosen_config, read_sweep, sweep_evidence
+from edgeprune.pipeline.sweep_point import measure_point
+from edgeprune.pipeline.sweep_run import PointWork
 from tests.cli.conftest import Edgeprune
 from tests.pipeline.small import small_card, small_flags
 
@@ -120,6 +126,25 @@ def test_a_point_is_built_as_it_was_measured(
     assert (evidence.point, evidence.recommended) == (2, 2)
     assert evidence.settings == sweep.spots.settings
     assert "validation patients" in evidence.chosen_on
+
+
+def test_what_the_guard_stops_is_no_point_to_take(
+    swept: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = Guard.judge
+
+    def refuse(guard: Guard, number: int, *arguments: Any) -> GuardStep:
+        step = judge(guard, number, *arguments)
+        return replace(step, held=False, reason="the recall of V fell by 0.02")
+
+    monkeypatch.setattr(Guard, "judge", refuse)
+    path, _ = swept
+    sweep, folder = read_sweep(path), path.with_suffix(".work") / "seed-1.work"
+    parts = {name: Stage(name, folder / name, "", True) for name in ("data", "train")}
+    point = sweep.points[1].result.point
+    result = measure_point(PointWork("key", point, sweep.config, parts, tmp_path))
+    assert (result.state, result.figures) == (PointState.STOPPED, ())
+    assert "the recall of V fell by 0.02" in result.reason
 
 
 def test_what_cannot_be_built_from_a_sweep_is_said(
