@@ -155,6 +155,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _answer(found: Sweep, console: Console) -> Answer:
     from edgeprune.cli.figures import plain
+    from edgeprune.config import Requirements
 
     synthetic = found.about.get("synthetic") == "yes"
     source = "SYNTHETIC data" if synthetic else found.about.get("dataset", "")
@@ -169,6 +170,8 @@ def _answer(found: Sweep, console: Console) -> Answer:
     for setting in found.spots.settings:
         if setting.refused:
             console.line(f"  {setting.setting.text}: {'; '.join(setting.refused)}")
+    if found.requirements == Requirements():
+        console.line("[requirements] is empty: the guard alone limits what pruning may cost")
     done = sum(point.finished for point in found.points)
     best = found.spots.recommended
     return Answer(

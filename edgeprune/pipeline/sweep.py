@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeprune.config import BuildConfig, ChosenSettings, config_of
+from edgeprune.config import BuildConfig, ChosenSettings, Requirements, config_of
 from edgeprune.config_text import render_config
 from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.evaluation.sweet_spots import CHOSEN_ON, RULE, SweetSpots, sweet_spots
@@ -60,6 +60,7 @@ class Sweep:
         path: Its file.
         about: What the file tells of it.
         config: The configuration that it was run with.
+        requirements: What a setting must meet.
         points: Its points.
         spots: What they come to.
     """
@@ -67,6 +68,7 @@ class Sweep:
     path: Path
     about: Mapping[str, str]
     config: BuildConfig
+    requirements: Requirements
     points: tuple[KeptPoint, ...]
     spots: SweetSpots
 
@@ -167,11 +169,9 @@ def read_sweep(path: Path, requirements: BuildConfig | None = None) -> Sweep:
     file = SweepFile(path)
     about, points = file.about(), file.points()
     config = config_of(tomllib.loads(about["config"]), {})
-    spots = sweet_spots(
-        [(point.number, point.result) for point in points],
-        (requirements or config).requirements,
-    )
-    return Sweep(path, about, config, points, spots)
+    demanded = (requirements or config).requirements
+    spots = sweet_spots([(point.number, point.result) for point in points], demanded)
+    return Sweep(path, about, config, demanded, points, spots)
 
 
 def chosen_config(path: Path, number: int | None, overrides: Mapping[str, Any]) -> BuildConfig:
