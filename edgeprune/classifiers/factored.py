@@ -23,7 +23,8 @@ class Factored(Replacement):
 
     Args:
         original: A convolution without groups, or a dense layer.
-        rank: Singular values kept.
+        rank: Singular values kept. If the original has fewer, as one that gets its widths later, the
+            weights are drawn and not its own.
         limit: Largest condition number of the product; 0 for none.
     """
 
@@ -33,9 +34,10 @@ class Factored(Replacement):
         super().__init__()
         self.limit = limit
         self.reduce, self.expand = _two_layers(original, rank)
+        if rank <= min(matrix_of(original).shape):
+            self.set_matrix(matrix_of(original))
         if original.bias is not None and self.expand.bias is not None:
             self.expand.bias.data.copy_(original.bias.data)
-        self.set_matrix(matrix_of(original))
 
     @property
     def rank(self) -> int:

@@ -225,3 +225,18 @@ def test_what_has_no_such_rank_is_refused() -> None:
             apply(model, (Factors(layer, rank, 0.0, 0.0),), given.example)
     with pytest.raises(ConfigurationError, match="condition number of 0.5"):
         rank_candidates(model, given, replace(SETTINGS, condition_limit=0.5))
+
+
+def test_pruned_in_many_ways_one_after_the_other_it_still_loads(tmp_path: Path) -> None:
+    model = residual()
+    given = materials(model)
+    for method in ("channel", "low-rank", "layer", "weight"):
+        settings = PruningSettings(method=method, ratio=0.1, steps=1, channel_multiple=1)
+        model = prune(model, given, settings, untouched, Silent()).model
+    path = tmp_path / "classifier.safetensors"
+    save_classifier(model, ClassifierSpec("residual-ecg-small", (32, 1), 2, 3), path)
+    loaded, _ = load_classifier(path)
+    assert torch.equal(loaded(*given.inputs), model(*given.inputs))
+    # A layer that gets its channels after it was built may have fewer than the rank.
+    built = Factored.build(nn.Linear(7, 2), {"rank": 5, "limit": 0.0})
+    assert built(torch.zeros(1, 7)).shape == (1, 2)
