@@ -23,7 +23,7 @@ class Factored(Replacement):
 
     Args:
         original: A convolution without groups, or a dense layer.
-        rank: Singular values kept. If the original has fewer, as one that gets its widths later, the
+        rank: Singular values kept. If the original has fewer, as one that is widened later, the
             weights are drawn and not its own.
         limit: Largest condition number of the product; 0 for none.
     """

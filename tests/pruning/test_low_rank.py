@@ -124,8 +124,9 @@ def test_full_rank_without_a_limit_is_the_same_function(
     assert float(left_over.norm()) == pytest.approx(float(sizes[2:].norm()), rel=1e-5)
 
 
-@pytest.mark.parametrize("limit", [0.0, LIMIT])
-@pytest.mark.parametrize("make", [residual, r1, inline, dense])
+@pytest.mark.parametrize(
+    ("make", "limit"), [(residual, LIMIT), (r1, 0.0), (inline, 0.0), (dense, LIMIT)]
+)
 def test_ratio_is_reached_and_what_was_saved_loads(
     make: type[nn.Module], limit: float, tmp_path: Path
 ) -> None:
@@ -228,13 +229,13 @@ def test_what_has_no_such_rank_is_refused() -> None:
 
 
 def test_pruned_in_many_ways_one_after_the_other_it_still_loads(tmp_path: Path) -> None:
-    model = residual()
+    model = r1()
     given = materials(model)
-    for method in ("channel", "low-rank", "layer", "weight"):
+    for method in ("channel", "low-rank", "layer"):
         settings = PruningSettings(method=method, ratio=0.1, steps=1, channel_multiple=1)
         model = prune(model, given, settings, untouched, Silent()).model
     path = tmp_path / "classifier.safetensors"
-    save_classifier(model, ClassifierSpec("residual-ecg-small", (32, 1), 2, 3), path)
+    save_classifier(model, ClassifierSpec("r1", (32, 1), 2, 3), path)
     loaded, _ = load_classifier(path)
     assert torch.equal(loaded(*given.inputs), model(*given.inputs))
     # A layer that gets its channels after it was built may have fewer than the rank.
