@@ -14,8 +14,13 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edgeprune.errors import MissingRangeError
 from edgeprune.quantization.calibration import ActivationRange, activations
+from edgeprune.quantization.graph import initializers_of
 
 _INFERRED = ("onnx.infer", "onnxruntime.quant")
+_SYMMETRIC: Mapping[str, object] = {"quant_type": QuantType.QInt8, "symmetric": True}
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
+_ACTIVATIONS = ("Relu", "Clip")
+_BIAS_STEPS = 1024  # of a step of the output
 
 
 def make_qdq(
@@ -46,7 +51,8 @@ def make_qdq(
     overrides = {name: [_override(ranges[name])] for name in needed}
     for node in float_model.graph.node:
         if node.op_type in ("Gemm", "MatMul"):
-            overrides[node.input[1]] = [{"quant_type": QuantType.QInt8, "symmetric": True}]
+            overrides[node.input[1]] = [dict(_SYMMETRIC)]
+    overrides |= _ranges_of_zeros(float_model, ranges)
     marked = onnx.ModelProto()
     marked.CopyFrom(float_model)
     onnx.helper.set_model_props(marked, dict([_INFERRED]))  # or it goes through a temporary file
@@ -75,6 +81,42 @@ def make_qdq(
     del quantized.metadata_props[:]
     del quantized.graph.value_info[:]
     return quantized
+
+
+def _ranges_of_zeros(
+    model: onnx.ModelProto, ranges: Mapping[str, ActivationRange]
+) -> dict[str, list[dict[str, object]]]:
+    """Return ranges for weights that pruning has made zero: whole channels, or a dense layer.
+
+    onnxruntime would take a scale of 1, in whose steps the bias, all that is left, rounds away.
+    Here a step of the bias is a small part of one of the output.
+    """
+    weights = initializers_of(model.graph)
+    found: dict[str, list[dict[str, object]]] = {}
+    for node in model.graph.node:
+        if node.op_type not in _WEIGHTED or node.input[1] not in weights:
+            continue
+        weight = weights[node.input[1]]
+        per_channel = node.op_type == "Conv"
+        zero = ~(weight.reshape(len(weight) if per_channel else 1, -1) != 0).any(axis=1)
+        if not zero.any():
+            continue
+        step = ranges[_behind(model, node.output[0])].scale / _BIAS_STEPS
+        largest = np.float32(127 * step / ranges[node.input[0]].scale)
+        of_zeros = {"rmin": -largest, "rmax": largest}
+        axis = {"axis": 0} if per_channel else {}
+        found[node.input[1]] = [
+            {**_SYMMETRIC, **axis, **(of_zeros if is_zero else {})} for is_zero in zero
+        ]
+    return found
+
+
+def _behind(model: onnx.ModelProto, name: str) -> str:
+    """Return the value that a layer's output becomes in the same step of the integer network."""
+    readers = [node for node in model.graph.node if name in node.input]
+    if len(readers) == 1 and readers[0].op_type in _ACTIVATIONS:
+        return str(readers[0].output[0])
+    return name
 
 
 def _override(given: ActivationRange) -> dict[str, object]:

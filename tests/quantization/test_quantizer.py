@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from edgeprune.classifiers import create
 from edgeprune.config import QuantizationSettings
 from edgeprune.errors import DataError, MissingRangeError, UnknownNameError
+from edgeprune.network import read_qdq
 from edgeprune.progress import Silent
 from edgeprune.quantization import clean_float_onnx, quantize, to_float_onnx
 from edgeprune.quantization.bias_correction import correct_biases
@@ -165,3 +166,36 @@ def test_signal_alone_is_enough() -> None:
     graph = to_float_onnx(create("r1", (32, 1), 0, 3, 7), (32, 1), 0)
     result = quantize(graph, WINDOWS, FRONT_END, SETTINGS, Silent(), seed=1)
     assert [value.name for value in result.model.graph.input] == ["signal"]
+
+
+def test_channels_without_weights_keep_their_bias() -> None:
+    """onnxruntime gives them a scale of 1, in whose steps the bias is 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = torch.nn.Sequential(
+            torch.nn.Conv1d(1, 4, 5), torch.nn.ReLU(), torch.nn.Flatten(),
+            torch.nn.Linear(4 * 28, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3),
+        ).eval()  # fmt: skip
+    with torch.no_grad():
+        model[0].weight[1:3] = 0
+        model[0].bias[:] = torch.tensor([0.1, 0.01, -0.02, 0.0])
+        model[3].weight[:] = 0
+        model[3].bias[:] = torch.linspace(-0.004, 0.01, 8)
+    windows = small_windows(40, 1)
+    result = quantize(
+        to_float_onnx(model, FRONT_END.signal_shape, 0), windows, FRONT_END, SETTINGS, Silent(), 0
+    )
+    network = read_qdq(result.model)
+    convolution, dense, last = (step for step in network.operations if hasattr(step, "weights"))
+    assert not convolution.weights[1:3].any()
+    for step, layer in ((convolution, model[0]), (dense, model[3])):
+        scales = network.tensors[step.inputs[0]].scale * np.broadcast_to(
+            step.weight_scales, len(step.bias)
+        )
+        kept = step.bias * scales
+        wanted = layer.bias.detach().numpy()
+        assert np.abs(kept - wanted).max() < network.tensors[step.output].scale / 100
+    assert last.weights.any()
+    logits = network.output_tensor.dequantize(network.run(windows.signal))
+    exact = model(torch.from_numpy(float_inputs(windows, FRONT_END)[0])).detach().numpy()
+    assert np.abs(logits - exact).max() <= 2 * network.output_tensor.scale
