@@ -253,7 +253,7 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
             ),
             guard=example_guard(),
         ),
-        sweep=example_sweep(),
+        sweep=example_sweep(1, (0.5,)),
         quantization=QuantizationEvidence(
             quantizer="onnxruntime 1.31.1",
             scheme="int8 activations per tensor, int8 weights per output channel, int32 sums, "

@@ -18,11 +18,11 @@ _WAYS = (
 )
 
 
-def example_sweep(ways: int = 2) -> SweepEvidence:
-    """Return up to seven ways of pruning at three ratios with three seeds, and the parent."""
+def example_sweep(ways: int = 7, ratios: tuple[float, ...] = RATIOS) -> SweepEvidence:
+    """Return up to seven ways of pruning at some ratios with three seeds, and the parent."""
     settings = [_result(SweepSetting("none"), 0.0, 0)]
     for method, importance, scope, loss in _WAYS[:ways]:
-        for ratio in RATIOS:
+        for ratio in ratios:
             fine_tune = "natural" if method != "vnn" else "none"
             setting = SweepSetting(method, importance, scope, "one-shot", ratio, fine_tune)
             settings.append(_result(setting, loss, len(settings)))

@@ -20,7 +20,7 @@ def page_of(sweep: SweepEvidence) -> SweepPage:
     return SweepPage("Recordings", "A chip", "residual-ecg", True, "1", 0, (), sweep)
 
 
-SWEEP = example_sweep(7)
+SWEEP, SMALL = example_sweep(), example_sweep(1, (0.5,))
 ROOT = read_page(render_sweep(page_of(SWEEP)))
 
 
@@ -94,14 +94,14 @@ def test_every_figure_is_the_one_it_cites_and_none_is_typed() -> None:
 def test_refused_settings_say_why_and_unfinished_points_are_told() -> None:
     assert "cannot be reached" in ROOT.whole_text
     assert "points without a result" not in ROOT.whole_text
-    unfinished = replace(page_of(example_sweep()), unfinished=4)
+    unfinished = replace(page_of(SMALL), unfinished=4)
     text = read_page(render_sweep(unfinished)).whole_text
     assert "points without a result" in text
 
 
 def test_without_a_setting_that_meets_the_requirements_none_is_recommended() -> None:
-    settings = tuple(replace(each, refused=("accuracy",)) for each in example_sweep().settings)
-    sweep = replace(example_sweep(), recommended=None, settings=settings)
+    settings = tuple(replace(each, refused=("accuracy",)) for each in SMALL.settings)
+    sweep = replace(SMALL, recommended=None, settings=settings)
     text = read_page(render_sweep(page_of(sweep))).whole_text
     assert "none is recommended" in text
     nothing = replace(sweep, settings=(sweep.settings[-1],))
@@ -110,5 +110,5 @@ def test_without_a_setting_that_meets_the_requirements_none_is_recommended() -> 
 
 def test_synthetic_is_said() -> None:
     assert "Synthetic" in ROOT.whole_text
-    real = replace(page_of(example_sweep()), synthetic=False)
+    real = replace(page_of(SMALL), synthetic=False)
     assert "Synthetic" not in read_page(render_sweep(real)).whole_text
