@@ -34,6 +34,7 @@ from edgeprune.evidence import (
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
 from edgeprune.pruning import CRITERIA, Counts, PrunedClassifier, count
+from edgeprune.pruning.methods import METHODS
 from edgeprune.pruning.words import edits_in_words
 from edgeprune.quantization import QuantizationResult
 from edgeprune.training import EpochRecord, TrainingResult
@@ -227,7 +228,8 @@ def pruning_evidence(
     }.get(settings.method, aim)
     importance = _FIXED_IMPORTANCE.get(settings.method, settings.importance)
     steps = [_pruning_step("unpruned", result.before, result.before)]
-    tuned = _TUNED.get(settings.fine_tune, f"fine-tuned: {settings.fine_tune}")
+    training = METHODS.get(settings.method).settled(settings).fine_tune
+    tuned = _TUNED.get(training, f"fine-tuned: {training}")
     for number, (step, score) in enumerate(zip(result.steps, pruned.scores, strict=True), start=1):
         facts = _pruning_step(
             f"step {number}: {edits_in_words(step.edits)}, {tuned}", step.after, result.before

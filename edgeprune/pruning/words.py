@@ -20,7 +20,8 @@ def edits_in_words(edits: Sequence[Edit]) -> str:
     """Return what edits do ("12 channels removed, 340 weights made zero")."""
     channels = sum(len(edit.channels) for edit in edits if isinstance(edit, Removal))
     zeroed = sum(len(edit.positions) for edit in edits if isinstance(edit, ZeroedWeights))
-    solved = [edit for edit in edits if isinstance(edit, NewWeights)]
+    # A normalization has a vector: it only takes the bias of the layer in front of it.
+    solved = [edit for edit in edits if isinstance(edit, NewWeights) and edit.weight.ndim > 1]
     parts = []
     if channels:
         parts.append(f"{channels} channels removed")

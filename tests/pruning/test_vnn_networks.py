@@ -23,6 +23,7 @@ from edgeprune.pruning.materials import Materials
 from edgeprune.pruning.vnn.im2col import input_rows, output_rows
 from edgeprune.pruning.vnn.method import VnnResult, preserve
 from edgeprune.pruning.vnn.network import folded_layers, in_double, rectified_layers
+from edgeprune.pruning.words import edits_in_words
 
 SETTINGS = PruningSettings(method="vnn", ratio=0.0, vnn_rows=0, vnn_epsilon=0.2, vnn_margin=0.05)
 
@@ -265,6 +266,7 @@ def test_the_method_reaches_a_ratio_and_the_result_is_saved_and_read(tmp_path: P
     assert result.after.remaining <= 0.03 * result.before.remaining + 1
     assert result.after.remaining > 0.015 * result.before.remaining
     assert len(result.steps) == 1
+    assert "left in 12 layers of new weights" in edits_in_words(result.steps[0].edits)
     save_history(History(result.steps), tmp_path / "history.json")
     steps = load_history(tmp_path / "history.json").steps
     again = replay(network.model, steps, network.materials.example).eval()
