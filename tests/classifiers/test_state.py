@@ -24,14 +24,15 @@ SHAPE = (64, 2)
 
 @pytest.mark.parametrize("name", CLASSIFIERS.names())
 def test_file_keeps_every_bit(name: str, tmp_path: Path) -> None:
-    spec = ClassifierSpec(name, SHAPE, 6, 5)
-    model = create(name, SHAPE, 6, 5, seed=3).eval()
+    shape = (2048, 2) if name == "chb-mit-cnn" else SHAPE
+    spec = ClassifierSpec(name, shape, 6, 5)
+    model = create(name, shape, 6, 5, seed=3).eval()
     save_classifier(model, spec, tmp_path / "a.safetensors")
     again, read = load_classifier(tmp_path / "a.safetensors")
     save_classifier(again, read, tmp_path / "b.safetensors")
     assert read == spec
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    signal, rhythm = torch.randn(4, 2, 64), torch.randn(4, 6)
+    signal, rhythm = torch.randn(4, 2, shape[0]), torch.randn(4, 6)
     assert torch.equal(logits_of(model, signal, rhythm), logits_of(again, signal, rhythm))
 
 
