@@ -114,7 +114,7 @@ def _figures(
     twice = sum(count > 1 for count in ended.values())
     yield Figure(SECTION, "points run twice to the end", twice, 0, None, True)
     again = sorted(begun[line.key] for line in killed)
-    note = f"the killed point began {again} times; of the others, {_others(begun, killed)}"
+    note = f"the killed point began {again[0] if again else 0} times; of the others, {_others(begun, killed)}"
     yield Figure(SECTION, "workers killed in the middle of a point", len(killed), 1, note=note)
 
 
