@@ -113,8 +113,8 @@ def _figures(
     yield Figure(SECTION, "points lost", sum(key not in ended for key in keys), 0, None, True)
     twice = sum(count > 1 for count in ended.values())
     yield Figure(SECTION, "points run twice to the end", twice, 0, None, True)
-    again = sorted(begun[line.key] for line in killed)
-    note = f"the killed point began {again[0] if again else 0} times; of the others, {_others(begun, killed)}"
+    times = sum(begun[line.key] for line in killed)
+    note = f"the killed point began {times} times; of the others, {_others(begun, killed)}"
     yield Figure(SECTION, "workers killed in the middle of a point", len(killed), 1, note=note)
 
 
