@@ -17,10 +17,10 @@ from pathlib import Path
 from edgeprune.config import load_config
 from edgeprune.pipeline.sweep import read_sweep, sweep
 from edgeprune.progress import Silent
-from tests.studies import pruning_chb
+from tests.studies import pruning_chb, pruning_curve
 from tests.studies.pruning_claims import claims
 from tests.studies.pruning_table import Row, rows_of, table_document
-from tests.studies.study import CHECKOUT, KEPT, Figure, run_study
+from tests.studies.study import CHECKOUT, KEPT, Figure, code_hash, run_study
 
 SEED = 1
 SEEDS = (1, 2, 3)
@@ -67,6 +67,9 @@ GRIDS: dict[str, dict[str, object]] = {
         "sweep.methods": ("vnn", "weight"),
         "sweep.importances": ("l1",),
         "sweep.fine_tunes": ("none",),
+        # As the paper's code: with few rows, or nothing of a convolution can go.
+        "pruning.vnn_variant": "released",
+        "pruning.vnn_rows": 64,
         # The whole curve of the claim.
         "sweep.perturbations": ("linf:5uV", "linf:10uV", "linf:20uV"),
     },
@@ -151,9 +154,16 @@ class PruningStudy:
         """What the seeds claim, tried on these points."""
         yield from claims(self.rows)
 
+    def curve(self) -> Iterator[Figure]:
+        """VNN and magnitude over the whole curve of radii."""
+        found = read_sweep(self._work / "vnn.sqlite")
+        yield from pruning_curve.figures(found, KEPT / "pruning" / code_hash() / "curves", WORKERS)
+
     def chb(self) -> Iterator[Figure]:
         """VNN on CHB-MIT windows."""
-        yield from pruning_chb.figures(self._data, KEPT / "pruning" / "chb", SEED, WORKERS)
+        yield from pruning_chb.figures(
+            self._data, KEPT / "pruning" / code_hash() / "chb", SEED, WORKERS
+        )
 
     def _lend(self, folder: Path) -> None:
         """Copy parents and results of other sweeps; their keys say whether they fit."""
@@ -187,6 +197,7 @@ def sections_of(study: PruningStudy) -> Mapping[str, Callable[[], Iterator[Figur
         **{f"sweep-{name}": partial(study.grid, name) for name in GRIDS},
         "table": study.table,
         "claims": study.claims,
+        "vnn-curve": study.curve,
         "chb": study.chb,
         "vnn-speed": speed,
         "cluster": cluster_sweep,

@@ -30,7 +30,7 @@ from edgeprune.pruning.counts import count
 from edgeprune.pruning.edits import apply, held_zeros
 from edgeprune.pruning.materials import Materials
 from edgeprune.pruning.methods import METHODS
-from tests.studies.float_bounds import FloatBoxes
+from tests.studies.float_bounds import FloatBoxes, own_hash
 from tests.studies.study import Figure
 
 CLASSIFIER = "chb-mit-cnn"
@@ -116,7 +116,7 @@ def figures(data: Path, store: Path, seed: int, workers: int) -> Iterator[Figure
     for way in FOLDS:
         splits = _splits(patients, way, seed)
         tasks = [Task(f"{way} {number}", split) for number, split in enumerate(splits)]
-        executor = Executor(workers=workers, store=store)
+        executor = Executor(workers=workers, store=store / own_hash(__file__))
         found = executor.run(_try, tasks, Codec(_encode, _decode))
         yield from _figures(way, [each for tries in found for each in tries])
 
