@@ -14,6 +14,7 @@ ROW_TOLERANCE = 1e-9
 GAP_TOLERANCE = 1e-7
 # a basic variable at zero comes out of the solver as rounding noise, and would count as a weight
 _NOISE = 1e-12
+_BLOCK = 4096
 
 
 def without_noise(values: Floats) -> Floats:
@@ -35,11 +36,16 @@ def violations(matrix: Floats, lower: Floats, upper: Floats, values: Floats) -> 
         Float64 [rows], 0 where the row holds.
     """
     used = np.flatnonzero(values)
-    part = matrix[:, used]
-    reached = part @ values[used]
+    reached, size = np.empty(len(matrix)), np.empty(len(matrix))
+    # in blocks: im2col makes matrices that should not be held twice
+    for start in range(0, len(matrix), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        part = matrix[rows, used]
+        reached[rows] = part @ values[used]
+        size[rows] = np.abs(part, out=part) @ np.abs(values[used])
     # a row of zeros adds up nothing: its own bounds are its size
     ends = np.minimum(np.abs(lower), np.abs(upper))
-    size = np.maximum(np.abs(part) @ np.abs(values[used]), np.where(np.isfinite(ends), ends, 0))
+    size = np.maximum(size, np.where(np.isfinite(ends), ends, 0))
     broken: Floats = np.maximum(0.0, np.maximum(lower - reached, reached - upper))
     return np.divide(broken, size, out=np.zeros_like(broken), where=broken > 0)
 

@@ -133,7 +133,7 @@ def solve(programs: NeuronPrograms, settings: SolveSettings | None = None) -> So
     matrix = programs.matrix()
     alive = np.flatnonzero(np.any(matrix != 0, axis=0))
     solver = LayerSolver(
-        np.ascontiguousarray(matrix[:, alive]),
+        matrix if len(alive) == matrix.shape[1] else np.ascontiguousarray(matrix[:, alive]),
         programs.lower,
         programs.upper,
         relaxed=settings.relaxed,
