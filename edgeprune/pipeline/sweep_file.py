@@ -24,7 +24,8 @@ CREATE TABLE about (
     value TEXT NOT NULL
 );
 CREATE TABLE points (
-    key TEXT PRIMARY KEY,      -- SHA-256 of all settings, the parent, the data and the code
+    point INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,  -- SHA-256 of all settings, the parent, the data and the code
     number INTEGER,            -- place in the latest call's points, from 1; NULL: in earlier ones
     method TEXT NOT NULL,      -- what is taken away; none: the parent itself
     importance TEXT NOT NULL,  -- by what it is chosen; '': the method has its own
@@ -40,7 +41,8 @@ CREATE TABLE points (
     edgeprune TEXT NOT NULL    -- version that measured it
 );
 CREATE TABLE figures (
-    key TEXT NOT NULL REFERENCES points (key),
+    point INTEGER NOT NULL REFERENCES points (point),
+    place INTEGER NOT NULL,    -- among the point's figures
     name TEXT NOT NULL,        -- recall, precision, f1, windows (of a class); accuracy, macro_f1,
                                -- calibration_error; attacked_windows (those decided rightly),
                                -- attack_success (within a ball), least_change (median, in a norm),
@@ -52,8 +54,8 @@ CREATE TABLE figures (
     network TEXT NOT NULL,     -- int8 as flashed, or float
     value REAL,                -- NULL: undefined, which is not zero
     unit TEXT NOT NULL,
-    PRIMARY KEY (key, name, subject, part, network)
-);
+    PRIMARY KEY (point, place)
+) WITHOUT ROWID;
 """
 _SETTING = ("method", "importance", "scope", "schedule", "ratio", "fine_tune")
 
@@ -115,7 +117,8 @@ class SweepFile:
             for number, (key, point) in enumerate(points, start=1):
                 setting = [getattr(point.setting, name) for name in _SETTING]
                 connection.execute(
-                    "INSERT INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', NULL, 0, ?) "
+                    "INSERT INTO points "
+                    "VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', NULL, 0, ?) "
                     "ON CONFLICT (key) DO UPDATE SET number = excluded.number",
                     (key, number, *setting, point.seed, PointState.WAITING.value, __version__),
                 )
@@ -139,10 +142,16 @@ class SweepFile:
                     key,
                 ),
             )
-            connection.execute("DELETE FROM figures WHERE key = ?", (key,))
+            (point,) = connection.execute(
+                "SELECT point FROM points WHERE key = ?", (key,)
+            ).fetchone()
+            connection.execute("DELETE FROM figures WHERE point = ?", (point,))
             connection.executemany(
-                "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(key, *each.place, each.value, each.unit) for each in result.figures],
+                "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (point, place, *each.place, each.value, each.unit)
+                    for place, each in enumerate(result.figures, start=1)
+                ],
             )
 
     def about(self) -> dict[str, str]:
@@ -169,15 +178,15 @@ class SweepFile:
         """
         self.about()
         with self._reading() as connection:
-            figures: dict[str, list[SweepFigure]] = {}
-            query = "SELECT key, name, subject, part, network, value, unit FROM figures"
-            for key, *figure in connection.execute(f"{query} ORDER BY rowid"):
-                figures.setdefault(key, []).append(SweepFigure(*figure))
+            figures: dict[int, list[SweepFigure]] = {}
+            query = "SELECT point, name, subject, part, network, value, unit FROM figures"
+            for point, *figure in connection.execute(f"{query} ORDER BY point, place"):
+                figures.setdefault(point, []).append(SweepFigure(*figure))
             rows = connection.execute(
-                f"SELECT number, key, {', '.join(_SETTING)}, seed, state, reason, "
+                f"SELECT point, number, key, {', '.join(_SETTING)}, seed, state, reason, "
                 "network_sha256, seconds FROM points WHERE number IS NOT NULL ORDER BY number"
             ).fetchall()
-        return tuple(_point(row, tuple(figures.get(row[1], ()))) for row in rows)
+        return tuple(_point(row, tuple(figures.get(row[0], ()))) for row in rows)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -221,7 +230,7 @@ class SweepFile:
 
 
 def _point(row: Sequence[Any], figures: tuple[SweepFigure, ...]) -> KeptPoint:
-    number, key, *setting, seed, state, reason, network, seconds = row
+    _, number, key, *setting, seed, state, reason, network, seconds = row
     point = SweepPoint(SweepSetting(*setting), seed)
     result = SweepResult(point, PointState(state), reason, network, seconds, figures)
     return KeptPoint(number, key, result)

@@ -121,7 +121,7 @@ def test_any_tool_reads_the_file(tmp_path: Path) -> None:
     run_points(file, works, work.measure, Executor(workers=1), Silent())
     with closing(sqlite3.connect(file.path)) as connection:
         rows = connection.execute(
-            "SELECT ratio, avg(value), count(*) FROM points JOIN figures USING (key) "
+            "SELECT ratio, avg(value), count(*) FROM points JOIN figures USING (point) "
             "WHERE name = 'macro_f1' AND part = 'validation' GROUP BY ratio ORDER BY ratio"
         ).fetchall()
         (schema,) = connection.execute(
