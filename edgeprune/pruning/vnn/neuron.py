@@ -92,12 +92,12 @@ class NeuronSolver:
     def _with_few_rows(self, lower: Floats, upper: Floats) -> OneSolution:
         """Solve over some rows, add those that the solution breaks most, until it breaks none."""
         columns = self._matrix.shape[1]
-        chosen = _first_rows(self._matrix, lower, upper, 2 * columns)
+        chosen = _first_rows(self._matrix, lower, upper, columns)
         model = SharedModel(self._matrix[chosen], self._seconds)
         model.start(lower[chosen], upper[chosen])
-        vertex = model.run()
         for _ in range(_ROUNDS):
-            part = checked(self._matrix[chosen], lower[chosen], upper[chosen], vertex, model)
+            ends = lower[chosen], upper[chosen]
+            part = checked(self._matrix[chosen], *ends, model.run(), model)
             if part.status != "optimal":
                 return part
             broken = violations(self._matrix, lower, upper, part.values)
@@ -107,7 +107,6 @@ class NeuronSolver:
             new = _most_broken(broken, columns)
             model.add(self._matrix[new], lower[new], upper[new])
             chosen = np.concatenate([chosen, new])
-            vertex = model.run()
         return OneSolution(np.zeros(columns), "limit", math.nan)
 
 
@@ -162,11 +161,11 @@ def _anew(
 
 
 def _first_rows(matrix: Floats, lower: Floats, upper: Floats, count: int) -> Places:
-    """Return the rows with the least room for their size, and as many spread over all."""
+    """Return the rows with the least room for their size, and half as many spread over all."""
     size = np.maximum(np.sqrt(np.einsum("ij,ij->i", matrix, matrix)), 1e-300)
     room = (upper - lower) / size
     narrow = np.argsort(room, kind="stable")[:count]
-    spread = np.linspace(0, len(matrix) - 1, count).astype(np.intp)
+    spread = np.linspace(0, len(matrix) - 1, count // 2 + 1).astype(np.intp)
     first: Places = np.union1d(narrow, spread)
     return first
 

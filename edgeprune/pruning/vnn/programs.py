@@ -7,6 +7,7 @@ reading: no constraint of a layer ties two neurons together.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -94,12 +95,13 @@ class SolveSettings:
     Attributes:
         relaxed: Break the rows of a program without solution by the least sum.
         seconds: Limit of one run of HiGHS.
-        workers: Neurons solved at the same time; what is found does not depend on it.
+        workers: Neurons solved at the same time; one for each processor if None. What is found
+            does not depend on it.
     """
 
     relaxed: bool = False
     seconds: float = 60.0
-    workers: int = 1
+    workers: int | None = None
 
 
 def value_band(preactivations: Floats, epsilon: float) -> tuple[Floats, Floats]:
@@ -138,7 +140,7 @@ def solve(programs: NeuronPrograms, settings: SolveSettings | None = None) -> So
         programs.upper,
         relaxed=settings.relaxed,
         seconds=settings.seconds,
-        workers=settings.workers,
+        workers=settings.workers or os.cpu_count() or 1,
     )
     return _gather(programs, alive, solver.solve())
 
