@@ -242,16 +242,34 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
             aim="half of the parameters",
             steps=(
                 PruningStepEvidence(
-                    "unpruned", 31_237, 1_420_880, 47_312, 13_056, _validation(0.7012)
+                    "unpruned", 31_237, 1_420_880, 47_312, 13_056, _validation(0.7012), 31_237, 1.0
                 ),
                 PruningStepEvidence(
-                    "step 1, fine-tuned", 21_880, 1_033_728, 37_904, 11_264, _validation(0.6987)
+                    "step 1, fine-tuned",
+                    21_880,
+                    1_033_728,
+                    37_904,
+                    11_264,
+                    _validation(0.6987),
+                    21_880,
+                    1.43,
                 ),
                 PruningStepEvidence(
-                    "step 2, fine-tuned", 15_402, 748_160, 31_392, 9_216, _validation(0.6941)
+                    "step 2, fine-tuned",
+                    15_402,
+                    748_160,
+                    31_392,
+                    9_216,
+                    _validation(0.6941),
+                    15_402,
+                    2.03,
                 ),
             ),
             guard=example_guard(),
+            importance="l1: magnitude, L1",
+            scope="global: the pieces of all layers are ranked together",
+            schedule="iterative: equal steps",
+            fine_tune="natural",
         ),
         sweep=example_sweep(1, (0.5,)),
         quantization=QuantizationEvidence(
