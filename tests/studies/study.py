@@ -16,7 +16,10 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 KEPT = CHECKOUT / ".studies"
-PACKAGES = ("edgeprune", "torch", "numpy", "onnxruntime", "tflite-runtime", "unicorn", "ziglang")
+PACKAGES = (
+    *("edgeprune", "torch", "torch-pruning", "highspy", "numpy", "onnxruntime", "tflite-runtime"),
+    *("unicorn", "ziglang"),
+)
 
 
 @dataclass(frozen=True)
