@@ -12,8 +12,9 @@ class GuardSettings:
 
     Attributes:
         limits: Largest loss of recall on the validation patients, by class name (0.01 is a point):
-            a step that costs more is taken back and ends the pruning. Classes that are not named
-            are watched only; an empty table stops nothing.
+            a step that costs more is taken back and ends the pruning. One window alone stops
+            nothing, unless the limit is 0. Classes that are not named are watched only; an empty
+            table stops nothing.
     """
 
     limits: Mapping[str, float] = field(default_factory=lambda: {"S": 0.01, "V": 0.01})

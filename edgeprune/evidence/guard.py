@@ -33,9 +33,15 @@ class RecallChange:
 
     @property
     def exceeded(self) -> bool:
-        """Whether more was lost than the limit allows; nothing is without windows."""
+        """Whether more was lost than the limit allows; nothing is without windows.
+
+        One window is not, whatever the share: less cannot be seen. A limit of 0 allows none.
+        """
+        if self.limit is None:
+            return False
         # In windows, so that a loss of exactly the limit is none too much.
-        return self.limit is not None and self.lost - self.gained > self.limit * self.n + 1e-9
+        allowed = max(1.0, self.limit * self.n) if self.limit else 0.0
+        return self.lost - self.gained > allowed + 1e-9
 
 
 @dataclass(frozen=True)

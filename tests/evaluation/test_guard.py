@@ -72,6 +72,13 @@ def test_it_stops_where_more_than_a_point_is_lost(lost: int, gained: int, held: 
     assert bool(step.reason) is not held
 
 
+@pytest.mark.parametrize(
+    ("limit", "lost", "held"), [(0.001, 1, True), (0.001, 2, False), (0, 0, True), (0, 1, False)]
+)
+def test_one_window_stops_nothing_unless_none_may_go(limit: float, lost: int, held: bool) -> None:
+    assert judged(lost, 0, limit=limit).held is held
+
+
 def test_it_says_so() -> None:
     step = judged(6, 0)
     found = guard_evidence("validation", {"V": 0.01}, (replace(step, step=1, held=True), step))

@@ -80,6 +80,7 @@ def _vnn(book: _Book) -> Iterator[Figure]:
         for name, subject in (
             *(("certified_share", f"linf:{size}uV") for size in (5, 10, 20)),
             ("accuracy", ""),
+            ("macro_f1", ""),
         ):
             own, other = row.of(name, subject), _at_compression(magnitude, row, name, subject)
             title = f"VNN at {row.compression:.1f}x: more {_said(name, subject)} than magnitude"

@@ -149,7 +149,8 @@ def table_document(rows: Sequence[Row]) -> str:
     )
 
 
-def _cell(found: Summary | None, decimals: int) -> list[float] | None:
+def _cell(found: Summary | None, decimals: int) -> list[float | None] | None:
     if found is None:
         return None
-    return [round(value, decimals) for value in (found.mean, found.low, found.high)]
+    ends = (found.mean, found.low, found.high)
+    return [round(value, decimals) if math.isfinite(value) else None for value in ends]

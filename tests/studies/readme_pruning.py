@@ -31,6 +31,7 @@ _TUNED = "not counting none"
 _CLAIMS = (
     ("VNN proves more than magnitude pruning at equal sparsity", ("VNN at", "certified share")),
     ("VNN is right more often than magnitude pruning at equal sparsity", ("VNN at", "accuracy")),
+    ("the same of macro-F1", ("VNN at", "macro f1")),
     ("robustness is best at a compression of 2 to 4", ("at 2 to 4 times",)),
     ("L-infinity robustness falls before accuracy", ("falls before accuracy",)),
     ("fine-tuning moves macro-F1 more than the criterion", ("moves macro f1 more",)),
