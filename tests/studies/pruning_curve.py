@@ -32,7 +32,7 @@ from tests.studies.pruning_table import summary_of
 from tests.studies.study import Figure
 
 SECTION = "MIT-BIH, VNN's curve"
-RADII = (0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02)
+RADII = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05)
 SHOWN = 0.01
 CLASSES = ("N", "S", "V")
 WINDOWS = 16  # of each class
