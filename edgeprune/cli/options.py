@@ -37,14 +37,14 @@ Robust = Annotated[
 ]
 Method = Annotated[str | None, typer.Option("--pruning", help="Pruning method, or none.")]
 Ratio = Annotated[float | None, typer.Option(help="Share of the parameters to prune.")]
-Importance = Annotated[str | None, typer.Option(help="What pruning goes by: l1, l2, random, ...")]
+Importance = Annotated[str | None, typer.Option(help="What pruning goes by, e.g. l1 or hrank.")]
 Scope = Annotated[str | None, typer.Option(help="global, local or sensitivity.")]
 Schedule = Annotated[str | None, typer.Option(help="one-shot, iterative or progressive.")]
 FineTune = Annotated[
     str | None,
     typer.Option(
         "--fine-tune",
-        help="Training after pruning: none, natural, distilled, pgd, trades, free, certified ...",
+        help="Training after pruning, e.g. natural, trades or none.",
     ),
 ]
 MaxFlash = Annotated[int | None, typer.Option(help="Prune until the flash image fits (bytes).")]

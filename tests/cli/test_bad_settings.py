@@ -68,7 +68,7 @@ def test_the_configuration_of_the_folder_is_read(
     ("text", "words"),
     [
         ("[training\n", "cannot be read as TOML"),
-        ("[pruning]\nratio = 2.0\n", "outside 0.0 to 0.95"),
+        ("[pruning]\nratio = 2.0\n", "outside 0.0 to 0.99"),
         ("[requirements]\naccuracy = 92\n", "0.92"),
         ("[requirements]\nsensitivity = { X = 0.9 }\n", "has no class 'X'"),
         ("[verification]\nseconds = -1.0\n", "outside 0.0 to"),

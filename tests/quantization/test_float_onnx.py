@@ -30,10 +30,11 @@ def randomised(model: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("name", [*CLASSIFIERS.names(), "everything"])
 def test_graph_equals_module(name: str) -> None:
-    model = everything() if name == "everything" else randomised(create(name, (32, 1), 2, 3, 7))
-    graph = to_float_onnx(model, (32, 1), 2)
+    shape = (1024, 2) if name == "chb-mit-cnn" else (32, 1)
+    model = everything() if name == "everything" else randomised(create(name, shape, 2, 3, 7))
+    graph = to_float_onnx(model, shape, 2)
     generator = torch.Generator().manual_seed(1)
-    signal = torch.randn(16, 1, 32, generator=generator)
+    signal = torch.randn(16, shape[1], shape[0], generator=generator)
     rhythm = torch.randn(16, 2, generator=generator)
     fed = {"signal": signal.numpy()} | ({"rhythm": rhythm.numpy()} if takes_rhythm(model) else {})
     session = onnxruntime.InferenceSession(graph.SerializeToString())
