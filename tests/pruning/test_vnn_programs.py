@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from edgeprune.pruning.vnn import NeuronPrograms, SolveSettings, Status, solve, value_band
-from edgeprune.pruning.vnn import one_thread as one_thread_module
 from edgeprune.pruning.vnn.checks import dual_bound, violations
 from edgeprune.pruning.vnn.interior import interior
 from edgeprune.pruning.vnn.neuron import solved_by
@@ -208,11 +207,3 @@ def test_the_band_keeps_the_state_even_when_it_is_wider_than_the_value() -> None
     lower, upper = value_band(np.array([[2.0, -2.0, 0.0]]), 1.5)
     np.testing.assert_array_equal(lower, [[0, -5, 0]])
     np.testing.assert_array_equal(upper, [[5, 0, 0]])
-
-
-def test_linear_algebra_keeps_to_one_thread_and_gets_its_own_back() -> None:
-    controls = one_thread_module._libraries()
-    before = [get() for get, _ in controls]
-    with one_thread_module.one_thread():
-        assert [get() for get, _ in controls] == [1] * len(controls)
-    assert [get() for get, _ in controls] == before

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from edgeprune.pruning.vnn.checks import Floats
 from edgeprune.pruning.vnn.determined import determined
 from edgeprune.pruning.vnn.interior import TOGETHER, interior
 from edgeprune.pruning.vnn.neuron import NeuronSolver, OneSolution, has_many_rows, solved_by
-from edgeprune.pruning.vnn.one_thread import one_thread
 
 _PROBES = 4
 _FEW_ROWS = 32
@@ -49,7 +49,8 @@ class LayerSolver:
 
     def solve(self) -> list[OneSolution]:
         """Return what was found, one for each neuron."""
-        with one_thread():
+        # These matrices are small: a second thread of the BLAS only waits, and it waits spinning.
+        with threadpool_limits(1, user_api="blas"):
             self._found = self._determined()
             if self._interior_pays():
                 self._share(self._by_interior, self._open(), TOGETHER)
