@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from importlib import import_module
 
 from edgeprune.attacks.balls import NORMS, Ball
 from edgeprune.attacks.result import AttackResult, Int64Array
 from edgeprune.attacks.settings import AttackSettings
 from edgeprune.attacks.victims import Victim
 from edgeprune.errors import ConfigurationError
+from edgeprune.late import late
 from edgeprune.progress import Progress, Silent
 from edgeprune.registry import Registry
 
@@ -93,9 +93,7 @@ class Attack:
                 where=ball.text,
                 hint=f"write {ball.norm}:100uV, or take an attack that looks for the least change",
             )
-        module, _, function = self.home.partition(":")
-        run = getattr(import_module(f"edgeprune.attacks.{module}"), function)
-        result: AttackResult = run(
+        result: AttackResult = late("edgeprune.attacks", self.home)(
             victim, labels, ball, settings or AttackSettings(), progress or Silent()
         )
         return result

@@ -12,14 +12,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from edgeprune.classifiers.forward_graph import Traced, is_rectifier, trace
-from edgeprune.classifiers.replacements import REPLACEMENTS, Replacement, put_module
+from edgeprune.classifiers.replacements import Replacement, put_module, replacement_class
 from edgeprune.classifiers.structure import Layer
 from edgeprune.errors import ModelError
 
@@ -93,11 +92,7 @@ class Grafted(fx.GraphModule, Replacement):
         made = original
         if facts["replaced"]:
             kind, own_facts = facts["replaced"]
-            home, _, name = REPLACEMENTS.get(kind, where="grafted").partition(":")
-            earlier: type[Replacement] = getattr(
-                import_module(f"edgeprune.classifiers.{home}"), name
-            )
-            made = earlier.build(original, own_facts)
+            made = replacement_class(kind, where="grafted").build(original, own_facts)
         for layer, linear in facts["grafts"]:
             for node in _nodes(_place(made, layer)):  # two channels are enough to be told apart
                 put_module(made, str(node.target), _rows(_child(made, node), [0, 0]))

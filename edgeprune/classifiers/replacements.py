@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, ClassVar
 
 from torch import nn
 
 from edgeprune.errors import ModelError
+from edgeprune.late import late
 from edgeprune.registry import Registry
 
 
@@ -74,6 +74,16 @@ def replacements(model: nn.Module) -> tuple[Replaced, ...]:
     )
 
 
+def replacement_class(kind: str, where: str) -> type[Replacement]:
+    """Return the class of a kind of replacement.
+
+    Raises:
+        UnknownNameError: This version knows no such replacement.
+    """
+    found: type[Replacement] = late("edgeprune.classifiers", REPLACEMENTS.get(kind, where=where))
+    return found
+
+
 def replace_again(model: nn.Module, replaced: tuple[Replaced, ...]) -> None:
     """Put replacements that `replacements` listed into a classifier as created, in place.
 
@@ -82,8 +92,7 @@ def replace_again(model: nn.Module, replaced: tuple[Replaced, ...]) -> None:
         UnknownNameError: This version knows no such replacement.
     """
     for entry in replaced:
-        home, _, name = REPLACEMENTS.get(entry.kind, where=entry.module).partition(":")
-        kind: type[Replacement] = getattr(import_module(f"edgeprune.classifiers.{home}"), name)
+        kind = replacement_class(entry.kind, where=entry.module)
         original = dict(model.named_modules()).get(entry.module)
         if original is None:
             raise ModelError(

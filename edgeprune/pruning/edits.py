@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from edgeprune.classifiers.structure import Layer
 from edgeprune.errors import ModelError
+from edgeprune.late import late
 from edgeprune.registry import Registry
 
 Int64Array = NDArray[np.int64]
@@ -120,17 +120,12 @@ class EditKind:
 
     def edit_class(self) -> type[Edit]:
         """Return the dataclass."""
-        found: type[Edit] = _home(self.edit)
+        found: type[Edit] = late("edgeprune.pruning", self.edit)
         return found
 
     def do(self, model: nn.Module, edits: Sequence[Edit], example: Example) -> None:
         """Do edits of this kind to `model`, in place."""
-        _home(self.change)(model, edits, example)
-
-
-def _home(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(import_module(f"edgeprune.pruning.{module}"), name)
+        late("edgeprune.pruning", self.change)(model, edits, example)
 
 
 # In the order in which kinds are applied: values first, then what renames or resizes layers.

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from edgeprune.late import late
 from edgeprune.registry import Registry
 
 if TYPE_CHECKING:
@@ -85,18 +85,14 @@ class Method:
         self, model: nn.Module, materials: Materials, settings: PruningSettings
     ) -> Candidates:
         """Return what can go (methods that are not solvers)."""
-        found = self._function()(model, materials, settings)
+        found = late("edgeprune.pruning", self.home)(model, materials, settings)
         return Ordered(tuple(found)) if isinstance(found, Sequence) else found
 
     def solve(
         self, model: nn.Module, materials: Materials, settings: PruningSettings, target: int
     ) -> tuple[Edit, ...]:
         """Return edits that leave `target` non-zero weights and biases, or fewer (solvers)."""
-        return tuple(self._function()(model, materials, settings, target))
-
-    def _function(self) -> Any:
-        module, _, function = self.home.partition(":")
-        return getattr(import_module(f"edgeprune.pruning.{module}"), function)
+        return tuple(late("edgeprune.pruning", self.home)(model, materials, settings, target))
 
 
 _ALL = (

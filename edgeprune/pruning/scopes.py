@@ -8,9 +8,9 @@ layer of pace 2 loses twice the share of a layer of pace 1). "global" has none: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from edgeprune.late import late
 from edgeprune.registry import Registry
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ def paces_of(
     home = SCOPES.get(settings.scope, where="pruning.scope")
     if not home:
         return None
-    module, _, function = home.partition(":")
-    found: Mapping[str, float] = getattr(import_module(f"edgeprune.pruning.{module}"), function)(
-        model, layers, materials, settings
-    )
+    found: Mapping[str, float] = late("edgeprune.pruning", home)(model, layers, materials, settings)
     return found
 
 

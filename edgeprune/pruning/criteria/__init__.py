@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from edgeprune.errors import ConfigurationError
+from edgeprune.late import late
 from edgeprune.registry import Registry
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Criterion:
                 where="pruning.importance",
                 hint='prune as part of a build, or take "l2"',
             )
-        module, _, function = self.home.partition(":")
-        score = getattr(import_module(f"edgeprune.pruning.criteria.{module}"), function)
+        score = late("edgeprune.pruning.criteria", self.home)
         training = model.training
         try:
             return score(model.eval(), names, materials)

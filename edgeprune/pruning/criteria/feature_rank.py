@@ -4,7 +4,7 @@ Lin et al., "HRank: filter pruning using high-rank feature map", CVPR 2020 (arXi
 Jordao and Pedrini (arXiv 2108.04890) take it: the rank of a channel's map behind the rectifier,
 averaged over images. A map of a signal is a row and not a matrix, its rank 1 unless it is dead.
 Our reading: the matrix of a channel is that of all windows by all positions, and its rank says how
-many shapes the channel knows. What would be less than 1 % of its largest singular value counts as
+many shapes the channel knows. What would be less than 5 % of its largest singular value counts as
 none: at the precision of the arithmetic nearly every matrix has full rank, and nothing would tell
 the channels apart.
 """
