@@ -13,7 +13,7 @@ from edgeprune.late import late_names
 if TYPE_CHECKING:
     from edgeprune.classifiers.catalogue import CLASSIFIERS, ClassifierSpec, create
     from edgeprune.classifiers.finite import check_finite
-    from edgeprune.classifiers.forward import example_inputs, logits_of, takes_rhythm
+    from edgeprune.classifiers.forward import deciding, example_inputs, logits_of, takes_rhythm
     from edgeprune.classifiers.state import load_classifier, save_classifier
     from edgeprune.classifiers.user import load_user_classifier, load_weights
 
@@ -21,6 +21,7 @@ _HOMES = {
     "CLASSIFIERS": "catalogue",
     "ClassifierSpec": "catalogue",
     "create": "catalogue",
+    "deciding": "forward",
     "example_inputs": "forward",
     "logits_of": "forward",
     "takes_rhythm": "forward",
@@ -36,6 +37,7 @@ __all__ = [
     "ClassifierSpec",
     "check_finite",
     "create",
+    "deciding",
     "example_inputs",
     "load_classifier",
     "load_user_classifier",

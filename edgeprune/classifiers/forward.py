@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+
+@contextmanager
+def deciding(model: nn.Module) -> Iterator[None]:
+    """Run a classifier as it decides: nothing is dropped, no statistics are taken."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def takes_rhythm(model: nn.Module) -> bool:

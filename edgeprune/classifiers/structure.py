@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from edgeprune.classifiers.forward import deciding
 from edgeprune.errors import ModelError
 
 Layer = nn.Conv1d | nn.Conv2d | nn.Linear
@@ -106,11 +107,10 @@ def layers_in_use(
             behind[made[id(inputs[0])][0]] = module
 
     handles = [module.register_forward_hook(watch) for module in model.modules()]
-    training = model.training
     try:
-        model.eval()(*example)
+        with deciding(model):
+            model(*example)
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
     return layers, behind

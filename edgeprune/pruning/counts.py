@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from edgeprune.classifiers import deciding
 from edgeprune.classifiers.structure import Layer
 
 
@@ -55,11 +56,10 @@ def count(model: nn.Module, example: tuple[Tensor, ...]) -> Counts:
 
     layers = [layer for layer in model.modules() if isinstance(layer, Layer)]
     handles = [layer.register_forward_hook(watch) for layer in layers]
-    training = model.training
     try:
-        model.eval()(*example)
+        with deciding(model):
+            model(*example)
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
     return Counts(parameters, nonzero, products, nonzero + biases)

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from edgeprune.classifiers import takes_rhythm
+from edgeprune.classifiers import deciding, takes_rhythm
 from edgeprune.pruning.materials import Materials
-from edgeprune.training.adversarial import deciding
 from edgeprune.training.bounded import Interval
 from edgeprune.training.bounds import BoundedClassifier
 

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch_pruning.dependency import index_mapping
 from torch_pruning.ops import OPTYPE
 
+from edgeprune.classifiers import deciding
+
 
 class ChannelGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
     """A dependency graph for cutting a network once.
@@ -37,11 +39,9 @@ def dependencies(model: nn.Module, example: tuple[Tensor, ...]) -> ChannelGraph:
         model: The classifier; its mode is restored.
         example: Inputs to call it with.
     """
-    training = model.training
     graph = ChannelGraph()
-    with torch.enable_grad():
-        graph.build_dependency(model.eval(), example_inputs=example, verbose=False)
-    model.train(training)
+    with torch.enable_grad(), deciding(model):
+        graph.build_dependency(model, example_inputs=example, verbose=False)
     graph.names = {layer: name for name, layer in model.named_modules()}
     graph.unknown = set()
     nodes = list(graph.module2node.values())

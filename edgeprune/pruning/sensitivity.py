@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeprune.classifiers import logits_of
+from edgeprune.classifiers import deciding, logits_of
 from edgeprune.errors import ConfigurationError
 from edgeprune.pruning.edits import layer_of
 from edgeprune.pruning.materials import WorstLoss, drawn
 from edgeprune.quantization import float_inputs
-from edgeprune.training.adversarial import Adversary, deciding
+from edgeprune.training.adversarial import Adversary
 from edgeprune.training.adversarial_losses import decision_loss
 from edgeprune.training.batches import Batch
 from edgeprune.training.determinism import generator_of

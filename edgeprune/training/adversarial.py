@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeprune.classifiers import logits_of
+from edgeprune.classifiers import deciding, logits_of
 from edgeprune.errors import ConfigurationError
 from edgeprune.quantization import float_inputs
 from edgeprune.training.adversarial_losses import ADVERSARIAL_LOSSES, decision_loss, wrong_by
@@ -165,17 +164,6 @@ class Adversary:
                 change.detach() + pace * self.ball.steepest(gradient), factor
             )
             yield change
-
-
-@contextmanager
-def deciding(model: nn.Module) -> Iterator[None]:
-    """Run a classifier as it decides: nothing is dropped, no statistics are taken."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 class AdversarialObjective(Objective):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgeprune.classifiers import logits_of
+from edgeprune.classifiers import deciding, logits_of
 from edgeprune.quantization import float_inputs
 
 if TYPE_CHECKING:
@@ -28,14 +28,11 @@ def predict(model: nn.Module, windows: Windows, front_end: FrontEnd) -> NDArray[
         front_end: Holds scales and zero points.
     """
     signal, rhythm = map(torch.from_numpy, float_inputs(windows, front_end))
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), deciding(model):
         logits = [
             logits_of(model, signal[at : at + _BATCH], rhythm[at : at + _BATCH])
             for at in range(0, len(signal), _BATCH)
         ]
-    model.train(training)
     return np.asarray(torch.cat(logits).numpy())
 
 

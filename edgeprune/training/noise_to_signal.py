@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from edgeprune.training.adversarial import Adversary, deciding
+from edgeprune.classifiers import deciding
+from edgeprune.training.adversarial import Adversary
 from edgeprune.training.adversarial_losses import wrong_by
 from edgeprune.training.batches import Batch
 from edgeprune.training.objective import Objective, PenalizedObjective

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from edgeprune.training.adversarial import deciding
+from edgeprune.classifiers import deciding
 from edgeprune.training.batches import Batch
 from edgeprune.training.bounds import BoundedClassifier
 from edgeprune.training.certified_losses import asked_penalties

@@ -53,6 +53,8 @@ class Criterion:
         Raises:
             ConfigurationError: It looks at windows, and there are none.
         """
+        from edgeprune.classifiers import deciding
+
         if self.reads_windows and not len(materials.labels):
             raise ConfigurationError(
                 f"the importance '{self.name}' looks at training windows, and there are none",
@@ -60,11 +62,8 @@ class Criterion:
                 hint='prune as part of a build, or take "l2"',
             )
         score = late("edgeprune.pruning.criteria", self.home)
-        training = model.training
-        try:
-            return score(model.eval(), names, materials)
-        finally:
-            model.train(training)
+        with deciding(model):
+            return score(model, names, materials)
 
 
 _ALL = (

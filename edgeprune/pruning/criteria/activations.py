@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from edgeprune.classifiers import deciding
 from edgeprune.classifiers.structure import Layer
 from edgeprune.errors import ConfigurationError
 from edgeprune.pruning.edits import layer_of
 from edgeprune.pruning.materials import Materials
-from edgeprune.training.adversarial import deciding
 
 _BATCH = 64
 _RECTIFIERS = {"relu", "relu_", "relu6", "clamp", "clamp_", "clamp_min", "clamp_min_", "hardtanh"}

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from edgeprune.classifiers import deciding
 from edgeprune.classifiers.structure import layers_in_use
 from edgeprune.pruning.edits import BlockRemoval, apply
 from edgeprune.pruning.materials import Materials
@@ -54,13 +55,11 @@ def representation(model: nn.Module, materials: Materials) -> Representation:
     layers, _ = layers_in_use(model, materials.example)
     read: list[Tensor] = []
     handle = layers[-1].register_forward_pre_hook(lambda _, given: read.append(given[0]))
-    training = model.training
     try:
-        model.eval()
-        for start in range(0, len(materials.labels), _BATCH):
-            model(*(tensor[start : start + _BATCH] for tensor in materials.inputs))
+        with deciding(model):
+            for start in range(0, len(materials.labels), _BATCH):
+                model(*(tensor[start : start + _BATCH] for tensor in materials.inputs))
     finally:
-        model.train(training)
         handle.remove()
     found: Representation = torch.cat(read).flatten(1).double().numpy()
     return found

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from edgeprune.classifiers import deciding
 from edgeprune.classifiers.structure import layers_in_use
 from edgeprune.pruning.criteria.activations import batches
 from edgeprune.pruning.edits import layer_of
 from edgeprune.pruning.materials import Materials
-from edgeprune.training.adversarial import deciding
 
 _MOST = 256  # windows; what Luo and Wu take, and every channel is a pass of them
 

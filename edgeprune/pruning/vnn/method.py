@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from edgeprune.classifiers import deciding
 from edgeprune.config import PruningSettings
 from edgeprune.errors import ConfigurationError
 from edgeprune.pruning.counts import count
@@ -121,9 +122,8 @@ def preserve(model: nn.Module, materials: Materials, settings: PruningSettings) 
 def _classified_correctly(model: nn.Module, materials: Materials) -> tuple[Tensor, ...]:
     right = torch.zeros(0, dtype=torch.bool)
     if len(materials.labels):
-        training = model.training
-        right = model.eval()(*materials.inputs).argmax(1) == materials.labels
-        model.train(training)
+        with deciding(model):
+            right = model(*materials.inputs).argmax(1) == materials.labels
     if not right.any():
         raise ConfigurationError(
             f"none of {len(right)} training windows is classified correctly",
