@@ -12,6 +12,7 @@ from edgeprune.cli import options
 from edgeprune.cli.console import Answer, Console, run_verb
 
 if TYPE_CHECKING:
+    from edgeprune.data import DatasetCard
     from edgeprune.data.noise import NoiseCard
 
 Name = Annotated[str, typer.Argument(help="Name of a data card, or path of its TOML file.")]
@@ -96,17 +97,26 @@ def _list(console: Console) -> Answer:
 
 
 def _show(console: Console, name: str) -> Answer:
-    from edgeprune.data import load_card, split_statement
-    from edgeprune.data.noise import list_noise_cards, load_noise_card
+    from edgeprune.data.noise import NoiseCard, load_published
 
-    if name in list_noise_cards():
-        return _described(console, load_noise_card(name))
-    card = load_card(name)
+    card = load_published(name)
+    own = _noise_facts(card) if isinstance(card, NoiseCard) else _dataset_facts(card)
     for label, text in (
         ("title", card.title),
         ("origin", card.origin),
         ("licence", card.licence),
         ("cite", card.citation),
+        *own,
+    ):
+        console.line(f"{label}: {text}")
+    console.line(card.text.strip())
+    return Answer({"dataset": dataclasses.asdict(card)}, verdict=card.title)
+
+
+def _dataset_facts(card: DatasetCard) -> tuple[tuple[str, str], ...]:
+    from edgeprune.data import split_statement
+
+    return (
         ("signal", f"{card.signal.rate_hz} Hz, {card.signal.microvolt_per_count} uV a count"),
         ("leads", ", ".join(card.signal.leads)),
         ("classes", ", ".join(card.class_names)),
@@ -114,25 +124,15 @@ def _show(console: Console, name: str) -> Answer:
         ("validation", " ".join(card.split.validation)),
         ("test", " ".join(card.split.test)),
         ("split", split_statement(card)),
-    ):
-        console.line(f"{label}: {text}")
-    console.line(card.text.strip())
-    return Answer({"dataset": dataclasses.asdict(card)}, verdict=card.title)
+    )
 
 
-def _described(console: Console, card: NoiseCard) -> Answer:
-    for label, text in (
-        ("title", card.title),
-        ("origin", card.origin),
-        ("licence", card.licence),
-        ("cite", card.citation),
+def _noise_facts(card: NoiseCard) -> tuple[tuple[str, str], ...]:
+    return (
         ("rate", f"{card.rate_hz} Hz"),
         ("noise", ", ".join(f"{kind} ({record})" for kind, record in card.records.items())),
         ("mixed", ", ".join(f"{record} ({ratio:g} dB)" for record, ratio in card.mixed.items())),
-    ):
-        console.line(f"{label}: {text}")
-    console.line(card.text.strip())
-    return Answer({"dataset": dataclasses.asdict(card)}, verdict=card.title)
+    )
 
 
 def _fetch(console: Console, name: str, folder: Path) -> Answer:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.cards import FilesCard, Published, load_card
+from edgeprune.data.cards import DatasetCard, FilesCard, list_cards, load_card
 from edgeprune.data.recordings import Int16Array
 from edgeprune.data.wfdb_header import read_header
 from edgeprune.data.wfdb_reader import check_sample_files, check_sums, read_samples
@@ -109,14 +109,19 @@ def load_noise_card(name: str = _CARD) -> NoiseCard:
     return parse_table(NoiseCard, {**read_toml(path), "path": str(path)}, path=path)
 
 
-def load_published(name: str) -> Published:
+def load_published(name: str) -> DatasetCard | NoiseCard:
     """Return whatever card of that name has files to fetch: a data set's or a noise card.
 
     Raises:
         UnknownNameError: No card has that name.
         ConfigurationError: See `load_card`.
     """
-    return load_noise_card(name) if name in list_noise_cards() else load_card(name)
+    if name in list_noise_cards():
+        return load_noise_card(name)
+    if not name.endswith(".toml") and name not in list_cards():
+        known = (*list_cards(), *list_noise_cards())
+        raise UnknownNameError("data set", name, known, where="a path ends in .toml")
+    return load_card(name)
 
 
 def noise_source(kind: str, directory: Path | None) -> str:

@@ -37,6 +37,9 @@ def test_noise_cards_are_no_data_sets() -> None:
     assert len(card.record_files) == 2 * (3 + 6)
     assert load_published("nstdb") == card
     assert load_published("mit-bih").name == "mit-bih"
+    with pytest.raises(UnknownNameError, match="nstd") as caught:
+        load_published("nstd")
+    assert {"mit-bih", "nstdb"} <= set(caught.value.hint.replace(",", "").split())
     with pytest.raises(UnknownNameError, match="no noise data set 'nst'"):
         load_noise_card("nst")
 
