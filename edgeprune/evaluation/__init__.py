@@ -14,7 +14,7 @@ from edgeprune.evaluation.certificates import (
     right_share,
     spread,
 )
-from edgeprune.evaluation.decisions import Decisions
+from edgeprune.evaluation.decisions import Decisions, decisions_of
 from edgeprune.evaluation.ec57 import classified_windows, ec57_scores
 from edgeprune.evaluation.guard import Guard, guard_evidence
 from edgeprune.evaluation.privacy import withhold
@@ -34,6 +34,7 @@ __all__ = [
     "SeizureAnnotations",
     "classified_windows",
     "compare",
+    "decisions_of",
     "ec57_scores",
     "evaluate",
     "guard_evidence",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeprune.evidence import Where
+
+if TYPE_CHECKING:
+    from edgeprune.data.windows import Windows
 
 Integers = npt.NDArray[np.int64]
 
@@ -75,6 +79,18 @@ class Decisions:
     def confusion_by_patient(self) -> Integers:
         """Count windows per patient that has any, reference and decided class [patients, K, K]."""
         return sum_by_patient(self.confusion_by_record(), self.patients)
+
+
+def decisions_of(windows: Windows, predictions: Integers) -> Decisions:
+    """Return what a network decided of windows, for scoring."""
+    return Decisions(
+        windows.label,
+        predictions.astype(np.int64),
+        windows.record,
+        windows.record_names,
+        windows.patients,
+        windows.class_names,
+    )
 
 
 def sum_by_patient(by_record: Integers, patients: Sequence[str]) -> Integers:

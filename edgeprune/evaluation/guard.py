@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.evaluation import metrics
 from edgeprune.evaluation.bootstrap import Bootstrap, caution
-from edgeprune.evaluation.decisions import Decisions
+from edgeprune.evaluation.decisions import Decisions, decisions_of
 from edgeprune.evaluation.probabilities import calibration_change
 from edgeprune.evaluation.scores import compare, share
 from edgeprune.evidence import (
@@ -63,7 +63,7 @@ class Guard:
             raise DataError(
                 "there are no windows to see what pruning costs the patients",
                 where="validation",
-                hint="name validation records in the data card, or set pruning.guard.limits to {}",
+                hint="name validation records in the data card that have beats",
             )
         for name, limit in limits.items():
             if not 0 <= limit <= 1:
@@ -76,7 +76,7 @@ class Guard:
         self._limits = dict(limits)
         self._bootstrap = bootstrap or Bootstrap()
         self._logits = logits
-        self._before = _decisions(windows, logits)
+        self._before = decisions_of(windows, logits.argmax(axis=1))
         self._groups = tuple(_groups(windows))
 
     def judge(self, step: int, logits: Logits) -> GuardStep:
@@ -86,7 +86,7 @@ class Guard:
             step: Number of the pruning step, from 1.
             logits: The network's on the windows, in natural units [n, classes].
         """
-        after = _decisions(self._windows, logits)
+        after = decisions_of(self._windows, logits.argmax(axis=1))
         recalls = tuple(self._recalls(after))
         exceeded = [change for change in recalls if change.exceeded]
         whole = compare("parent", self._before, "pruned", after, self._bootstrap)
@@ -232,17 +232,6 @@ def _course(change: RecallChange) -> str:
     return (
         f"from {before:.3f} to {after:.3f} (limit {limit:g}; {change.n} windows, "
         f"{change.lost} lost, {change.gained} gained; {likely})"
-    )
-
-
-def _decisions(windows: Windows, logits: Logits) -> Decisions:
-    return Decisions(
-        windows.label,
-        np.asarray(logits).argmax(axis=1).astype(np.int64),
-        windows.record,
-        windows.record_names,
-        windows.patients,
-        windows.class_names,
     )
 
 

@@ -12,11 +12,10 @@ from edgeprune.attacks import AttackResult, Ball
 from edgeprune.attacks.masking import masking_report
 from edgeprune.data import Windows
 from edgeprune.data.held_front_end import HeldBeats
-from edgeprune.evaluation import Bootstrap, Decisions
+from edgeprune.evaluation import Bootstrap, Decisions, decisions_of
 from edgeprune.evidence import MaskingCheck
 from edgeprune.pipeline.attacked import Attacked
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.products import decisions_of
 from edgeprune.pipeline.requirements import INT8
 from edgeprune.pipeline.turned import Turned
 from edgeprune.training.determinism import deterministic

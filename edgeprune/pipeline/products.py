@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data import Subject, Windows
-from edgeprune.evaluation import Decisions
 from edgeprune.evidence.codec import decode, encode
 from edgeprune.files import write_bytes, write_text
 from edgeprune.network import IntegerNetwork
@@ -106,18 +105,6 @@ def load_inputs(path: Path) -> tuple[npt.NDArray[np.int8], ...]:
     """Read the inputs that `save_inputs` wrote; nothing without windows."""
     with np.load(path, allow_pickle=False) as content:
         return tuple(content[name] for name in sorted(set(content) - {"logits"}))
-
-
-def decisions_of(windows: Windows, predictions: npt.NDArray[np.int64]) -> Decisions:
-    """Return what a network decided of windows, for scoring."""
-    return Decisions(
-        windows.label,
-        predictions.astype(np.int64),
-        windows.record,
-        windows.record_names,
-        windows.patients,
-        windows.class_names,
-    )
 
 
 def stratified(windows: Windows, count: int, seed: int) -> npt.NDArray[np.int64]:

@@ -13,7 +13,14 @@ import numpy as np
 from edgeprune.certificate_checker import check
 from edgeprune.data import Windows
 from edgeprune.data.held_front_end import HeldBeats
-from edgeprune.evaluation import Bootstrap, Found, perturbation_certificates, radius_of, right_share
+from edgeprune.evaluation import (
+    Bootstrap,
+    Found,
+    decisions_of,
+    perturbation_certificates,
+    radius_of,
+    right_share,
+)
 from edgeprune.evidence import CertificateEvidence, CertificateFile, NetworkCertificates
 from edgeprune.executor import Executor
 from edgeprune.network import IntegerNetwork
@@ -21,7 +28,6 @@ from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.float_bounds import FloatNetwork, float_found
 from edgeprune.pipeline.learn import NETWORK, classifier_of, network_of, windows_of
 from edgeprune.pipeline.products import (
-    decisions_of,
     save_inputs,
     save_record,
     save_windows,

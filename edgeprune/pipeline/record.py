@@ -16,7 +16,15 @@ import numpy as np
 from edgeprune import __version__
 from edgeprune.config import BuildConfig
 from edgeprune.data import Windows
-from edgeprune.evaluation import Bootstrap, Decisions, LeftOut, compare, evaluate, withhold
+from edgeprune.evaluation import (
+    Bootstrap,
+    Decisions,
+    LeftOut,
+    compare,
+    decisions_of,
+    evaluate,
+    withhold,
+)
 from edgeprune.evidence import (
     AttackEvidence,
     CertificateEvidence,
@@ -58,7 +66,7 @@ from edgeprune.pipeline.learn import (
 )
 from edgeprune.pipeline.monitor import MONITOR_EVIDENCE
 from edgeprune.pipeline.preflight import check_out
-from edgeprune.pipeline.products import decisions_of, load_array, load_record
+from edgeprune.pipeline.products import load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES, COUNTEREXAMPLES, FILES
 from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, TURNED_INPUTS, Replays
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all

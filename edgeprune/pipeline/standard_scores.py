@@ -13,6 +13,7 @@ from edgeprune.evaluation import (
     INTEGER_SOURCE,
     Bootstrap,
     classified_windows,
+    decisions_of,
     ec57_scores,
     probability_scores,
 )
@@ -20,7 +21,6 @@ from edgeprune.evaluation.beat_pairs import CLASSES, LEARNING_SECONDS
 from edgeprune.evidence import BeatScores, ProbabilityScores
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.products import decisions_of
 from edgeprune.pipeline.recordings import references_of
 from edgeprune.pipeline.store import Stage
 

@@ -13,7 +13,7 @@ from edgeprune.attacks import AttackResult, AttackSettings, Ball
 from edgeprune.classifiers import example_inputs
 from edgeprune.data import Windows
 from edgeprune.data.held_front_end import HeldBeats
-from edgeprune.evaluation import Decisions, metrics
+from edgeprune.evaluation import Decisions, decisions_of, metrics
 from edgeprune.evaluation.attacks import unit_of
 from edgeprune.evaluation.probabilities import calibration_error
 from edgeprune.evidence import PointState, PruningEvidence, SweepFigure, SweepResult
@@ -32,7 +32,7 @@ from edgeprune.pipeline.learn import (
     train_stage,
     windows_of,
 )
-from edgeprune.pipeline.products import decisions_of, inputs_of, load_record, stratified
+from edgeprune.pipeline.products import inputs_of, load_record, stratified
 from edgeprune.pipeline.prove import verify_settings
 from edgeprune.pipeline.recordings import held_of
 from edgeprune.pipeline.store import Stage

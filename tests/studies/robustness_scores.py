@@ -24,6 +24,7 @@ from edgeprune.evaluation import (
     Decisions,
     DetectedBeats,
     classified_windows,
+    decisions_of,
     ec57_scores,
     probability_scores,
     reference_of,
@@ -241,14 +242,7 @@ def _percentages(statistics: BeatStatistics) -> str:
 
 def _decided(network: IntegerNetwork, windows: Windows) -> tuple[Decisions, np.ndarray]:
     logits = network.run(*(windows.signal, windows.rhythm)[: len(network.inputs)])
-    decisions = Decisions(
-        windows.label,
-        logits.argmax(axis=1).astype(np.int64),
-        windows.record,
-        windows.record_names,
-        windows.patients,
-        windows.class_names,
-    )
+    decisions = decisions_of(windows, logits.argmax(axis=1))
     return decisions, network.output_tensor.dequantize(logits)
 
 

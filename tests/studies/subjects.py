@@ -11,11 +11,11 @@ from typing import Any
 from edgeprune.config import load_config
 from edgeprune.data import Windows
 from edgeprune.data.held_front_end import HeldBeats
-from edgeprune.evaluation import Bootstrap, score
+from edgeprune.evaluation import Bootstrap, decisions_of, score
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.build import BuildResult, build
 from edgeprune.pipeline.learn import network_of, windows_of
-from edgeprune.pipeline.products import decisions_of, stratified
+from edgeprune.pipeline.products import stratified
 from edgeprune.pipeline.recordings import held_of
 
 # Fusion beats of the synthetic patients lie nearer to ventricular ones than 50 uV.
