@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import blas, lapack
+from scipy.linalg import lapack
 
 from edgeprune.pruning.vnn.checks import Floats, Places, without_noise
 
@@ -183,14 +183,15 @@ class _Method:
             single = bool(distance > _SINGLE_ABOVE)
             source = self._single if single else self._columns
             part = source * np.sqrt(weight).astype(source.dtype)[:, None]
-            gram = (blas.ssyrk if single else blas.dsyrk)(1.0, part.T)
+            # numpy lets the other threads run meanwhile, SciPy's BLAS and LAPACK do not
+            gram = part.T @ part
             places = np.arange(len(diagonal))
             gram[places, places] += diagonal.astype(gram.dtype)
             gram[places, places] *= 1 + (1e-6 if single else 1e-13)
-            factor, failed = (lapack.spotrf if single else lapack.dpotrf)(
-                gram, lower=0, clean=0, overwrite_a=1
-            )
-            yield None if failed else (factor, single)
+            try:
+                yield np.linalg.cholesky(gram).T, single
+            except np.linalg.LinAlgError:
+                yield None
 
     def _vertex(self, state: _State, place: int) -> tuple[Floats, Floats] | None:
         """Return the values and duals of the vertex that a neuron is heading for."""
