@@ -8,6 +8,7 @@ is brought to 32 bits, once when the exponent shifts it right.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -63,21 +64,29 @@ class Multiplier:
             accumulators: Integers whose left-shifted values fit an int32 (see `require_room`);
                 the last axis is the channels where the factors differ by channel.
         """
-        left = np.maximum(self.exponent, 0).astype(np.int64)
-        right = np.maximum(-self.exponent, 0).astype(np.int64)
         # SaturatingRoundingDoublingHighMul: its truncation with a signed nudge is a floor of + 1/2.
-        high = accumulators * (self.mantissa.astype(np.int64) << left)
+        high = accumulators * self._factors
         high += 1 << 30
         high >>= 31
         # RoundingDivideByPOT: halves away from zero.
-        if not right.any():
-            return high
-        nudge = (np.int64(1) << right) >> 1
-        below = np.where(right > 0, high < 0, False)
-        high += nudge
-        high -= below
-        high >>= right
+        right = self._right
+        if right.any():
+            below = high >> 63
+            if not right.all():
+                below *= right > 0
+            high += below
+            high += (np.int64(1) << right) >> 1
+            high >>= right
         return high
+
+    @cached_property
+    def _factors(self) -> Int64Array:
+        left = np.maximum(self.exponent, 0).astype(np.int64)
+        return np.asarray(self.mantissa.astype(np.int64) << left)
+
+    @cached_property
+    def _right(self) -> Int64Array:
+        return np.asarray(np.maximum(-self.exponent, 0).astype(np.int64))
 
     def require_room(self, bound: npt.ArrayLike, *, where: str) -> None:
         """Prove that no accumulator of magnitude up to `bound` overflows an int32 on the device.
@@ -110,4 +119,5 @@ def every_int8() -> Int64Array:
 def look_up(table: npt.NDArray[Scalar], values: Int8Array) -> npt.NDArray[Scalar]:
     """Map int8 values through a table over `every_int8()`."""
     # As unsigned bytes the order is 0..127, -128..-1.
-    return np.roll(table, INT8_LOW)[values.view(np.uint8)]
+    turned: npt.NDArray[Scalar] = np.concatenate((table[-INT8_LOW:], table[:-INT8_LOW]))
+    return turned[values.view(np.uint8)]

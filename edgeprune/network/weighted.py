@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -86,10 +87,18 @@ class WeightedOperation(ClampedOperation):
 
     def multiplier(self, tensors: Tensors) -> Multiplier:
         """Return the factors from accumulator to output, one an output channel."""
-        source, output = tensors[self.inputs[0]], tensors[self.output]
-        scales = self.weight_scales.astype(np.float64)
-        factors = source.scale * scales / output.scale
-        return Multiplier.of(np.broadcast_to(factors, self.bias.shape))
+        scales = tensors[self.inputs[0]].scale, tensors[self.output].scale
+        known = self._multipliers.get(scales)
+        if known is None:
+            factors = scales[0] * self.weight_scales.astype(np.float64) / scales[1]
+            known = Multiplier.of(np.broadcast_to(factors, self.bias.shape))
+            self._multipliers[scales] = known
+        return known
+
+    @cached_property
+    def _multipliers(self) -> dict[tuple[float, float], Multiplier]:
+        # What `multiplier` gave, by the scales of input and output: attacks ask thousands of times.
+        return {}
 
     def bias_scales(self, source: Tensor) -> Float32Array:
         """Return the real step of the bias, a float32 as TFLite and ONNX store it."""
@@ -167,10 +176,13 @@ class WeightedOperation(ClampedOperation):
 
     def _reach(self, tensors: Tensors) -> Int64Array:
         """Return the largest magnitude of sum w * (x - zero_point) for each output."""
-        zero_point = tensors[self.inputs[0]].zero_point
+        return self._magnitudes * (128 + abs(tensors[self.inputs[0]].zero_point))
+
+    @cached_property
+    def _magnitudes(self) -> Int64Array:
+        """Sum of |w| for each output."""
         magnitudes = np.abs(np.moveaxis(self.weights.astype(np.int64), self.output_axis, 0))
-        sums: Int64Array = magnitudes.reshape(self.outputs, -1).sum(axis=1)
-        return sums * (128 + abs(zero_point))
+        return np.asarray(magnitudes.reshape(self.outputs, -1).sum(axis=1))
 
     def _exact_type(self, tensors: Tensors, spread: int) -> np.dtype[np.floating[Any]]:
         """Return the fastest float in which every partial sum is an exact integer.
