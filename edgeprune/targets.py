@@ -19,11 +19,14 @@ class Adc:
         rate_hz: Samples a second.
         microvolt_per_count: Weight of one count at the electrodes.
         bits: Width of the converter; counts are signed 16-bit numbers whatever it is.
+        unit: "uV", or "rms" where the signal was normalised: thousandths of its RMS then stand
+            wherever microvolts are said.
     """
 
     rate_hz: float
     microvolt_per_count: float
     bits: int
+    unit: str = "uV"
 
 
 @dataclass(frozen=True)

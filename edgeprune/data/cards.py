@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,6 @@ from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Adc
 from edgeprune.typed_toml import parse_table, read_toml
-
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -66,15 +62,38 @@ class SignalCard:
 
     Attributes:
         rate_hz: Samples a second.
-        microvolt_per_count: Size of one count of the converter.
-        bits: Width of the converter; its counts are signed, around 0 uV.
-        leads: Acceptable leads by name, the first that a record has is read.
+        microvolt_per_count: Size of one count of the converter; with the unit "rms", in thousandths
+            of the data's own RMS.
+        bits: Width of the converter; its counts are signed, around 0.
+        leads: For beats: acceptable leads by name, the first that a record has is read.
+        channels: For segments: the channels, all of them and in this order; "A|B" takes either
+            name.
+        unit: "uV", or "rms" where the publisher normalised the signal and its volts are not known.
     """
 
     rate_hz: int
     microvolt_per_count: float
     bits: int
-    leads: tuple[str, ...]
+    leads: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    unit: str = "uV"
+
+
+@dataclass(frozen=True)
+class WindowCard:
+    """How recordings without beats are cut into segments.
+
+    Attributes:
+        seconds: Length of a window.
+        full_scale: What becomes 127 in the network's input, in the signal's unit.
+        step_seconds: From one window's first sample to the next one's; 0 for `seconds`.
+        overlap: Least share of a window that an event must cover to give it its label.
+    """
+
+    seconds: float
+    full_scale: float
+    step_seconds: float = 0.0
+    overlap: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,8 @@ class SplitCard:
         shown_apart: Test records that the scores are also given without, each with the reason.
         shared_patients: Patients known to be on both sides of the split, which the statement of
             disjointness must name; any other overlap is an error.
+        protocol: Empty for the parts as listed; "personalised" or "leave-one-patient-out" where
+            the parts follow from the records by rule.
     """
 
     development: tuple[str, ...]
@@ -97,6 +118,7 @@ class SplitCard:
     left_out: Mapping[str, str] = field(default_factory=dict)
     shown_apart: Mapping[str, str] = field(default_factory=dict)
     shared_patients: tuple[str, ...] = ()
+    protocol: str = ""
 
     @property
     def train(self) -> tuple[str, ...]:
@@ -133,19 +155,23 @@ class DatasetCard:
     Attributes:
         name: The name that `--dataset` takes.
         title: One line.
-        source: Name of the reader: "wfdb" or "synthetic-ecg".
+        source: Name of the reader, one of `edgeprune.data.recordings.SOURCES`.
         synthetic: True where no patient was ever measured; everything made from it says so.
         origin: Where the data set is described.
         licence: The owner's licence.
         citation: What to cite.
         text: What a reader should know.
         signal: Sampling.
-        labels: Class name to annotation symbols; the order of the classes is the card's.
-        not_beats: Annotation symbols that mark no beat.
+        labels: Class name to annotation symbols or texts; the order of the classes is the card's.
+            For segments the first class may have none: a window without an event.
+        not_beats: Annotation symbols that mark no beat and no event.
         split: Records by use.
         epochs: Epochs of training that suit its size and difficulty.
         patients: Record to patient, where that is not one to one.
+        patients_known: False where nobody knows whose the records are; the split is then no split
+            by patient, and everything made from it says so.
         files: What to fetch.
+        window: How recordings are cut into segments; None where beats are classified.
         synthetic_ecg: Parameters of the generated data set.
         path: The file the card was read from.
     """
@@ -164,7 +190,9 @@ class DatasetCard:
     epochs: int
     not_beats: tuple[str, ...] = ()
     patients: Mapping[str, str] = field(default_factory=dict)
+    patients_known: bool = True
     files: FilesCard = field(default_factory=FilesCard)
+    window: WindowCard | None = None
     synthetic_ecg: SyntheticCard | None = None
     path: str = ""
 
@@ -172,7 +200,7 @@ class DatasetCard:
     def adc(self) -> Adc:
         """The converter that the recordings were made with."""
         signal = self.signal
-        return Adc(signal.rate_hz, signal.microvolt_per_count, signal.bits)
+        return Adc(signal.rate_hz, signal.microvolt_per_count, signal.bits, signal.unit)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -219,9 +247,11 @@ def load_card(name_or_path: str | Path) -> DatasetCard:
         path = resource_folder("datasets") / f"{text}.toml"
     else:
         raise UnknownNameError("data set", text, list_cards(), where="a path ends in .toml")
+    from edgeprune.data.card_checks import check_card
+
     table = {**read_toml(path), "path": str(path)}
     card = parse_table(DatasetCard, table, path=path)
-    _check(card)
+    check_card(card)
     return card
 
 
@@ -231,6 +261,12 @@ def split_statement(card: DatasetCard) -> str:
     Raises:
         ConfigurationError: A patient is on two sides and the card does not declare it.
     """
+    if not card.patients_known:
+        return (
+            "Split by record: NOBODY KNOWS whose the records are; one person may be on both sides."
+        )
+    if card.split.protocol == "personalised":
+        return "Personalised: every patient is on all sides, so nothing here is about new patients."
     sides = {
         "training": {card.patient(record) for record in card.split.train},
         "validation": {card.patient(record) for record in card.split.validation},
@@ -262,76 +298,3 @@ def split_statement(card: DatasetCard) -> str:
             f"records {records} are of the same person, one in {first}, one in {second}"
         )
     return f"{statement}: no patient is on two sides, except that {'; '.join(exceptions)}."
-
-
-def _check(card: DatasetCard) -> None:
-    split, signal, files = card.split, card.signal, card.files
-    symbols = [symbol for known in (*card.labels.values(), card.not_beats) for symbol in known]
-    for name in (*split.records, *split.left_out, files.checksums, *files.extensions):
-        if name and not _SAFE_NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"'{name}' is not a plain name",
-                where=card.path,
-                hint="use letters, digits, '_', '-' and '.'; leave folders out",
-            )
-    faults: tuple[tuple[object, str, str], ...] = (
-        (
-            set(split.validation) - set(split.development),
-            "a validation record is not a development record",
-            "list it in split.development too",
-        ),
-        (
-            set(split.development) & set(split.test),
-            "a record is in development and in test",
-            "keep it on one side",
-        ),
-        (
-            set(split.left_out) & set(split.records),
-            "a record is left out and in use",
-            "keep it in one place",
-        ),
-        (
-            len(set(split.records)) != len(split.records),
-            "a record is named twice",
-            "name each record once",
-        ),
-        (
-            not (split.train and split.validation and split.test),
-            "a part of the split is empty",
-            "name records to train, validate and test on",
-        ),
-        (
-            len(set(symbols)) != len(symbols),
-            "an annotation symbol has two meanings",
-            "name each symbol once",
-        ),
-        (
-            not (signal.rate_hz > 0 and signal.microvolt_per_count > 0 and 2 <= signal.bits <= 16),
-            "the table 'signal' is not possible",
-            "rate_hz and microvolt_per_count are above 0, bits are 2 to 16",
-        ),
-        (
-            files.base_url and not re.fullmatch(r"https?://[^\s?#]+/", files.base_url),
-            f"files.base_url '{files.base_url}' is not a folder",
-            "it looks like https://.../",
-        ),
-        (
-            files.base_url and not (files.checksums and files.extensions),
-            "files.checksums or files.extensions is missing",
-            "name both",
-        ),
-        (
-            files.checksums_sha256 and not _SHA256.fullmatch(files.checksums_sha256),
-            "files.checksums_sha256 is not a SHA-256",
-            "it has 64 hexadecimal digits in lower case",
-        ),
-        (
-            card.source == "synthetic-ecg" and card.synthetic_ecg is None,
-            "the table 'synthetic_ecg' is missing",
-            "state its seconds",
-        ),
-    )
-    for fault, what, hint in faults:
-        if fault:
-            raise ConfigurationError(what, where=card.path, hint=hint)
-    split_statement(card)

@@ -1,4 +1,4 @@
-"""Recordings: raw samples of one lead with the beats that were annotated in them."""
+"""Recordings: raw samples with the beats or events that were annotated in them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,35 @@ Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Event:
+    """A stretch of a recording that an annotator named.
+
+    Attributes:
+        begin_s: Where it begins, in seconds from the recording's first sample.
+        end_s: Where it ends.
+        label: Its class number in the order of the card's labels.
+    """
+
+    begin_s: float
+    end_s: float
+    label: int
+
+
+@dataclass(frozen=True)
 class Recording:
-    """One lead of one record.
+    """One record: the lead that holds its beats, or all channels that its segments are cut from.
 
     Attributes:
         name: The record's name.
         patient: Whose it is; the unit of every split.
-        lead: Name of the lead.
+        lead: Name of the lead; of segments, the names of the channels.
         adc: The converter that the samples came from.
-        samples: int16 [n], counts of the converter around 0 uV.
-        beats: int64 [k], sample numbers of the annotated beats, increasing.
+        samples: Counts of the converter around 0, int16 [n] of beats, [n, channels] of segments.
+        beats: Sample numbers of the annotated beats, or first samples of the segments, int64 [k],
+            increasing.
         labels: int64 [k], class numbers in the order of the card's labels.
         subject: Sex and age of the patient, as far as they are known.
+        events: What segments were labelled by, in order of their begin.
     """
 
     name: str
@@ -44,6 +61,7 @@ class Recording:
     beats: Int64Array
     labels: Int64Array
     subject: Subject = field(default_factory=Subject)
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)
