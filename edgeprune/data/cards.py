@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from edgeprune.data.reader_card import ReaderCard
 from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Adc
@@ -172,6 +173,7 @@ class DatasetCard:
             by patient, and everything made from it says so.
         files: What to fetch.
         window: How recordings are cut into segments; None where beats are classified.
+        reader: How a user's own files are laid out.
         synthetic_ecg: Parameters of the generated data set.
         path: The file the card was read from.
     """
@@ -193,6 +195,7 @@ class DatasetCard:
     patients_known: bool = True
     files: FilesCard = field(default_factory=FilesCard)
     window: WindowCard | None = None
+    reader: ReaderCard = field(default_factory=ReaderCard)
     synthetic_ecg: SyntheticCard | None = None
     path: str = ""
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgeprune.data.cards import DatasetCard
 from edgeprune.data.subjects import Subject
 from edgeprune.errors import ConfigurationError
+from edgeprune.late import late
 from edgeprune.progress import Progress
 from edgeprune.registry import Registry
 from edgeprune.targets import Adc
@@ -160,7 +161,20 @@ def _generate(
     return tuple(recordings)
 
 
+def _from(home: str) -> Source:
+    """Return a source by its place, "module:name" in this room, imported when it is first read."""
+
+    def read(
+        card: DatasetCard, directory: Path | None, progress: Progress, seed: int
+    ) -> tuple[Recording, ...]:
+        source: Source = late("edgeprune.data", home)
+        return source(card, directory, progress, seed)
+
+    return read
+
+
 Source = Callable[[DatasetCard, Path | None, Progress, int], tuple[Recording, ...]]
 SOURCES: Registry[Source] = Registry("data source")
 SOURCES.add("wfdb", _read_wfdb)
 SOURCES.add("synthetic-ecg", _generate)
+SOURCES.add("edf", _from("edf_reader:read_edf"))
