@@ -43,7 +43,8 @@ class CCall:
 class Operation(ABC):
     """An operator with its exact int8 arithmetic, bounds, file forms, C calls and costs.
 
-    Values are int8 arrays `[n, length, channels]` (feature maps) or `[n, features]` (vectors).
+    Values are int8 arrays `[n, length, channels]` or `[n, length, height, channels]` (feature
+    maps), or `[n, features]` (vectors).
 
     Args:
         name: Unique among the operations of a network.
@@ -125,10 +126,19 @@ class Operation(ABC):
         if not condition:
             raise NetworkError(what, where=f"{self.kind} '{self.name}'", hint=hint)
 
-    def require_map(self, shape: Shape) -> tuple[int, int]:
-        """Return (length, channels), or raise a NetworkError for a vector."""
-        self.require(len(shape) == 2, f"it needs a feature map, its input has shape {shape}")
-        return shape[0], shape[1]
+    def require_map(self, shape: Shape, axes: int = 1) -> tuple[Shape, int]:
+        """Return the sizes of a map's axes and its channels, or raise a NetworkError.
+
+        Args:
+            shape: The shape of an input.
+            axes: 1 for a map [length, channels], 2 for one [length, height, channels].
+        """
+        layout = "length, channels" if axes == 1 else "length, height, channels"
+        self.require(
+            len(shape) == axes + 1,
+            f"it needs a feature map [{layout}], its input has shape {shape}",
+        )
+        return shape[:-1], shape[-1]
 
     def require_same_range(self, tensors: Tensors) -> None:
         """Raise a NetworkError unless every input has the output's range."""

@@ -16,10 +16,14 @@ from edgeprune.network.tensor import INT8_HIGH, INT8_LOW, Float32Array, Tensor
 # Opset 13 is the first with scales per channel; its IR is what every onnxruntime since 1.7 reads.
 _OPSET = 13
 _IR_VERSION = 7
+# The newest opset of each format of the file (ONNX, docs/Versioning.md).
+_FORMATS = ((14, 7), (18, 8), (20, 9), (23, 11))
 
 
 class QdqGraph:
-    """An ONNX graph under construction. Feature maps are [batch, channels, length], as in PyTorch.
+    """An ONNX graph under construction.
+
+    Feature maps are [batch, channels, length] or [batch, channels, height, length], as in PyTorch.
 
     A tensor `t` of the network is the float `t`, then the integers `t_quantized`, then the float
     `t_dequantized` that the next operators read.
@@ -28,6 +32,11 @@ class QdqGraph:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
+        self._opset = _OPSET
+
+    def needs_opset(self, opset: int) -> None:
+        """Note that an operator is in no opset before this one."""
+        self._opset = max(self._opset, opset)
 
     def value(self, name: str) -> str:
         """Return the name of the float value that a reader of the tensor `name` takes."""
@@ -102,12 +111,12 @@ class QdqGraph:
         """Append what reinterprets the bytes of `source`, where the length comes first."""
         steps: list[tuple[str, tuple[str, ...], dict[str, object]]] = []
         if source.is_map:
-            steps.append(("Transpose", (), {"perm": [0, 2, 1]}))
+            steps.append(("Transpose", (), {"perm": _reversed(source)}))
         shape = f"{operation.name}/shape"
         self._constant(shape, np.array([-1, *output.shape], np.int64))
         steps.append(("Reshape", (shape,), {}))
         if output.is_map:
-            steps.append(("Transpose", (), {"perm": [0, 2, 1]}))
+            steps.append(("Transpose", (), {"perm": _reversed(output)}))
         value = self.value(source.name)
         for number, (operator, more, attributes) in enumerate(steps, 1):
             # The last step bears the operation's name, by which a reader knows it.
@@ -139,8 +148,8 @@ class QdqGraph:
             ],
             self._constants,
         )
-        opsets = [helper.make_opsetid("", _OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+        opsets = [helper.make_opsetid("", self._opset)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=_ir_version(self._opset))
         model.producer_name = producer
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
@@ -157,6 +166,16 @@ class QdqGraph:
 
     def _constant(self, name: str, values: npt.ArrayLike) -> None:
         self._constants.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
+
+
+def _reversed(tensor: Tensor) -> list[int]:
+    """Return the order of axes that turns our layout into ONNX's, and back."""
+    return [0, *range(len(tensor.shape), 0, -1)]
+
+
+def _ir_version(opset: int) -> int:
+    """Return the oldest format that holds an opset, so that old runtimes read what they can."""
+    return max(_IR_VERSION, next(ir for newest, ir in _FORMATS if opset <= newest))
 
 
 def _described(name: str, element: int, tensor: Tensor) -> onnx.ValueInfoProto:

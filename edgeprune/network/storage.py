@@ -128,4 +128,4 @@ def _assemble(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]])
 
 def _thaw(value: Any) -> Any:
     """Return what JSON made of a field: its only containers were tuples."""
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_thaw, value)) if isinstance(value, list) else value

@@ -34,7 +34,8 @@ class Tensor:
 
     Args:
         name: Unique in its network.
-        shape: `(length, channels)` of a feature map, `(features,)` of a vector; without the batch.
+        shape: `(length, channels)` or `(length, height, channels)` of a feature map, `(features,)`
+            of a vector; without the batch.
         scale: The real step of one LSB, exactly a float32.
         zero_point: The integer that stands for 0.
     """
@@ -45,9 +46,10 @@ class Tensor:
     zero_point: int
 
     def __post_init__(self) -> None:
-        if len(self.shape) not in (1, 2) or any(size < 1 for size in self.shape):
+        if len(self.shape) not in (1, 2, 3) or any(size < 1 for size in self.shape):
             raise NetworkError(
-                f"shape {self.shape} is neither (length, channels) nor (features,)",
+                f"shape {self.shape} is neither (length, channels), nor (length, height, "
+                "channels), nor (features,)",
                 where=f"tensor '{self.name}'",
             )
         if not INT8_LOW <= self.zero_point <= INT8_HIGH:
@@ -63,8 +65,13 @@ class Tensor:
 
     @property
     def is_map(self) -> bool:
-        """Whether this is a feature map (length, channels) and not a vector."""
-        return len(self.shape) == 2
+        """Whether this is a feature map, of one axis or two, and not a vector."""
+        return len(self.shape) > 1
+
+    @property
+    def row_size(self) -> int:
+        """Elements at one position of the length; all of a vector."""
+        return self.size // self.shape[0] if self.is_map else self.size
 
     def same_range(self, other: Tensor) -> bool:
         """Whether the integers of both tensors stand for the same real numbers."""

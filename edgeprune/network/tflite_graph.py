@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import flatbuffers
@@ -13,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgeprune.network.operation import Shape
 from edgeprune.network.tensor import INT8_HIGH, INT8_LOW, Int8Array, Tensor
 from edgeprune.network.weighted import WeightedOperation
+from edgeprune.network.windows import Sliding, Windows
 
 _SCHEMA_VERSION = 3
 _IDENTIFIER = b"TFL3"
@@ -22,25 +24,35 @@ _TYPES = {np.dtype(np.int8): schema.TensorType.INT8, np.dtype(np.int32): schema.
 _OPERATORS: dict[str, tuple[str, int]] = {
     "ADD": ("AddOptions", 2),
     "AVERAGE_POOL_2D": ("Pool2DOptions", 2),
+    "CAST": ("CastOptions", 1),
     "CONCATENATION": ("ConcatenationOptions", 2),
     "CONV_2D": ("Conv2DOptions", 3),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", 3),
+    "GATHER": ("GatherOptions", 2),
     "MAXIMUM": ("MaximumMinimumOptions", 2),
     "MAX_POOL_2D": ("Pool2DOptions", 2),
     "MINIMUM": ("MaximumMinimumOptions", 2),
+    "MUL": ("MulOptions", 2),
     "PADV2": ("PadV2Options", 2),
     "PAD": ("PadOptions", 2),
     "QUANTIZE": ("QuantizeOptions", 2),
     "RESHAPE": ("ReshapeOptions", 1),
+    "SUB": ("SubOptions", 2),
 }
 _ENUMERATIONS = {
+    "inDataType": schema.TensorType,
+    "outDataType": schema.TensorType,
     "padding": schema.Padding,
     "fusedActivationFunction": schema.ActivationFunctionType,
 }
 
 
 class TfliteGraph:
-    """A TFLite graph under construction. A length becomes a width under a height of 1.
+    """A TFLite graph under construction.
+
+    Maps [length, channels] become [batch, 1, length, channels], a width under a height of 1; maps
+    [length, height, channels] become [batch, length, height, channels]: the length, in which bytes
+    lie first, is what TFLite calls the height.
 
     Args:
         batch: Windows that one invocation computes.
@@ -69,15 +81,17 @@ class TfliteGraph:
             self._set_range(self._indices[name], [tensor.scale], [tensor.zero_point])
         return self._indices[name]
 
-    def padded(self, source: Tensor, padding: tuple[int, int], fill: int, *, owner: str) -> int:
-        """Append the padding of a feature map's length; return the padded tensor."""
+    def padded(
+        self, source: Tensor, padding: tuple[tuple[int, int], ...], fill: int, *, owner: str
+    ) -> int:
+        """Append the padding of a feature map along each of its axes; return the padded tensor."""
         unpadded = self.activation(source)
-        if padding == (0, 0):
+        if not np.any(padding):
             return unpadded
-        length, channels = source.shape
-        shape = (length + sum(padding), channels)
-        result = self.activation(source, f"{owner}/padded", shape)
-        amounts = np.array([[0, 0], [0, 0], padding, [0, 0]], np.int32)
+        sizes = (size + sum(pad) for size, pad in zip(source.shape, padding, strict=False))
+        result = self.activation(source, f"{owner}/padded", (*sizes, source.shape[-1]))
+        height = () if len(padding) > 1 else ((0, 0),)
+        amounts = np.array([(0, 0), *height, *padding, (0, 0)], np.int32)
         operands = [unpadded, self._constant(f"{owner}/padding", amounts)]
         if fill == source.zero_point:
             self.operator("PAD", operands, (result,))
@@ -118,6 +132,21 @@ class TfliteGraph:
             bound = self._scalar(f"{output.name}/high", high, output)
             self.operator("MINIMUM", (source, bound), (result,))
 
+    def gather(self, owner: str, source: int, output: Tensor, entries: Int8Array) -> None:
+        """Append CAST, ADD and GATHER, which look each element up among 256 entries [256]."""
+        full, wide = self._with_batch(output.shape), np.dtype(np.int32)
+        signed, places = (self._add(f"{owner}/{name}", full, wide) for name in ("signed", "places"))
+        self.operator("CAST", (source,), (signed,), inDataType="INT8", outDataType="INT32")
+        first = self._constant(f"{owner}/first", np.array([-INT8_LOW], np.int32))
+        self.operator("ADD", (signed, first), (places,), fusedActivationFunction="NONE")
+        table = self._constant(f"{owner}/entries", entries)
+        self._set_range(table, [output.scale], [output.zero_point])
+        self.operator("GATHER", (table, places), (self.activation(output),), axis=0, batchDims=0)
+
+    def moved(self, output: Tensor, scale: float, name: str) -> int:
+        """Return a tensor like `output` with another scale."""
+        return self.activation(replace(output, scale=scale), name)
+
     def reshape(self, source: int, output: int, shape: Shape) -> None:
         """Append a RESHAPE to `shape` (without batch)."""
         full = self._with_batch(shape)
@@ -129,24 +158,37 @@ class TfliteGraph:
         code: str,
         source: int,
         output: int,
+        windows: Windows,
         *,
-        kernel: int,
-        stride: int,
         activation: str,
         padding: str,
     ) -> None:
-        """Append a pool of height 1."""
+        """Append a pool."""
+        height, width = _height_and_width(windows)
         self.operator(
             code,
             (source,),
             (output,),
-            filterWidth=kernel,
-            filterHeight=1,
-            strideW=stride,
-            strideH=1,
+            filterWidth=width.kernel,
+            filterHeight=height.kernel,
+            strideW=width.stride,
+            strideH=height.stride,
             padding=padding,
             fusedActivationFunction=activation,
         )
+
+    def windowed(
+        self, code: str, inputs: Sequence[int], output: int, windows: Windows, **options: object
+    ) -> None:
+        """Append a convolution; `options` go before what the geometry of its windows says."""
+        height, width = _height_and_width(windows)
+        geometry = {
+            "strideW": width.stride,
+            "strideH": height.stride,
+            "dilationWFactor": width.dilation,
+            "dilationHFactor": height.dilation,
+        }
+        self.operator(code, inputs, (output,), **{**geometry, **options})
 
     def operator(
         self, code: str, inputs: Sequence[int], outputs: Sequence[int], **options: object
@@ -223,6 +265,13 @@ class TfliteGraph:
         quantization.zeroPoint = np.asarray(zero_points, np.int64)
         quantization.quantizedDimension = axis
         self._tensors[index].quantization = quantization
+
+
+def _height_and_width(windows: Windows) -> tuple[Sliding, Sliding]:
+    """Return what slides over TFLite's two axes: a map of one axis has a height of 1 there."""
+    if len(windows.axes) == 1:
+        return Sliding(1), windows.axes[0]
+    return windows.axes[0], windows.axes[1]
 
 
 def _operator_code(code: str) -> object:

@@ -90,7 +90,7 @@ def test_inconsistent_networks_are_refused() -> None:
     ("shape", "scale", "zero_point"),
     [
         ((3, 0), 1.0, 0),
-        ((1, 2, 3), 1.0, 0),
+        ((1, 2, 3, 4), 1.0, 0),
         ((3,), 0.1, 0),
         ((3,), 0.0, 0),
         ((3,), float("nan"), 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, ClassVar
@@ -21,7 +22,8 @@ class Concat(Operation):
     """Concatenation over channels, over the length, or of vectors.
 
     Args:
-        axis: 0 is the length of feature maps or the features of vectors, 1 the channels.
+        axis: 0 is the length of feature maps or the features of vectors; then comes the height of
+            those that have one; the last axis of a map are the channels.
     """
 
     kind: ClassVar[str] = "concat"
@@ -55,7 +57,7 @@ class Concat(Operation):
     def c_calls(self, tensors: Tensors) -> tuple[CCall, ...]:
         """Return one copy an input."""
         output = tensors[self.output].shape
-        rows = output[0] if self.axis == 1 else 1
+        rows = math.prod(output[: self.axis])
         row_bytes = [tensors[name].size // rows for name in self.inputs]
         offsets = accumulate(row_bytes, initial=0)
         return tuple(
@@ -86,5 +88,5 @@ class Concat(Operation):
     def write_qdq(self, graph: QdqGraph, tensors: Tensors) -> None:
         """Concat."""
         output = tensors[self.output]
-        axis = 2 - self.axis if output.is_map else 1
+        axis = len(output.shape) - self.axis
         graph.node(self, output, "Concat", tuple(map(graph.value, self.inputs)), axis=axis)
