@@ -8,7 +8,7 @@ from collections import Counter
 from edgeprune.data.cards import DatasetCard, split_statement
 from edgeprune.errors import ConfigurationError
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PROTOCOLS = ("", "personalised", "leave-one-patient-out")
 _UNITS = ("uV", "rms")
@@ -22,13 +22,14 @@ def check_card(card: DatasetCard) -> None:
         ConfigurationError: The first fault, and what to do about it.
     """
     split, signal, files = card.split, card.signal, card.files
+    beside = [name.replace("{folder}", "x") for name in files.beside]
     symbols = [symbol for known in (*card.labels.values(), card.not_beats) for symbol in known]
-    for name in (*split.records, *split.left_out, files.checksums, *files.extensions):
+    for name in (*split.records, *split.left_out, files.checksums, *files.extensions, *beside):
         if name and not _SAFE_NAME.fullmatch(name):
             raise ConfigurationError(
                 f"'{name}' is not a plain name",
                 where=card.path,
-                hint="use letters, digits, '_', '-' and '.'; leave folders out",
+                hint="use letters, digits, '_', '-', '+' and '.'; leave folders out",
             )
     faults: tuple[tuple[object, str, str], ...] = (
         (
@@ -82,8 +83,18 @@ def check_card(card: DatasetCard) -> None:
             "it has 64 hexadecimal digits in lower case",
         ),
         (
+            not _is_pattern(files.folder),
+            f"files.folder '{files.folder}' is no regular expression",
+            r"it is the start of a record's name, such as 'chb\d\d'",
+        ),
+        (
             card.source == "synthetic-ecg" and card.synthetic_ecg is None,
             "the table 'synthetic_ecg' is missing",
+            "state its seconds",
+        ),
+        (
+            card.source == "synthetic-eeg" and card.synthetic_eeg is None,
+            "the table 'synthetic_eeg' is missing",
             "state its seconds",
         ),
     )
@@ -91,6 +102,14 @@ def check_card(card: DatasetCard) -> None:
         if fault:
             raise ConfigurationError(what, where=card.path, hint=hint)
     split_statement(card)
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
 
 
 def _of_windows(card: DatasetCard) -> _Faults:
@@ -130,9 +149,10 @@ def _of_windows(card: DatasetCard) -> _Faults:
         ),
         (signal.leads, "segments are of signal.channels, not of signal.leads", "leave leads out"),
         (
-            not (window.seconds > 0 and window.step_seconds >= 0 and window.full_scale > 0),
+            not (window.seconds > 0 and window.step_seconds >= 0 and window.full_scale > 0)
+            or not 1 <= window.factor <= 256,
             "the table 'window' is not possible",
-            "seconds and full_scale are above 0, step_seconds is 0 or above",
+            "seconds and full_scale are above 0, step_seconds 0 or above, factor 1 to 256",
         ),
         (
             any(abs(length - round(length)) > 1e-6 for length in lengths),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,11 @@ class FilesCard:
         checksums: Name of the publisher's list of SHA-256 sums, in that folder.
         checksums_sha256: SHA-256 of that list: the anchor that all other sums hang on.
         extensions: Extensions of the files of one record.
-        annotator: Extension of the annotation file among them.
+        annotator: Extension of the annotation file among them; of EDF files "" for what they say
+            themselves, or "chb-summary" for the seizure lists of CHB-MIT.
+        folder: Where a record's files lie in a folder named by the first letters of its name: that
+            start, as a regular expression; empty where all files lie in one folder.
+        beside: Files that each such folder has once; "{folder}" stands for its name.
     """
 
     base_url: str = ""
@@ -31,6 +36,22 @@ class FilesCard:
     checksums_sha256: str = ""
     extensions: tuple[str, ...] = ()
     annotator: str = ""
+    folder: str = ""
+    beside: tuple[str, ...] = ()
+
+    def folder_of(self, record: str) -> str:
+        """Return the folder of a record's files, with a slash; empty for the data set's own."""
+        found = re.match(self.folder, record) if self.folder else None
+        return f"{found[0]}/" if found else ""
+
+    def path_of(self, record: str, extension: str) -> str:
+        """Return a file of a record, as seen from the data set's folder."""
+        return f"{self.folder_of(record)}{record}.{extension}"
+
+    def beside_of(self, record: str) -> tuple[str, ...]:
+        """Return the files that a record shares with others of its folder."""
+        folder = self.folder_of(record)
+        return tuple(folder + name.replace("{folder}", folder.rstrip("/")) for name in self.beside)
 
 
 class Published(Protocol):
@@ -89,12 +110,16 @@ class WindowCard:
         full_scale: What becomes 127 in the network's input, in the signal's unit.
         step_seconds: From one window's first sample to the next one's; 0 for `seconds`.
         overlap: Least share of a window that an event must cover to give it its label.
+        cut_out: The publisher gives windows and no recordings: they have no times, so that nothing
+            can be said of events.
     """
 
     seconds: float
     full_scale: float
     step_seconds: float = 0.0
     overlap: float = 0.5
+    factor: int = 1
+    cut_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +175,23 @@ class SyntheticCard:
 
 
 @dataclass(frozen=True)
+class SyntheticEegCard:
+    """Parameters of a generated EEG.
+
+    Attributes:
+        seconds: Length of every record; each has one seizure.
+        shortest_seizure: In seconds.
+        longest_seizure: In seconds.
+        artefacts: Factor on how often blinks, muscle and electrodes disturb; 0 for never.
+    """
+
+    seconds: int
+    shortest_seizure: float = 20.0
+    longest_seizure: float = 60.0
+    artefacts: float = 1.0
+
+
+@dataclass(frozen=True)
 class DatasetCard:
     """One data set.
 
@@ -168,6 +210,7 @@ class DatasetCard:
         not_beats: Annotation symbols that mark no beat and no event.
         split: Records by use.
         epochs: Epochs of training that suit its size and difficulty.
+        model: The classifier where the configuration names none; empty for edgeprune's default.
         patients: Record to patient, where that is not one to one.
         patients_known: False where nobody knows whose the records are; the split is then no split
             by patient, and everything made from it says so.
@@ -175,6 +218,7 @@ class DatasetCard:
         window: How recordings are cut into segments; None where beats are classified.
         reader: How a user's own files are laid out.
         synthetic_ecg: Parameters of the generated data set.
+        synthetic_eeg: Parameters of the generated EEG.
         path: The file the card was read from.
     """
 
@@ -190,6 +234,7 @@ class DatasetCard:
     labels: Mapping[str, tuple[str, ...]]
     split: SplitCard
     epochs: int
+    model: str = ""
     not_beats: tuple[str, ...] = ()
     patients: Mapping[str, str] = field(default_factory=dict)
     patients_known: bool = True
@@ -197,6 +242,7 @@ class DatasetCard:
     window: WindowCard | None = None
     reader: ReaderCard = field(default_factory=ReaderCard)
     synthetic_ecg: SyntheticCard | None = None
+    synthetic_eeg: SyntheticEegCard | None = None
     path: str = ""
 
     @property
@@ -224,11 +270,10 @@ class DatasetCard:
     @property
     def record_files(self) -> tuple[str, ...]:
         """Names of the files that the records in use consist of."""
-        return tuple(
-            f"{record}.{extension}"
-            for record in sorted(self.split.records)
-            for extension in self.files.extensions
-        )
+        files = self.files
+        records = sorted(self.split.records)
+        own = [files.path_of(record, each) for record in records for each in files.extensions]
+        return tuple(dict.fromkeys([*own, *(s for each in records for s in files.beside_of(each))]))
 
 
 def list_cards() -> tuple[str, ...]:

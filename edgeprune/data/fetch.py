@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from edgeprune import __version__
@@ -153,9 +154,10 @@ class _Publisher:
         path = self._directory / name
         if path.is_file() and sha256 in ("", sha256_file(path)):
             return _Transfer(name, 0, False)
-        partial = self._directory / f".{name}.partial"
+        partial = path.with_name(f".{path.name}.partial")
         self._received = 0
         with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
             if not sha256:
                 partial.unlink(missing_ok=True)
             resumed = _size(partial) > 0
@@ -232,7 +234,7 @@ class _Publisher:
         time.sleep(seconds)
 
     def _url(self, name: str) -> str:
-        return self._card.files.base_url + name
+        return self._card.files.base_url + quote(name)
 
 
 def _size(path: Path) -> int:

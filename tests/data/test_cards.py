@@ -30,11 +30,14 @@ def refusal(tmp_path: Path, old: str, new: str, name: str = "mit-bih") -> Config
 
 
 def test_all_cards_load() -> None:
-    assert list_cards() == ("mit-bih", "synthetic-ecg")
+    assert list_cards() == (
+        *("chb-mit", "chb-mit-windows", "eegmmidb"),
+        *("mit-bih", "synthetic-ecg", "synthetic-eeg"),
+    )
     for name in list_cards():
         card = load_card(name)
         assert card.name == name
-        assert card.class_names == ("N", "S", "V", "F", "Q")
+        assert (card.class_names == ("N", "S", "V", "F", "Q")) == (card.window is None)
         assert card.licence
         assert card.citation
 
