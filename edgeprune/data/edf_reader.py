@@ -47,6 +47,7 @@ NotesOf = Callable[[Path], Sequence[Note]]
 # Annotations of data sets that keep them elsewhere: `files.annotator` of the card to the place of
 # a `NotesOf` in this room, which is given the EDF file.
 ANNOTATORS: Registry[str] = Registry("annotator of EDF files")
+ANNOTATORS.add("chb-summary", "seizure_summaries:chb_notes")
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,9 @@ def read_edf_record(
         rate = header.rate_hz(signal)
         if annotations.starts:
             starts = record_starts(header, annotations, signals[place], where)
-            if starts[-1] + signal.samples != len(values):
-                values, pauses = hold_through_pauses(values, starts, signal.samples, where)
+            positions = (starts[:, None] + np.arange(signal.samples)).ravel()
+            if positions[-1] + 1 != len(values):
+                values, pauses = hold_through_pauses(values, positions, where)
         channels.append(Channel(signal.label, signal.unit, rate, values, scale, offset))
     return RawRecord(
         record,
@@ -197,8 +199,8 @@ def read_annotations(header: EdfHeader, data: npt.NDArray[np.uint8], where: str)
 
 def record_starts(
     header: EdfHeader, annotations: Annotations, place: int, where: str
-) -> tuple[int, ...]:
-    """Return the sample at which each data record begins.
+) -> npt.NDArray[np.int64]:
+    """Return the sample at which each data record begins, int64 [records].
 
     Raises:
         DataError: Records overlap, or a continuous file has pauses.
@@ -220,7 +222,7 @@ def record_starts(
         if sample < expected:
             raise _damaged("it begins before the one before it ends", record, where)
         starts.append(sample)
-    return tuple(starts)
+    return np.array(starts, np.int64)
 
 
 def _bytes_of(header: EdfHeader, data: npt.NDArray[np.uint8], place: int) -> npt.NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from edgeprune.data.segments import choose_channels, cut_segments, event_of
 from edgeprune.data.subjects import Subject
 from edgeprune.errors import DataError
 
-# Microvolts of one unit, by every spelling that files use; "count" is the card's own count.
+# Microvolts of one unit, by every spelling that files use.
 MICROVOLT = {
     "uv": Fraction(1),
     "\u00b5v": Fraction(1),
@@ -31,7 +31,9 @@ MICROVOLT = {
     "v": Fraction(1_000_000),
     "nv": Fraction(1, 1000),
 }
+# Units of numbers that are no voltages: counts of the card, and multiples of the signal's RMS.
 COUNT = "count"
+RMS = "rms"
 # A pause that is filled costs memory; a longer one is a fault of the file or another record.
 _LONGEST_PAUSES = 4
 _EXACT = 1 << 62
@@ -211,36 +213,29 @@ def microvolt(unit: str, where: str) -> Fraction:
 
 
 def hold_through_pauses(
-    values: Values, starts: Sequence[int], length: int, where: str
+    values: Values, positions: Int64Array, where: str
 ) -> tuple[Values, tuple[Pause, ...]]:
     """Return samples with every pause filled by the value before it.
 
     Args:
-        values: Blocks of `length` samples, one after the other [n].
-        starts: The sample at which each block really begins, increasing.
-        length: Samples of a block.
+        values: Samples [n], or of several channels [n, channels].
+        positions: Sample number of each, increasing from 0, int64 [n].
         where: Record and file, for messages.
 
     Raises:
         DataError: The pauses are far longer than what was recorded.
     """
-    total = starts[-1] + length
-    if total > (_LONGEST_PAUSES + 1) * len(values) + 1:
+    total = int(positions[-1]) + 1
+    if total > (_LONGEST_PAUSES + 1) * len(values):
         raise DataError(
             f"of {total} samples from begin to end only {len(values)} were recorded",
             where=where,
             hint="cut the file at its pauses into records of their own",
         )
-    filled: Values = np.empty_like(values, shape=total)
-    pauses = []
-    end = 0
-    for block, start in enumerate(starts):
-        if start > end:
-            filled[end:start] = filled[end - 1]
-            pauses.append(Pause(end, start))
-        end = start + length
-        filled[start:end] = values[block * length : (block + 1) * length]
-    return filled, tuple(pauses)
+    before = np.searchsorted(positions, np.arange(total), side="right") - 1
+    behind = np.flatnonzero(np.diff(positions) > 1)
+    pauses = (Pause(int(positions[k]) + 1, int(positions[k + 1])) for k in behind)
+    return values[before], tuple(pauses)
 
 
 def _check_rates(card: DatasetCard, raw: RawRecord) -> None:
@@ -269,11 +264,13 @@ def _counts(card: DatasetCard, channel: Channel, where: str) -> Int16Array:
     size = Fraction(str(card.signal.microvolt_per_count))
     if channel.unit == COUNT:
         scale, offset = channel.scale, channel.offset
+    elif channel.unit == card.signal.unit == RMS:
+        scale, offset = 1000 * channel.scale / size, 1000 * channel.offset / size
     elif card.signal.unit != "uV":
         raise DataError(
             f"the file states the unit '{channel.unit}' and the card '{card.signal.unit}'",
             where=place,
-            hint='leave signal.unit out of the card: it is "uV" then',
+            hint="give signal.unit and reader.unit of the card the same kind: volts, or rms",
         )
     else:
         one = microvolt(channel.unit, place)
