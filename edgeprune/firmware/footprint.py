@@ -21,7 +21,10 @@ _KERNEL_CODE = {
         "dense": 600,
         "depthwise_conv1d": 690,
         "max_pool1d": 200,
+        "mul": 240,
         "requantize": 220,
+        "sub": 380,
+        "table": 60,
     },
     "thumb-2": {
         "add": 360,
@@ -31,7 +34,10 @@ _KERNEL_CODE = {
         "dense": 630,
         "depthwise_conv1d": 520,
         "max_pool1d": 200,
+        "mul": 240,
         "requantize": 200,
+        "sub": 360,
+        "table": 60,
     },
 }
 # Start-up, vectors, exchange program; a core without a divider adds one in software.

@@ -12,7 +12,7 @@ _PER_MULTIPLY_ACCUMULATE = 8
 _PER_ELEMENT = 40
 # Portable kernels whose work is a sequence of rows.
 _BY_ROWS = frozenset({"conv1d", "depthwise_conv1d", "max_pool1d", "average_pool1d", "copy"})
-_BY_ELEMENTS = frozenset({"add", "requantize"})
+_BY_ELEMENTS = frozenset({"add", "mul", "requantize", "sub", "table"})
 
 
 def unit_of(layer: Layer, network: IntegerNetwork) -> int:

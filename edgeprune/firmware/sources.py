@@ -56,7 +56,10 @@ KERNELS = frozenset(
         "dense",
         "depthwise_conv1d",
         "max_pool1d",
+        "mul",
         "requantize",
+        "sub",
+        "table",
     }
 )
 

@@ -17,7 +17,7 @@ from edgeprune.network import CCall, IntegerNetwork, Operation, Tensor
 _LONGEST_CHAIN = 3
 _FUSED = frozenset({"max_pool1d", "average_pool1d", "add"})
 # Portable kernels that read element i only before they write element i.
-_ELEMENTWISE = frozenset({"add", "requantize"})
+_ELEMENTWISE = frozenset({"add", "mul", "requantize", "sub", "table"})
 _WEIGHTED = frozenset({"conv1d", "depthwise_conv1d", "dense"})
 
 
@@ -84,8 +84,14 @@ class Step:
     def overwritable(self) -> tuple[str, ...]:
         """The inputs at whose place the output may be written."""
         if self.code is None:
-            elementwise = {call.kernel for call in self.calls} <= _ELEMENTWISE
-            return self.inputs if elementwise else ()
+            if not {call.kernel for call in self.calls} <= _ELEMENTWISE:
+                return ()
+            # What repeats is read again after its first element would be overwritten.
+            repeats = any(
+                values.get("second_elements", values["elements"]) < values["elements"]
+                for values in (call.parameters for call in self.calls)
+            )
+            return self.inputs[:1] if repeats else self.inputs
         flags = (self.code.overwrites_input, self.code.overwrites_other)
         return tuple(name for name, flag in zip(self.inputs, flags, strict=False) if flag)
 

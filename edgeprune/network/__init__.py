@@ -20,8 +20,11 @@ from edgeprune.network.ops import (
     Dense,
     DepthwiseConv1d,
     MaxPool1d,
+    Mul,
     Requantize,
     Reshape,
+    Sub,
+    Table,
 )
 from edgeprune.network.tensor import Tensor
 
@@ -48,9 +51,12 @@ __all__ = [
     "DepthwiseConv1d",
     "IntegerNetwork",
     "MaxPool1d",
+    "Mul",
     "Operation",
     "Requantize",
     "Reshape",
+    "Sub",
+    "Table",
     "Tensor",
     "load_onnx",
     "read_qdq",

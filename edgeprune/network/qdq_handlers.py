@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgeprune.network.ops import (
-    Add,
     AveragePool1d,
     Concat,
     Conv1d,
@@ -16,10 +15,20 @@ from edgeprune.network.ops import (
     MaxPool1d,
     Requantize,
 )
+from edgeprune.network.qdq_elementwise import (
+    FUNCTION_OPERATORS,
+    add,
+    batch_normalization,
+    clamped_after,
+    div,
+    mul,
+    sub,
+    table,
+)
 from edgeprune.network.qdq_layout import LAYOUT_OPERATORS, layout, shape_of
 from edgeprune.network.qdq_ranges import dequantize, quantize
 from edgeprune.network.qdq_sketch import Node, Sketch, real_constant
-from edgeprune.network.qdq_values import Activation, Clamp, Pending, Range, Value, canonical_index
+from edgeprune.network.qdq_values import Clamp, Pending, Range, Value, canonical_index
 from edgeprune.network.qdq_weighted import conv, gemm, matmul
 from edgeprune.network.qdq_windows import sliding_of
 from edgeprune.network.tensor import Int64Array
@@ -176,32 +185,6 @@ def _average(
     return Pending(node.name, index, finish)
 
 
-def _add(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
-    for value, other in (inputs[0], inputs[1]), (inputs[1], inputs[0]):
-        real = real_constant(other)
-        if real is not None:
-            # A range between a product and its bias only loses precision: go back before it.
-            before = value.origin if isinstance(value, Activation) else value
-            if isinstance(before, Pending) and before.add_bias is not None:
-                return before.add_bias(real)
-            node.require(False, "it adds a constant to something that can take no bias")
-    first, second = (
-        sketch.activation(value, name) for value, name in zip(inputs, node.inputs, strict=True)
-    )
-    node.require(
-        np.array_equal(first.index, second.index),
-        f"its operands of shapes {list(first.index.shape)} and {list(second.index.shape)} are laid "
-        "out differently",
-    )
-    pair = (first.tensor, sketch.viewed(second, sketch.shape(first.tensor), node.name))
-
-    def finish(output: str, to: Range, clamp: Clamp) -> str:
-        header = sketch.header(node.name, pair, output)
-        return sketch.append(Add(**header, **clamp.integers(to)), to)
-
-    return Pending(node.name, first.index, finish)
-
-
 def _concat(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
     operands = [
         sketch.activation(value, name) for value, name in zip(inputs, node.inputs, strict=True)
@@ -230,7 +213,7 @@ def _concat(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value
     ranges = {sketch.range_of(source) for source in sources}
 
     def finish(output: str, to: Range, clamp: Clamp) -> str:
-        def concat(output: str, clamp: Clamp) -> str:
+        def concat(output: str) -> str:
             aligned = tuple(
                 sketch.requantized(source, to, f"{node.name}/requantize{i}", f"{output}/operand{i}")
                 for i, source in enumerate(sources)
@@ -238,11 +221,7 @@ def _concat(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value
             header = sketch.header(node.name, aligned, output)
             return sketch.append(Concat(**header, axis=along), to)
 
-        if clamp == Clamp():
-            return concat(output, clamp)
-        unclamped = concat(sketch.free_tensor(f"{output}/unclamped"), clamp)
-        header = sketch.header(f"{node.name}/clamp", (unclamped,), output)
-        return sketch.append(Requantize(**header, **clamp.integers(to)), to)
+        return clamped_after(sketch, node, concat, output, to, clamp)
 
     return Pending(node.name, index, finish, kept=ranges.pop() if len(ranges) == 1 else None)
 
@@ -281,19 +260,24 @@ def _in_range(
 
 
 HANDLERS: dict[str, Handler] = {
-    "Add": _add,
+    "Add": add,
     "AveragePool": _average_pool,
+    "BatchNormalization": batch_normalization,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": conv,
     "DequantizeLinear": dequantize,
+    "Div": div,
     "Gemm": gemm,
     "GlobalAveragePool": _global_average_pool,
     "MatMul": matmul,
     "MaxPool": _max_pool,
+    "Mul": mul,
     "QuantizeLinear": quantize,
     "ReduceMean": _reduce_mean,
     "Relu": _relu,
     "Shape": shape_of,
+    "Sub": sub,
+    **dict.fromkeys(FUNCTION_OPERATORS, table),
     **dict.fromkeys(LAYOUT_OPERATORS, layout),
 }

@@ -84,6 +84,22 @@ typedef struct {
 void edgeprune_add(const edgeprune_add_parameters *p, const int8_t *first, const int8_t *second,
                    int8_t *output, int32_t first_element, int32_t elements);
 
+typedef edgeprune_add_parameters edgeprune_sub_parameters;
+
+/* output may be one of the inputs. */
+void edgeprune_sub(const edgeprune_sub_parameters *p, const int8_t *first, const int8_t *second,
+                   int8_t *output, int32_t first_element, int32_t elements);
+
+typedef struct {
+    int32_t elements, second_elements; /* the second repeats; elements is a multiple of its own */
+    int32_t first_zero_point, second_zero_point, output_zero_point;
+    int32_t multiplier, shift, clamp_low, clamp_high;
+} edgeprune_mul_parameters;
+
+/* output may be the first input, or the second where that has as many elements. */
+void edgeprune_mul(const edgeprune_mul_parameters *p, const int8_t *first, const int8_t *second,
+                   int8_t *output, int32_t first_element, int32_t elements);
+
 typedef struct {
     int32_t rows, row_bytes, output_row_stride, output_offset;
 } edgeprune_copy_parameters;
@@ -94,6 +110,15 @@ void edgeprune_copy(const edgeprune_copy_parameters *p, const int8_t *input, int
 typedef struct {
     int32_t elements, input_zero_point, output_zero_point, multiplier, shift, clamp_low, clamp_high;
 } edgeprune_requantize_parameters;
+
+typedef struct {
+    int32_t elements;
+    const int8_t *entries; /* what -128, -127, ... 127 become */
+} edgeprune_table_parameters;
+
+/* output may be the input. */
+void edgeprune_table(const edgeprune_table_parameters *p, const int8_t *input, int8_t *output,
+                     int32_t first_element, int32_t elements);
 
 /* output may be the input. */
 void edgeprune_requantize(const edgeprune_requantize_parameters *p, const int8_t *input,

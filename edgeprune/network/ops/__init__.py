@@ -8,8 +8,11 @@ from edgeprune.network.ops.conv1d import Conv1d
 from edgeprune.network.ops.dense import Dense
 from edgeprune.network.ops.depthwise_conv1d import DepthwiseConv1d
 from edgeprune.network.ops.max_pool1d import MaxPool1d
+from edgeprune.network.ops.mul import Mul
 from edgeprune.network.ops.requantize import Requantize
 from edgeprune.network.ops.reshape import Reshape
+from edgeprune.network.ops.sub import Sub
+from edgeprune.network.ops.table import Table
 from edgeprune.registry import Registry
 
 OPERATORS: Registry[type[Operation]] = Registry(
@@ -23,6 +26,9 @@ OPERATORS: Registry[type[Operation]] = Registry(
             MaxPool1d,
             AveragePool1d,
             Add,
+            Sub,
+            Mul,
+            Table,
             Concat,
             Reshape,
             Requantize,
@@ -39,6 +45,9 @@ __all__ = [
     "Dense",
     "DepthwiseConv1d",
     "MaxPool1d",
+    "Mul",
     "Requantize",
     "Reshape",
+    "Sub",
+    "Table",
 ]

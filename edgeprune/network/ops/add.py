@@ -32,10 +32,13 @@ class Add(ClampedOperation):
 
     kind: ClassVar[str] = "add"
     summary: ClassVar[str] = "element-wise sum of two tensors (residual connections)"
+    sign: ClassVar[int] = 1
+    tflite_operator: ClassVar[str] = "ADD"
+    onnx_operator: ClassVar[str] = "Add"
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """See `Operation.output_shape`."""
-        self.require(len(shapes) == 2, f"it adds two tensors, not {len(shapes)}")
+        self.require(len(shapes) == 2, f"it takes two tensors, not {len(shapes)}")
         self.require(shapes[0] == shapes[1], f"shapes {shapes[0]} and {shapes[1]} differ")
         return shapes[0]
 
@@ -45,14 +48,14 @@ class Add(ClampedOperation):
         self.require(
             self._common_scale(tensors) < 2**LEFT_SHIFT * tensors[self.output].scale,
             "the output's scale is 2^19 times finer than an input's",
-            hint="recalibrate the range of this sum",
+            hint=f"recalibrate the range of this {self.kind}",
         )
 
     def run(self, tensors: Tensors, *values: Int8Array) -> Int8Array:
         """See `Operation.run`."""
         scaling = self.scaling(tensors)
         sums = look_up(self._scaled(tensors, 0, scaling.first), values[0])
-        sums = sums + look_up(self._scaled(tensors, 1, scaling.second), values[1])
+        sums = sums + self.sign * look_up(self._scaled(tensors, 1, scaling.second), values[1])
         return saturate(
             scaling.output.apply(sums),
             tensors[self.output].zero_point,
@@ -81,18 +84,20 @@ class Add(ClampedOperation):
         return (CCall(self.kind, (0, 1), scalars),)
 
     def write_tflite(self, graph: TfliteGraph, tensors: Tensors) -> None:
-        """ADD."""
+        """ADD; of a difference SUB."""
         sources = tuple(graph.activation(tensors[name]) for name in self.inputs)
 
         def write(output: int, activation: str) -> None:
-            graph.operator("ADD", sources, (output,), fusedActivationFunction=activation)
+            graph.operator(
+                self.tflite_operator, sources, (output,), fusedActivationFunction=activation
+            )
 
         self.write_clamped(graph, tensors, write)
 
     def write_qdq(self, graph: QdqGraph, tensors: Tensors) -> None:
-        """Add."""
+        """Add; of a difference Sub."""
         sources = tuple(graph.value(name) for name in self.inputs)
-        graph.clamped_node(self, tensors[self.output], "Add", sources)
+        graph.clamped_node(self, tensors[self.output], self.onnx_operator, sources)
 
     def _common_scale(self, tensors: Tensors) -> float:
         return 2.0 * max(tensors[name].scale for name in self.inputs)
