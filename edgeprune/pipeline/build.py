@@ -15,9 +15,10 @@ from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameErro
 from edgeprune.evidence import Evidence, Outcome
 from edgeprune.executor import Executor
 from edgeprune.pipeline.attack import attack_stage, check_attacks
+from edgeprune.pipeline.bench import bench_stage
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.cost import Meter
-from edgeprune.pipeline.deploy import bench_stage, export_stage, firmware_stage
+from edgeprune.pipeline.deploy import export_stage, firmware_stage
 from edgeprune.pipeline.disturb import disturb_stage, disturbances_of
 from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
 from edgeprune.pipeline.monitor import monitor_stage
