@@ -9,6 +9,34 @@ from edgeprune.data.cards import DatasetCard
 from edgeprune.errors import ConfigurationError, DataError
 
 
+# Ends of the files of each source, in lower case; events may stand in CSV files beside any.
+SUFFIXES = {
+    "edf": (".edf", ".bdf"),
+    "csv": (".csv", ".tsv", ".txt"),
+    "parquet": (".parquet", ".pq", ".csv"),
+    "npz": (".npz",),
+    "npz-windows": (".npz",),
+    "wfdb": (".hea", ".dat", ".atr"),
+}
+
+
+def data_files(card: DatasetCard, folder: Path) -> tuple[Path, ...]:
+    """Return the files that a data set is read from, as far as they are there.
+
+    Where the card does not list them they are all files of its kind: a change of any counts as a
+    change of the data.
+    """
+    if card.record_files:
+        listed = (folder / name for name in card.record_files)
+        return tuple(path for path in listed if path.is_file())
+    suffixes = SUFFIXES.get(card.source, ())
+    return tuple(
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in suffixes and path.is_file()
+    )
+
+
 def reads_files(card: DatasetCard, directory: Path | None) -> Path:
     """Return the folder of a data set that is read from files.
 

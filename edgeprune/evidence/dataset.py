@@ -137,6 +137,8 @@ class DataEvidence:
         excluded: What was left out and why.
         shared_patients: Every overlap found between parts; empty: disjoint by patient.
         notes: What a reader must know about these data.
+        patients_known: Whether anybody knows whose the records are; where nobody does, the parts
+            are of different records and perhaps of the same people.
     """
 
     origin: str
@@ -150,6 +152,7 @@ class DataEvidence:
     excluded: tuple[Exclusion, ...] = ()
     shared_patients: tuple[SharedPatients, ...] = ()
     notes: tuple[str, ...] = ()
+    patients_known: bool = True
 
 
 def shared_patients(splits: tuple[Split, ...]) -> tuple[SharedPatients, ...]:

@@ -91,6 +91,7 @@ def data_evidence(context: Context, dataset: Dataset) -> DataEvidence:
         splits=splits,
         excluded=_exclusions(context, dataset.counts),
         shared_patients=shared_patients(splits),
+        patients_known=card.patients_known,
         notes=(
             dataset.disjointness,
             " ".join(card.text.split()),

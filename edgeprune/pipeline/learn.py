@@ -17,6 +17,7 @@ from edgeprune.classifiers import (
     save_classifier,
 )
 from edgeprune.data import Dataset, Windows, prepare
+from edgeprune.data.own_files import data_files
 from edgeprune.errors import DataError
 from edgeprune.files import sha256_file, write_bytes
 from edgeprune.network import IntegerNetwork, load_onnx, read_qdq
@@ -93,8 +94,10 @@ def _file_hashes(context: Context) -> dict[str, str]:
             where=str(folder),
             hint=f"edgeprune datasets fetch {context.card.name} {folder}",
         )
-    paths = (folder / name for name in context.card.record_files)
-    return {path.name: sha256_file(path) for path in paths if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): sha256_file(path)
+        for path in data_files(context.card, folder)
+    }
 
 
 def windows_of(data: Stage, part: str) -> Windows:

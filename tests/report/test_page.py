@@ -123,6 +123,18 @@ def test_no_chart_leaves_its_frame() -> None:
                 assert 0 <= float(node.attributes.get(name, "0")) <= height
 
 
+def test_unknown_patients_are_said_on_every_page_and_first_among_the_data() -> None:
+    evidence = example_evidence()
+    assert evidence.data is not None
+    page = render_report(replace(evidence, data=replace(evidence.data, patients_known=False)))
+    (banner,) = [node for node in read_page(page).walk() if "synthetic" in node.classes]
+    assert "Patients unknown" in banner.text
+    data = page[page.index('id="data"') :]
+    assert data.index("NOBODY KNOWS WHOSE THESE RECORDS ARE") < data.index("Origin")
+    assert "disjoint by patient: no patient" not in page
+    assert "disjoint by patient: no patient" in PAGE
+
+
 def test_synthetic_is_said_on_every_page() -> None:
     banners = [
         node
