@@ -10,6 +10,7 @@ from torch import nn
 
 from edgeprune.classifiers.certifiable_ecg import CertifiableEcg
 from edgeprune.classifiers.chb_mit_cnn import ChbMitCnn
+from edgeprune.classifiers.eeg_tcn import EegTcn
 from edgeprune.classifiers.r1 import R1
 from edgeprune.classifiers.residual_ecg import ResidualEcg
 from edgeprune.classifiers.user import load_user_classifier
@@ -58,6 +59,7 @@ CLASSIFIERS.add(
     lambda spec: CertifiableEcg(spec.signal_shape, spec.rhythm_features, spec.classes, form=True),
 )
 CLASSIFIERS.add("chb-mit-cnn", lambda spec: ChbMitCnn(spec.signal_shape, spec.classes))
+CLASSIFIERS.add("eeg-tcn", lambda spec: EegTcn(spec.signal_shape, spec.classes))
 CLASSIFIERS.add("r1", lambda spec: R1(spec.signal_shape[1], spec.classes))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from edgeprune.errors import ModelError
+from edgeprune.quantization.constants import choose_channels, fold_constants, fold_pads
 
 LEAST_OPSET = 13  # per-channel DequantizeLinear
 _ONE = np.ones(1, np.int64)
@@ -17,6 +18,8 @@ _ONE = np.ones(1, np.int64)
 
 def clean_float_onnx(model: onnx.ModelProto, *, where: str) -> onnx.ModelProto:
     """Return an equal graph without BatchNormalization, Identity, Dropout and Constant nodes.
+
+    What is computed from constants alone becomes one; padding with zeros becomes its convolution's.
 
     A normalization behind a convolution or dense layer is folded into its weights (in float64);
     one that stands alone becomes a depthwise convolution or a diagonal dense layer. A MatMul and
@@ -37,11 +40,14 @@ def clean_float_onnx(model: onnx.ModelProto, *, where: str) -> onnx.ModelProto:
         clean = onnx.version_converter.convert_version(clean, LEAST_OPSET)
     graph = clean.graph
     _constants_to_initializers(graph)
+    fold_constants(graph)
+    fold_pads(graph)
     _drop_identities(graph)
     _name_nodes(graph)
     _join_biases(graph)
     _fold_normalizations(graph, where)
     _fold_selections(graph)
+    choose_channels(graph)
     _unshare_biases(graph)
     _drop_unused(graph)
     del graph.value_info[:]
