@@ -68,9 +68,10 @@ class Convolution(WeightedOperation):
         where = f"{self.kind} '{self.name}'"
         windows.check(where=where)
         self.require_channels(channels)
+        idle = windows.idle_axis(sizes)
         self.require(
-            sizes[1:] != (1,) or not windows.is_flat,
-            f"over a height of 1 it is a {self.kind.replace('2d', '1d')}",
+            not idle,
+            f"over a {idle} of 1 it is a {self.kind.replace('2d', '1d')}",
             hint="put a reshape to [length, channels] before it",
         )
         return (*windows.output_sizes(sizes, where=where), self.outputs)

@@ -43,9 +43,10 @@ class Pool(ClampedOperation):
         self.require(
             int(windows.valid_cells(sizes).min()) > 0, "a window lies wholly in the padding"
         )
+        idle = windows.idle_axis(sizes)
         self.require(
-            sizes[1:] != (1,) or not windows.is_flat,
-            f"over a height of 1 it is a {self.kind.replace('2d', '1d')}",
+            not idle,
+            f"over a {idle} of 1 it is a {self.kind.replace('2d', '1d')}",
             hint="put a reshape to [length, channels] before it",
         )
         return (*output_sizes, channels)

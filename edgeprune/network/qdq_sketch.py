@@ -25,6 +25,7 @@ from edgeprune.network.qdq_values import (
     Value,
     canonical_index,
     canonical_shape,
+    is_settled,
 )
 from edgeprune.network.tensor import Tensor
 
@@ -100,13 +101,19 @@ class Sketch:
     def input(self, value: GraphInput, to: Range) -> Activation:
         """File an input of the network, whose layout is what it has where it is quantized."""
         sizes = value.index.shape
-        if len(sizes) > 4 or (len(sizes) == 4 and sizes[2] != 1):
+        if len(sizes) > 4:
             raise UnsupportedOperatorError(
-                f"input '{value.name}' of shape {list(sizes)} is not 1-D"
+                f"input '{value.name}' of shape {list(sizes)} has more than two spatial axes"
             )
-        shape = (sizes[1],) if len(sizes) == 2 else (sizes[-1], sizes[1])
+        shape: Shape = tuple(reversed(sizes[1:]))
+        index = canonical_index(shape)
+        if len(shape) == 3 and 1 in shape:
+            # Of one channel, one row or one column it is a map [length, channels]: the bytes are
+            # the same, and that is what a front end delivers.
+            kept = [size for size in shape if size != 1]
+            shape = (*kept, *([1] * (2 - len(kept))))
         self.tensors[value.name] = Tensor(value.name, shape, to.scale, to.zero_point)
-        return Activation(value.name, canonical_index(shape).reshape(sizes))
+        return Activation(value.name, index)
 
     def range_of(self, tensor: str) -> Range:
         """Return the range of a tensor."""
@@ -163,10 +170,18 @@ class Sketch:
         """Return the shape of a tensor without batch."""
         return self.tensors[tensor].shape
 
-    def as_map(self, value: Activation, node: str) -> str:
-        """Return a tensor (length, channels) that holds the value [1, channels, (1,) length]."""
+    def as_map(self, value: Activation, node: str, *, axes: int = 1) -> str:
+        """Return a tensor that holds the value [1, channels, (height,) length] as a map.
+
+        Args:
+            value: The value.
+            node: The node that reads it.
+            axes: 1 for a tensor (length, channels), 2 for one (length, height, channels).
+        """
         shape = canonical_shape(value.index)
-        if shape is None or len(shape) != 2:
+        if shape is not None and len(shape) == 2 and axes == 2:
+            shape = (shape[0], 1, shape[1])
+        if shape is None or len(shape) != axes + 1:
             raise UnsupportedOperatorError(
                 f"its input {list(value.index.shape)} is no feature map [batch, channels, length] "
                 "without moving data"
@@ -194,8 +209,11 @@ class Sketch:
 
     def settled_layout(self, value: Activation, node: str, output: str) -> Activation:
         """Return the value with a tensor that has as many axes as the ONNX value has."""
-        is_vector = len(value.index.shape) == 2
-        shape = (value.index.size,) if is_vector else canonical_shape(value.index)
+        if is_settled(value.index, self.shape(value.tensor)):
+            return value
+        shape = canonical_shape(value.index)
+        if len(value.index.shape) == 2:
+            shape = (value.index.size,)
         if shape is None:
             return value
         return replace(value, tensor=self.viewed(value, shape, node, output))

@@ -159,7 +159,8 @@ Value = GraphInput | Constant | QuantizedConstant | Activation | Pending | Unkno
 def canonical_index(shape: Shape) -> Int64Array:
     """Return the index of a value whose ONNX layout is the usual one for a tensor of that shape.
 
-    Feature maps (length, channels) are [1, channels, length] in ONNX; vectors are [1, features].
+    Feature maps (length, channels) are [1, channels, length] in ONNX, (length, height, channels)
+    are [1, channels, height, length]; vectors are [1, features].
     """
     positions = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
     return np.asarray(positions.T[np.newaxis])
@@ -175,6 +176,25 @@ def canonical_shape(index: Int64Array) -> Shape | None:
         shape: Shape = (index.size,)
     elif len(sizes) == 3 or (len(sizes) == 4 and sizes[2] == 1):
         shape = (sizes[-1], sizes[1])
+    elif len(sizes) == 4:
+        shape = (sizes[3], sizes[2], sizes[1])
     else:
         return None
     return shape if np.array_equal(index.ravel(), canonical_index(shape).ravel()) else None
+
+
+def is_settled(index: Int64Array, shape: Shape) -> bool:
+    """Return whether a tensor of that shape stands for a value laid out so as it is.
+
+    A map [length, channels] may have a height or a length of 1 in ONNX; of a map of two axes ONNX
+    may name either first.
+    """
+    if index.ndim == 2 or len(shape) == 1:
+        return index.ndim == 2 and shape == (index.size,)
+    if index.ndim not in (3, 4) or shape[-1] != index.shape[1]:
+        return False
+    usual = canonical_index(shape)
+    if index.ndim == 3:
+        return len(shape) == 2 and np.array_equal(index, usual)
+    usual = usual if len(shape) == 3 else usual[:, :, np.newaxis]
+    return any(np.array_equal(index, each) for each in (usual, usual.swapaxes(2, 3)))

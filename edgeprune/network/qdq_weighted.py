@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.errors import ModelError
-from edgeprune.network.ops import Conv1d, Dense, DepthwiseConv1d
+from edgeprune.network.ops import Conv1d, Conv2d, Dense, DepthwiseConv1d, DepthwiseConv2d
 from edgeprune.network.qdq_sketch import Node, Sketch, real_constant
 from edgeprune.network.qdq_values import (
     Clamp,
@@ -22,7 +22,7 @@ from edgeprune.network.qdq_values import (
     Value,
     canonical_index,
 )
-from edgeprune.network.qdq_windows import sliding_of
+from edgeprune.network.qdq_windows import mapped, windows_of
 from edgeprune.network.tensor import Float32Array, Int32Array
 from edgeprune.network.weighted import WeightedOperation
 
@@ -30,44 +30,42 @@ _INT32 = np.iinfo(np.int32)
 
 
 def conv(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
-    """Conv, 1-D or 2-D of height 1."""
+    """Conv, 1-D or 2-D."""
     value = sketch.activation(inputs[0], node.inputs[0])
     constant = _weights(sketch, node, inputs[1], node.inputs[1])
     node.require(constant.axis in (None, 0), "its weights have scales along another axis than 0")
-    weights = constant.values
-    rank = len(value.index.shape)
+    weights, sizes = constant.values, value.index.shape[2:]
     node.require(
-        weights.ndim == rank and rank in (3, 4) and (rank == 3 or weights.shape[2] == 1),
-        f"weights of shape {list(weights.shape)} are not 1-D or 2-D of height 1",
+        weights.ndim == 2 + len(sizes) and len(sizes) in (1, 2),
+        f"weights of shape {list(weights.shape)} are neither 1-D nor 2-D",
     )
-    source = sketch.as_map(value, node.name)
-    length, channels = sketch.shape(source)
-    filters = weights.reshape(len(weights), weights.shape[1], -1)
-    sliding = sliding_of(node, length, rank - 2, kernel=filters.shape[2])
+    source = mapped(sketch, node, value, windows_of(node, sizes, weights.shape[2:]))
+    node.require(
+        weights.shape[2:] == windows_of(node, sizes, weights.shape[2:]).kernel,
+        "its kernel_shape is not that of its weights",
+    )
+    filters, channels = source.filters(weights), source.channels
     groups = int(node.attributes.get("group", 1))
     node.require(
-        channels == groups * filters.shape[1] and len(filters) % groups == 0,
+        groups >= 1 and channels == groups * filters.shape[-1] and len(filters) % groups == 0,
         f"{channels} channels do not fit weights {list(weights.shape)} in {groups} groups",
     )
     fields: dict[str, Any] = {
         "weight_scales": np.broadcast_to(constant.scales, len(filters)),
-        "stride": sliding.stride,
-        "dilation": sliding.dilation,
-        "padding": sliding.padding,
+        **source.fields(dilates=True),
     }
+    is_flat = len(source.sizes) == 1
     operator: type[WeightedOperation]
     if groups == channels > 1:
-        operator = DepthwiseConv1d
-        fields |= {"weights": filters[:, 0].T, "channel_multiplier": len(filters) // channels}
+        operator = DepthwiseConv1d if is_flat else DepthwiseConv2d
+        fields["weights"] = np.moveaxis(filters[..., 0], 0, -1)
+        fields["channel_multiplier"] = len(filters) // channels
     else:
-        operator = Conv1d
-        fields |= {"weights": filters.transpose(0, 2, 1), "groups": groups}
-    windows = sliding.output_length(length, where=node.label)
-    index = canonical_index((windows, len(filters)))
-    if rank == 4:
-        index = index[:, :, np.newaxis]
+        operator = Conv1d if is_flat else Conv2d
+        fields |= {"weights": filters, "groups": groups}
     bias = inputs[2] if len(inputs) > 2 else None
-    return _pending(sketch, node, operator, source, fields, bias, index)
+    index = source.result(node, len(filters))
+    return _pending(sketch, node, operator, source.tensor, fields, bias, index)
 
 
 def gemm(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:

@@ -111,10 +111,14 @@ class Windows:
         """Whether windows skip cells."""
         return any(axis.dilation != 1 for axis in self.axes)
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether nothing slides but along the length: the height, if any, is left as it is."""
-        return all(axis == Sliding(1) for axis in self.axes[1:])
+    def idle_axis(self, sizes: Sequence[int]) -> str:
+        """Return the axis of a single cell over which nothing slides; empty for none of two."""
+        idle = (
+            name
+            for name, axis, size in zip(AXES, self.axes, sizes, strict=False)
+            if size == 1 and axis == Sliding(1) and len(self.axes) > 1
+        )
+        return next(idle, "")
 
     def check(self, *, where: str) -> None:
         """Raise a NetworkError unless every number is possible."""

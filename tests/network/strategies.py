@@ -17,17 +17,25 @@ from edgeprune.errors import NetworkError
 from edgeprune.network import (
     Add,
     AveragePool1d,
+    AveragePool2d,
     Concat,
     Conv1d,
+    Conv2d,
     Dense,
     DepthwiseConv1d,
+    DepthwiseConv2d,
     IntegerNetwork,
     MaxPool1d,
+    MaxPool2d,
+    Mul,
     Operation,
     Requantize,
     Reshape,
+    Sub,
+    Table,
     Tensor,
 )
+from edgeprune.network.functions import FUNCTIONS
 
 Int8Array = npt.NDArray[np.int8]
 _MOST_ELEMENTS = 4096
@@ -191,6 +199,74 @@ def _depthwise(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
     )
 
 
+def _windows(
+    draw: st.DrawFn, source: Tensor, *, dilates: bool, alike: bool = False
+) -> dict[str, tuple[object, ...]]:
+    """Draw a window along the length and one along the height; `alike`: of equal strides."""
+    axes = [_window(draw, size, dilates=dilates) for size in source.shape[:2]]
+    if alike:
+        axes[1]["stride"] = axes[0]["stride"]
+    return {key: tuple(axis[key] for axis in axes) for key in axes[0]}
+
+
+def _conv2d(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
+    channels = source.shape[2]
+    groups = draw(st.sampled_from([1, *(g for g in (2, 3) if channels % g == 0 and g < channels)]))
+    outputs = groups * draw(st.integers(1, max(1, 8 // groups)))
+    windows = _windows(draw, source, dilates=True)
+    weights = sketch.weights((outputs, *windows.pop("kernel"), channels // groups))
+    return sketch.weighted(
+        lambda **fields: Conv2d(weights=weights, groups=groups, **windows, **fields),
+        source,
+        weights[0].size,
+        outputs,
+        outputs,
+    )
+
+
+def _depthwise2d(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
+    channels = source.shape[2]
+    if channels == 1:
+        return _conv2d(draw, sketch, source)
+    multiplier = draw(st.integers(1, 3)) if channels < 12 else 1
+    windows = _windows(draw, source, dilates=True, alike=True)
+    outputs = channels * multiplier
+    weights = sketch.weights((*windows.pop("kernel"), outputs))
+    return sketch.weighted(
+        lambda **fields: DepthwiseConv2d(
+            weights=weights, channel_multiplier=multiplier, **windows, **fields
+        ),
+        source,
+        weights[..., 0].size,
+        outputs,
+        outputs,
+    )
+
+
+def _max_pool2d(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
+    windows = _windows(draw, source, dilates=False)
+    del windows["dilation"]
+    clamp = sketch.clamp(source.zero_point)
+    operation = MaxPool2d(**sketch.header(source), **windows, **clamp)
+    return sketch.append(operation, source.scale, source.zero_point)
+
+
+def _average_pool2d(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
+    sizes = source.shape[:2]
+    fields = {
+        "kernel": tuple(
+            size if draw(st.booleans()) else draw(st.integers(1, min(size, 5))) for size in sizes
+        ),
+        "stride": (draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+        **sketch.clamp(source.zero_point),
+    }
+    operation = AveragePool2d(**sketch.header(source), **fields)
+    if draw(st.booleans()):
+        same = operation.same_paddings(source.shape)
+        operation = AveragePool2d(**sketch.header(source), padding=same, **fields)
+    return sketch.append(operation, source.scale, source.zero_point)
+
+
 def _dense(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
     outputs = draw(st.integers(1, 10))
     weights = sketch.weights((outputs, source.size))
@@ -218,7 +294,7 @@ def _average_pool(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
     }
     operation = AveragePool1d(**sketch.header(source), **fields)
     if draw(st.booleans()):
-        same = operation.same_padding(length)
+        same = operation.sliding.same_padding(length)
         operation = AveragePool1d(**sketch.header(source), padding=same, **fields)
     return sketch.append(operation, source.scale, source.zero_point)
 
@@ -230,7 +306,36 @@ def _add(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
     scale = float(np.float32(max(source.scale, other.scale) * scale))
     clamp = sketch.clamp(zero_point)
     pair = (source, other) if draw(st.booleans()) else (other, source)
-    return sketch.append(Add(**sketch.header(*pair), **clamp), scale, zero_point)
+    operator = draw(st.sampled_from([Add, Sub]))
+    return sketch.append(operator(**sketch.header(*pair), **clamp), scale, zero_point)
+
+
+def _mul(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
+    by_channel = (*([1] * (len(source.shape) - 1)), source.shape[-1])
+    shapes = (source.shape, by_channel)
+    alike = [each for each in sketch.tensors.values() if each.shape in shapes]
+    other = draw(st.sampled_from(alike))
+    if source.is_map and source.shape != by_channel and draw(st.booleans()):
+        last = AveragePool1d(**sketch.header(source), kernel=source.shape[0], stride=1)
+        other = sketch.append(last, source.scale, source.zero_point)
+    scale, zero_point = sketch.range()
+    scale = float(np.float32(source.scale * other.scale * 2.0 ** sketch.random.uniform(0, 12)))
+    clamp = sketch.clamp(zero_point)
+    swaps = other.shape == source.shape and draw(st.booleans())
+    pair = (other, source) if swaps else (source, other)
+    return sketch.append(Mul(**sketch.header(*pair), **clamp), scale, zero_point)
+
+
+def _table(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
+    name = draw(st.sampled_from(FUNCTIONS.names()))
+    function = FUNCTIONS.get(name)
+    parameters = tuple(float(np.float32(each)) for each in function.parameters.values())
+    scale, zero_point = sketch.range()
+    target = Tensor("", source.shape, float(np.float32(scale / 16)), zero_point)
+    entries = function.entries(parameters, source, target)
+    header = sketch.header(source)
+    operation = Table(**header, function=name, parameters=parameters, entries=entries)
+    return sketch.append(operation, target.scale, zero_point)
 
 
 def _concat(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
@@ -258,9 +363,23 @@ def _requantize(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
     )
 
 
+def _high(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
+    """Make a map of two axes of the signal, as the networks of several electrodes do."""
+    length, channels = source.shape
+    height = draw(st.sampled_from([h for h in range(2, 9) if channels % h == 0] or [1]))
+    if height == 1:
+        return source
+    operation = Reshape(**sketch.header(source), shape=(length, height, channels // height))
+    return sketch.append(operation, source.scale, source.zero_point)
+
+
 def _reshape(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
     channels = draw(st.sampled_from([c for c in (1, 2, 3, 4, 8) if source.size % c == 0]))
-    shape = draw(st.sampled_from([(source.size,), (source.size // channels, channels)]))
+    positions = source.size // channels
+    # A map of height 1 is one of a single axis.
+    heights = [h for h in (2, 3, 4, 5, 6) if positions % h == 0]
+    maps = [(positions // h, h, channels) for h in heights]
+    shape = draw(st.sampled_from([(source.size,), (positions, channels), *maps]))
     if shape == source.shape:
         return source
     operation = Reshape(**sketch.header(source), shape=shape)
@@ -269,7 +388,8 @@ def _reshape(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
 
 _Step = Callable[[st.DrawFn, Sketch, Tensor], Tensor]
 _ON_MAPS: list[_Step] = [_conv, _conv, _depthwise, _max_pool, _average_pool]
-_ON_ANY: list[_Step] = [_add, _concat, _requantize, _reshape]
+_ON_HIGH_MAPS: list[_Step] = [_conv2d, _conv2d, _depthwise2d, _max_pool2d, _average_pool2d]
+_ON_ANY: list[_Step] = [_add, _mul, _table, _concat, _requantize, _reshape]
 
 
 def _flat(sketch: Sketch, source: Tensor) -> Tensor:
@@ -280,12 +400,21 @@ def _flat(sketch: Sketch, source: Tensor) -> Tensor:
 
 
 @st.composite
-def networks(draw: st.DrawFn, most_operations: int = 8) -> IntegerNetwork:
-    """Draw a network; small enough that every runtime computes it in milliseconds."""
+def networks(draw: st.DrawFn, most_operations: int = 8, *, high: bool = False) -> IntegerNetwork:
+    """Draw a network; small enough that every runtime computes it in milliseconds.
+
+    Args:
+        draw: Of hypothesis.
+        most_operations: Operations before the last dense layer.
+        high: Whether it begins with a map of two axes; else it does so now and then.
+    """
     sketch = Sketch(np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
-    value = sketch.input("signal", (draw(st.integers(1, 40)), draw(st.integers(1, 8))))
+    channels = draw(st.sampled_from([2, 4, 6, 8])) if high else draw(st.integers(1, 8))
+    value = sketch.input("signal", (draw(st.integers(1, 20 if high else 40)), channels))
+    if high or draw(st.integers(0, 3)) == 0:
+        value = _high(draw, sketch, value)
     for _ in range(draw(st.integers(0, most_operations))):
-        steps = _ON_ANY + (_ON_MAPS if value.is_map else [_dense])
+        steps = _ON_ANY + ([_dense], _ON_MAPS, _ON_HIGH_MAPS)[len(value.shape) - 1]
         try:
             value = draw(st.sampled_from(steps))(draw, sketch, value)
         except NetworkError:
@@ -314,7 +443,7 @@ def inputs_for(network: IntegerNetwork, count: int, seed: int) -> tuple[Int8Arra
 
 
 @st.composite
-def cases(draw: st.DrawFn, most_operations: int = 8, count: int = 4) -> Case:
-    """Draw a network with `count` windows of inputs."""
-    network = draw(networks(most_operations))
+def cases(draw: st.DrawFn, most_operations: int = 8, count: int = 4, *, high: bool = False) -> Case:
+    """Draw a network with `count` windows of inputs; see `networks`."""
+    network = draw(networks(most_operations, high=high))
     return Case(network, inputs_for(network, count, draw(st.integers(0, 2**32 - 1))))

@@ -95,8 +95,8 @@ def test_all_unsupported_operators_are_listed() -> None:
 
 def test_unsupported_attributes_are_listed_with_their_nodes() -> None:
     model = FloatModel()
-    value = model.input("signal", 3, 8, 16)
-    value = model.node("Conv", value, model.weights(4, 3, 3, 3))
+    value = model.input("signal", 3, 8, 8, 16)
+    value = model.node("Conv", value, model.weights(4, 3, 3, 3, 3))
     value = model.node("Softmax", value)
     with pytest.raises(UnsupportedOperatorError) as caught:
         read_qdq(model.model(value))

@@ -26,11 +26,15 @@ from edgeprune.network import (
     DepthwiseConv1d,
     IntegerNetwork,
     MaxPool1d,
+    Mul,
     Operation,
     Requantize,
     Reshape,
+    Sub,
+    Table,
     Tensor,
 )
+from edgeprune.network.functions import FUNCTIONS
 from edgeprune.network.operation import ClampedOperation
 from edgeprune.network.tensor import Int8Array, Int64Array
 from edgeprune.network.weighted import WeightedOperation
@@ -319,7 +323,7 @@ def _pool(sketch: _Sketch, source: str) -> str:
     else:
         operation = AveragePool1d(**fields)
         if sketch.random.random() < 0.3:
-            same = operation.same_padding(tensor.shape[0])
+            same = operation.sliding.same_padding(tensor.shape[0])
             operation = AveragePool1d(**fields, padding=same)
     return sketch.append(operation, tensor.scale, tensor.zero_point)
 
@@ -329,19 +333,65 @@ def _add(sketch: _Sketch, first: str, second: str) -> str:
     scale = float(np.mean(scales)) * 2.0 ** sketch.random.uniform(-1.5, 1.5)
     zero_point = sketch.zero_point()
     pair = (first, second) if sketch.random.random() < 0.5 else (second, first)
+    operator = Sub if sketch.random.random() < 0.3 else Add
     centre = (
         zero_point
         + sum(
-            float(np.median(sketch.values[name]) - sketch.tensors[name].zero_point)
+            sign
+            * float(np.median(sketch.values[name]) - sketch.tensors[name].zero_point)
             * sketch.tensors[name].scale
-            for name in pair
+            for name, sign in zip(pair, (1, operator.sign), strict=True)
         )
         / scale
     )
     # The zero point follows the values, or all of them would be clipped.
     zero_point = int(np.clip(zero_point - round(centre), -128, 127))
     clamp = sketch.clamp(zero_point, 0, 40.0)
-    return sketch.append(Add(**sketch.header(*pair), **clamp), scale, zero_point)
+    return sketch.append(operator(**sketch.header(*pair), **clamp), scale, zero_point)
+
+
+def _mul(sketch: _Sketch, source: str) -> str:
+    """A map times a convolution of it, or times one number a channel."""
+    tensor = sketch.tensors[source]
+    length, channels = tensor.shape
+    if sketch.random.random() < 0.5:
+        other = _conv(sketch, source, kernel=1, outputs=channels, stride=1, padding=(0, 0))
+    else:
+        pool = AveragePool1d(**sketch.header(source), kernel=length, stride=1)
+        other = sketch.append(pool, tensor.scale, tensor.zero_point)
+    pair = source, other
+    first, second = (
+        sketch.values[name].astype(np.float64) - sketch.tensors[name].zero_point for name in pair
+    )
+    products = first * second
+    unit = tensor.scale * sketch.tensors[other].scale
+    steps = min(2.0 ** sketch.random.uniform(2, 7), 200.0)
+    scale = unit * max(sketch.spread(products), 1.0) / steps
+    zero_point = int(np.clip(-np.median(products) * unit / scale, -128, 127))
+    clamp = sketch.clamp(zero_point, 0, 40.0)
+    return sketch.append(Mul(**sketch.header(*pair), **clamp), scale, zero_point)
+
+
+def _table(sketch: _Sketch, source: str) -> str:
+    tensor = sketch.tensors[source]
+    # Where the values are, the function bends: the range is such that they are of about one.
+    middle = float(np.median(sketch.values[source]))
+    reach = sketch.random.uniform(1, 4) / max(sketch.spread(sketch.values[source] * 1.0), 1.0)
+    moved = sketch.append(
+        Requantize(**sketch.header(source)),
+        tensor.scale,
+        int(np.clip(tensor.zero_point - middle, -128, 127)),
+    )
+    near = replace(sketch.tensors[moved], scale=float(np.float32(reach)))
+    name = str(sketch.random.choice(FUNCTIONS.names()))
+    function = FUNCTIONS.get(name)
+    parameters = tuple(float(np.float32(each)) for each in function.parameters.values())
+    scale = float(np.float32(2.0 ** sketch.random.uniform(-7, -4)))
+    target = Tensor("", tensor.shape, scale, sketch.zero_point())
+    entries = function.entries(parameters, near, target)
+    header = sketch.header(moved)
+    operation = Table(**header, function=name, parameters=parameters, entries=entries)
+    return sketch.append(operation, scale, target.zero_point)
 
 
 def _residual(sketch: _Sketch, source: str) -> str:
@@ -418,7 +468,7 @@ def _logits(sketch: _Sketch, source: str) -> str:
     return sketch.append(operation, tensor.scale * step, int(sketch.random.integers(-60, 61)))
 
 
-_STEPS = (_conv, _conv, _depthwise, _pool, _pool, _residual, _branches, _requantize)
+_STEPS = (_conv, _conv, _depthwise, _pool, _pool, _residual, _branches, _requantize, _mul, _table)
 
 
 def tiny_case(seed: int, *, shared: bool | None = None, windows: int = 2) -> TinyCase:

@@ -14,7 +14,3 @@ class AveragePool1d(AveragePool, PoolOverLength):
 
     kind: ClassVar[str] = "average_pool1d"
     summary: ClassVar[str] = "average pool, also global: stride, padding as TFLite's SAME"
-
-    def same_padding(self, length: int) -> tuple[int, int]:
-        """Return the padding that TFLite computes for SAME over that length."""
-        return self.sliding.same_padding(length)

@@ -352,7 +352,7 @@ def _pool_alone(random: np.random.Generator) -> KernelRequest:
     else:
         kernel = int(random.choice([kernel, length]))
         operation = AveragePool1d(**sketch.header(source), kernel=kernel, **fields)
-        same = operation.same_padding(length)
+        same = operation.sliding.same_padding(length)
         if random.integers(0, 2):
             operation = AveragePool1d(
                 **sketch.header(source), kernel=kernel, padding=same, **fields
