@@ -36,8 +36,12 @@ class BuildConfig:
         target: Name of a target or path of its TOML file.
         dataset: Name of a data card or path of its TOML file.
         data_dir: Folder of the recordings; empty for a synthetic set.
+        protocol: Which records train and test: "personalised", "leave-one-patient-out", or empty
+            for the data card's own parts.
+        fold: The patient that is left out, or that the network is fitted to.
         model: Name of a classifier, `package.module:factory`, or path of an ONNX file; empty takes
-            residual-ecg, or certifiable-ecg where `[robustness]` makes decisions provable.
+            the data card's, else residual-ecg, or certifiable-ecg where `[robustness]` makes
+            decisions provable.
         weights: File of trained weights to start from; empty to train.
         seed: Seed of everything that is drawn.
         training: How the classifier is trained.
@@ -58,6 +62,8 @@ class BuildConfig:
     target: str = "cortex-m7"
     dataset: str = "synthetic-ecg"
     data_dir: str = ""
+    protocol: str = ""
+    fold: str = ""
     model: str = ""
     weights: str = ""
     seed: int = 1

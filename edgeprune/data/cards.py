@@ -100,6 +100,11 @@ class SignalCard:
     channels: tuple[str, ...] = ()
     unit: str = "uV"
 
+    @property
+    def lead_words(self) -> str:
+        """The leads or channels, in words."""
+        return ", ".join(self.channels) or " or ".join(self.leads)
+
 
 @dataclass(frozen=True)
 class WindowCard:
@@ -123,6 +128,21 @@ class WindowCard:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A stretch of a record, which a protocol made a record of.
+
+    Attributes:
+        record: The whole record.
+        begin: Where the stretch begins, as a share of the whole.
+        end: Where it ends.
+    """
+
+    record: str
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
 class SplitCard:
     """Which records train, validate and test.
 
@@ -136,6 +156,7 @@ class SplitCard:
             disjointness must name; any other overlap is an error.
         protocol: Empty for the parts as listed; "personalised" or "leave-one-patient-out" where
             the parts follow from the records by rule.
+        pieces: Records of the parts that are pieces of others; protocols make them.
     """
 
     development: tuple[str, ...]
@@ -145,6 +166,7 @@ class SplitCard:
     shown_apart: Mapping[str, str] = field(default_factory=dict)
     shared_patients: tuple[str, ...] = ()
     protocol: str = ""
+    pieces: Mapping[str, Piece] = field(default_factory=dict)
 
     @property
     def train(self) -> tuple[str, ...]:
@@ -271,7 +293,10 @@ class DatasetCard:
     def record_files(self) -> tuple[str, ...]:
         """Names of the files that the records in use consist of."""
         files = self.files
-        records = sorted(self.split.records)
+        pieces = self.split.pieces
+        records = sorted(
+            {pieces[each].record if each in pieces else each for each in self.split.records}
+        )
         own = [files.path_of(record, each) for record in records for each in files.extensions]
         return tuple(dict.fromkeys([*own, *(s for each in records for s in files.beside_of(each))]))
 

@@ -95,7 +95,12 @@ def read_recordings(
         DataError: A file is absent, damaged or contradicts another.
         ConfigurationError: The data set has files and no directory is given.
     """
-    return SOURCES.get(card.source, where=card.path)(card, directory, progress, seed)
+    source = SOURCES.get(card.source, where=card.path)
+    if not card.split.pieces:
+        return source(card, directory, progress, seed)
+    from edgeprune.data.protocols import cut_pieces, whole_card
+
+    return cut_pieces(card, source(whole_card(card), directory, progress, seed))
 
 
 def to_adc(recording: Recording, adc: Adc) -> Conversion:
