@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.data.held_front_end import HeldBeats, hold
 from edgeprune.data.windows import Windows
 from edgeprune.network import Concat, Conv1d, Dense, IntegerNetwork, MaxPool1d, Reshape, Tensor
@@ -18,7 +18,7 @@ def beats(count: int, seed: int = 0) -> HeldBeats:
     """Return beats of a made-up ECG at 360 Hz, 11 bits, 5 uV a count."""
     random = np.random.default_rng(seed)
     adc = Adc(rate_hz=360.0, microvolt_per_count=5.0, bits=11)
-    front_end = FrontEnd.for_adc(adc)
+    front_end = BeatFrontEnd.for_adc(adc)
     places = np.cumsum(random.integers(250, 420, count + 30)) + 800
     time = np.arange(places[-1] + 3000)
     samples = 40 * np.sin(2 * np.pi * time / 360 * 0.3) + random.normal(size=len(time)) * 2

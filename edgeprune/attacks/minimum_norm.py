@@ -23,7 +23,7 @@ from edgeprune.attacks.result import AttackResult, judged
 from edgeprune.attacks.settings import AttackSettings
 from edgeprune.attacks.shrink import Found, Shrinker
 from edgeprune.attacks.victims import Victim
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.progress import Progress
 
 Int64Array = npt.NDArray[np.int64]
@@ -178,7 +178,7 @@ def _unit(victim: Victim, norm: str) -> float:
     if norm == "l0":
         return float(greatest - least + 1) / 2
     counts = _UNIT_LSB
-    if isinstance(held, HeldBeats):
+    if isinstance(held, HeldWindows):
         counts = _UNIT_MICROVOLT / held.adc.microvolt_per_count
     counts = min(counts, (greatest - least + 1) / 4)
     return float(2.0 ** np.rint(np.log2(max(counts, 1.0))))

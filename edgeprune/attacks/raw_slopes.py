@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.held_front_end import conditioning_matrix
+from edgeprune.data.held_front_end import HeldBeats, conditioning_matrix
+from edgeprune.data.held_segments import HeldSegments
 from edgeprune.verification.falsify import Windows, through_form
 from edgeprune.verification.held_inputs import HeldInputs
 from edgeprune.verification.outcomes import Int16Array
@@ -26,7 +27,7 @@ class RawSlopes:
 
     def __init__(self, held: Windows) -> None:
         self._matrix: Float64Array | None = None
-        if not isinstance(held, HeldInputs):
+        if isinstance(held, HeldBeats):
             square = float(held.front_end.boxcar) ** 2
             matrix = conditioning_matrix(held.front_end).astype(np.float64) / square
             self._matrix = np.ascontiguousarray(matrix.T)
@@ -49,6 +50,12 @@ class RawSlopes:
         Returns:
             float64 [m, reach].
         """
+        if isinstance(held, HeldSegments):
+            inside = np.abs(inputs[0].astype(np.int16)) < _CLIPPED
+            front_end = held.front_end
+            by_sum = (slopes[0] * inside).reshape(len(raw), -1)
+            steps = by_sum * (front_end.gain / 2.0**front_end.shift)
+            return np.asarray(np.repeat(steps, front_end.factor, axis=1))
         if isinstance(held, HeldInputs) or self._matrix is None:
             flat = [slopes[0].reshape(len(raw), -1)]
             flat += [np.zeros((len(raw), raw.shape[1] - flat[0].shape[1]))]

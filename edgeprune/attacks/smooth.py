@@ -21,7 +21,7 @@ from edgeprune.attacks.search import Search, look
 from edgeprune.attacks.settings import AttackSettings
 from edgeprune.attacks.steps import led, step
 from edgeprune.attacks.victims import Victim
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.progress import Progress
 from edgeprune.verification.falsify import Windows
 from edgeprune.verification.outcomes import Int16Array
@@ -62,7 +62,7 @@ class Smoother:
     """
 
     def __init__(self, held: Windows) -> None:
-        rate = held.adc.rate_hz if isinstance(held, HeldBeats) else _RATE_HZ
+        rate = held.adc.rate_hz if isinstance(held, HeldWindows) else _RATE_HZ
         size, count = held.raw.shape[1], movable(held)
         kernel = smoothing_kernel(rate)
         half = len(kernel) // 2

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.data.front_ends import BEATS, FrontEndOutput
 from edgeprune.data.integer_arithmetic import (
     Int8Array,
     Int16Array,
@@ -58,24 +59,6 @@ CHANGE_MEANS = (32, 64)
 
 
 @dataclass(frozen=True)
-class FrontEndOutput:
-    """What the front end made of a recording.
-
-    Attributes:
-        signal: int8 [beats, length, channels].
-        rhythm: int8 [beats, features].
-        gain: What a conditioned count was multiplied by, times 2^14, int64 [beats].
-        valid: bool [beats]; a device never emits the others: their window or the RR interval after
-            them reaches beyond the recording.
-    """
-
-    signal: Int8Array
-    rhythm: Int8Array
-    gain: Int64Array
-    valid: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
 class BeatMemory:
     """What the device remembers at each of n beats and what the RR intervals say there.
 
@@ -91,7 +74,7 @@ class BeatMemory:
 
 
 @dataclass(frozen=True)
-class FrontEnd:
+class BeatFrontEnd:
     """The front end's integer constants; `run` is the specification.
 
     Attributes:
@@ -125,7 +108,7 @@ class FrontEnd:
     settling: int = 4
 
     @staticmethod
-    def for_adc(adc: Adc) -> FrontEnd:
+    def for_adc(adc: Adc) -> BeatFrontEnd:
         """Return the front end for a converter.
 
         Raises:
@@ -139,13 +122,18 @@ class FrontEnd:
                 hint="it takes 96 to 150 Hz and 192 to 1050 Hz; resample to one of these",
             )
         sixth_of_a_millivolt = 1000 / 6 / adc.microvolt_per_count * 2 * factor
-        return FrontEnd(
+        return BeatFrontEnd(
             factor=factor,
             rr_least=round(0.1 * adc.rate_hz),
             rr_most=round(5.687 * adc.rate_hz),
             rr_reference=round(0.8 * adc.rate_hz),
             amplitude_least=max(_LEAST_AMPLITUDE, round(sixth_of_a_millivolt)),
         )
+
+    @property
+    def kind(self) -> str:
+        """Beats."""
+        return BEATS
 
     @property
     def signal_shape(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 A perturbation is a change of the raw counts that one beat's window reads. What earlier beats left
 behind (template, gain, RR history) is held as it was: that is the threat model of every statement
 made with these. `HeldBeats.inputs` is the front end's own arithmetic from the raw window on; for
-unchanged samples it gives what `FrontEnd.run` gives, to the bit.
+unchanged samples it gives what `BeatFrontEnd.run` gives, to the bit.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import numpy.typing as npt
 from edgeprune.data.front_end import (
     CHANGE_MEANS,
     CHANGE_QUANTILES,
+    BeatFrontEnd,
     BeatMemory,
-    FrontEnd,
 )
 from edgeprune.data.integer_arithmetic import Int8Array, Int16Array, Int64Array
 from edgeprune.files import write_bytes
@@ -49,7 +49,7 @@ class HeldBeats:
         signal_alone: Whether the network takes the signal and no rhythm features.
     """
 
-    front_end: FrontEnd
+    front_end: BeatFrontEnd
     adc: Adc
     raw: Int16Array
     template: Int64Array
@@ -131,6 +131,14 @@ class HeldBeats:
         columns = front_end.interval_columns(lagged, around[:, 1], upper, median, measures)
         return columns.astype(np.int8)
 
+    def places(self) -> Int64Array:
+        """Return the place of each raw value [size]."""
+        return np.arange(self.raw.shape[1])
+
+    def at_place(self, places: Int64Array) -> Int64Array:
+        """Return which raw value lies at each place."""
+        return places
+
     def microvolt_per_lsb(self) -> npt.NDArray[np.float64]:
         """Return what one step of the signal input is at the electrodes [n]."""
         return self.front_end.microvolt_per_lsb(self.gain, self.adc)
@@ -156,10 +164,10 @@ class HeldBeats:
             for zone in ("qrs", "p_wave"):
                 front_end[zone] = tuple(front_end[zone])
             arrays = {name: content[name] for name in _ARRAYS}
-            return HeldBeats(FrontEnd(**front_end), Adc(**constants["adc"]), **arrays)
+            return HeldBeats(BeatFrontEnd(**front_end), Adc(**constants["adc"]), **arrays)
 
 
-def centred(front_end: FrontEnd, counts: Int64Array) -> Int64Array:
+def centred(front_end: BeatFrontEnd, counts: Int64Array) -> Int64Array:
     """Return raw windows [n, reach] conditioned, times `boxcar`^2 and not yet rounded.
 
     Linear in the counts: `counts @ conditioning_matrix(front_end)`.
@@ -168,7 +176,7 @@ def centred(front_end: FrontEnd, counts: Int64Array) -> Int64Array:
     return front_end.centre(total[:, 2:] - total[:, :-2])
 
 
-def conditioning_matrix(front_end: FrontEnd) -> Int64Array:
+def conditioning_matrix(front_end: BeatFrontEnd) -> Int64Array:
     """Return the conditioning as integers A [reach, length]; its `factor` rows a block are equal.
 
     conditioned = (raw @ A + boxcar^2 / 2) >> log2(boxcar^2). The columns sum to 0.
@@ -178,7 +186,7 @@ def conditioning_matrix(front_end: FrontEnd) -> Int64Array:
 
 
 def hold(
-    front_end: FrontEnd,
+    front_end: BeatFrontEnd,
     adc: Adc,
     samples: Int16Array,
     beats: Int64Array,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data.cards import DatasetCard, split_statement
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_ends import FrontEnd
 from edgeprune.data.integer_arithmetic import Int8Array, Int64Array
 from edgeprune.data.recordings import Recording, read_recordings, to_adc
 from edgeprune.data.subjects import Subject

@@ -164,8 +164,9 @@ def pack_recording(
     """Lay out a raw recording for the command FRONT_END.
 
     Args:
-        samples: int16 [n], counts of the device's converter.
-        beats: int64 [k], ascending sample positions.
+        samples: int16 [n], or [n, channels] of segments, counts of the device's converter.
+        beats: int64 [k], ascending sample positions; of segments the first samples, which the
+            device finds by itself.
         signal_bytes: length * channels of the network's signal input.
         rhythm_bytes: Rhythm features of the network, 0 for none.
         classes: Number of logits.
@@ -175,7 +176,7 @@ def pack_recording(
     """
     if samples.dtype != np.int16:
         raise ValueError(f"samples are int16, not {samples.dtype}")
-    beats_offset = _aligned(HEADER_BYTES + 2 * len(samples))
+    beats_offset = _aligned(HEADER_BYTES + 2 * samples.size)
     output_offset = beats_offset + 4 * len(beats)
     header = _header(
         command=FRONT_END,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeprune.data.cards import DatasetCard
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_ends import FrontEnd
 from edgeprune.data.windows import Windows, prepare
 from edgeprune.errors import ConfigurationError
 from edgeprune.progress import Progress

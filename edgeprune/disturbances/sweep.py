@@ -10,7 +10,7 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_ends import FrontEnd
 from edgeprune.data.recordings import Recording
 from edgeprune.data.windows import Windows
 from edgeprune.disturbances.disturbance import Disturbance, Disturbed

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_ends import FrontEnd
+from edgeprune.data.segment_front_end import SegmentFrontEnd
 from edgeprune.errors import TargetTooSmallError
 from edgeprune.firmware.front_end_files import front_end_ring
 from edgeprune.firmware.lowering import Layer, Program
@@ -52,6 +53,9 @@ _FRONT_END_CODE = 3700
 _FRONT_END_STACK = 1700
 # The front end's state beside its ring of 16-bit samples.
 _FRONT_END_STATE = 760
+# The front end of segments, beside its ring and a sum for each channel.
+_SEGMENTS_CODE = 700
+_SEGMENTS_STATE = 32
 # The monitor with its tables; what it remembers of the window that waits.
 _MONITOR_CODE = 1300
 _MONITOR_STATE = 16
@@ -128,14 +132,19 @@ def predict_footprint(
     ]
     division = _DIVISION_CODE if target.isa == "armv6-m" else 0
     deepest = max((layer.step.code.stack_bytes for layer in layers if layer.step.code), default=0)
-    stack = _STACK_BYTES if front_end is None else _FRONT_END_STACK
+    beats = front_end is not None and not isinstance(front_end, SegmentFrontEnd)
+    stack = _FRONT_END_STACK if beats else _STACK_BYTES
     rows += [
         FootprintRow("code of the layers", _LAYER_CODE * len(layers), 0),
         FootprintRow("start-up and exchange program", _BOARD_CODE + division, _BOARD_DATA),
         FootprintRow(f"arena, peak in {program.plan.peak_operation}", 0, program.plan.arena_bytes),
         FootprintRow("stack", 0, max(stack, deepest + _OUTER_STACK)),
     ]
-    if front_end is not None:
+    if isinstance(front_end, SegmentFrontEnd):
+        length, channels = front_end.signal_shape
+        state = _SEGMENTS_STATE + 4 * channels + length * channels
+        rows.append(FootprintRow("front end", _SEGMENTS_CODE, state))
+    elif front_end is not None:
         state = _FRONT_END_STATE + 2 * front_end_ring(front_end)
         rows.append(FootprintRow("front end", _FRONT_END_CODE, state))
     if monitor:

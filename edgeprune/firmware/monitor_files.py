@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_ends import FrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.network import IntegerNetwork
 

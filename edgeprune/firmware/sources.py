@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeprune import __version__
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_ends import FrontEnd
+from edgeprune.data.segment_front_end import SegmentFrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.files import write_text
 from edgeprune.firmware.footprint import predict_footprint
-from edgeprune.firmware.front_end_files import front_end_header
+from edgeprune.firmware.front_end_files import front_end_header, front_end_name
 from edgeprune.firmware.interface_text import documented
 from edgeprune.firmware.kernels import instruction_set
 from edgeprune.firmware.lowering import Program, lower
@@ -180,7 +181,7 @@ def generate(
     kernels = sorted({call.kernel for layer in portable.layers for call in layer.calls})
     runtime = ["edgeprune_crc32.c", *(f"edgeprune_{kernel}.c" for kernel in kernels)]
     if front_end is not None:
-        runtime.append("edgeprune_front_end.c")
+        runtime.append(f"{front_end_name(front_end)}.c")
     if stream is not None:
         runtime.append("edgeprune_move.c")
     runtime += monitor_sources(monitor)
@@ -205,7 +206,8 @@ def generate(
         source = resource_folder("firmware_export") / "runtime" / name
         texts[f"runtime/{name}"] = source.read_text(encoding="utf-8")
     if front_end is not None:
-        texts["runtime/edgeprune_front_end.h"] = front_end_header(front_end)
+        name = front_end_name(front_end)
+        texts[f"runtime/{name}.h"] = front_end_header(front_end)
     for name, text in texts.items():
         write_text(folder / name, text)
     return FirmwareSources(
@@ -274,6 +276,7 @@ def _companions(
         "network_hash": network.sha256,
         "origin": origin(labels),
         "front_end": front_end is not None,
+        "segments": isinstance(front_end, SegmentFrontEnd),
         "monitor": monitor is not None,
         "raw_monitor": monitor is not None and monitor.raw_before is not None,
         "target": target,

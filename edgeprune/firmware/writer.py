@@ -10,7 +10,8 @@ import jinja2
 import numpy as np
 
 from edgeprune import __version__
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_ends import FrontEnd
+from edgeprune.data.segment_front_end import SegmentFrontEnd
 from edgeprune.errors import NetworkError
 from edgeprune.firmware.lowering import Layer, Program
 from edgeprune.firmware.monitor_files import Monitor, monitor_text
@@ -28,18 +29,22 @@ class Labels:
         class_names: Name of each class, in the order of the logits.
         trained_on: Name of the data set.
         synthetic: The network was trained on synthetic data; every file says so.
+        channels: Names of the channels that one sample of segments holds, in order.
     """
 
     title: str
     class_names: tuple[str, ...]
     trained_on: str
     synthetic: bool
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _FrontEndText:
     delay_beats: int
     patience: int
+    channels: int
+    channel_names: str
     constants: Mapping[str, int]
 
 
@@ -110,7 +115,7 @@ def write_model(
         "assembly": assembly and _code(assembly, network),
         "origin": origin(labels),
         "hop": portable.stream.hop if portable.stream else 0,
-        "front_end": front_end and _front_end(front_end),
+        "front_end": front_end and _front_end(front_end, labels),
         "monitor": monitor and monitor_text(monitor),
     }
     templates = environment("templates")
@@ -162,9 +167,14 @@ def string_safe(text: str) -> str:
     return comment_safe(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _front_end(front_end: FrontEnd) -> _FrontEndText:
+def _front_end(front_end: FrontEnd, labels: Labels) -> _FrontEndText:
+    channels, names = 0, ""
+    if isinstance(front_end, SegmentFrontEnd):
+        channels = front_end.channels
+        names = comment_safe(", ".join(labels.channels) or f"{channels} channels as in training")
     # A beat may be told until its window is complete.
-    return _FrontEndText(front_end.delay_beats, front_end.reach[1], front_end.constants())
+    patience = front_end.reach[1]
+    return _FrontEndText(front_end.delay_beats, patience, channels, names, front_end.constants())
 
 
 def _input(tensor: Tensor, region: str) -> _Input:

@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data import FrontEnd, Windows
+from edgeprune.data import BeatFrontEnd, FrontEnd, Windows
 from edgeprune.data.integer_arithmetic import Int8Array, Int64Array
 from edgeprune.errors import NetworkError
 from edgeprune.monitor.input_monitor import (
@@ -85,7 +85,7 @@ def fitted_monitor(
         network: Whose windows are watched.
         training: Undisturbed windows that the network learnt from.
         validation: Undisturbed windows of other patients.
-        front_end: Where raw samples are; None watches the int8 signal instead.
+        front_end: Where raw samples are; None, and segments, watch the int8 signal instead.
         adc: The converter behind the front end; needed with it.
 
     Raises:
@@ -179,7 +179,8 @@ def _blank(
     """Return a monitor with everything but the tables and limits of scores and logits."""
     tensor = network.input_tensors[0]
     length, channels = tensor.shape if tensor.is_map else (tensor.size, 1)
-    if front_end is not None and adc is not None:
+    # Of segments the int8 signal itself is watched.
+    if isinstance(front_end, BeatFrontEnd) and adc is not None:
         # The second channel is the first one minus the template: it brings no news of noise.
         read, samples = 1, raw_limits(settings, front_end, adc)
         zones = tuple(sorted({0, front_end.p_wave[0], *front_end.qrs, length}))
@@ -197,7 +198,7 @@ def _blank(
     return InputMonitor(length, channels, read, zones, (), (), 0, 0, samples, before)
 
 
-def raw_limits(settings: MonitorSettings, front_end: FrontEnd, adc: Adc) -> SampleLimits:
+def raw_limits(settings: MonitorSettings, front_end: BeatFrontEnd, adc: Adc) -> SampleLimits:
     """Return what the raw samples of a window proper must not do, in the converter's counts."""
     count = front_end.length * front_end.factor
     half = 1 << (adc.bits - 1)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgeprune.attacks import AttackResult, Ball
 from edgeprune.attacks.masking import masking_report
 from edgeprune.data import Windows
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.evaluation import Bootstrap, Decisions, decisions_of
 from edgeprune.evidence import MaskingCheck
 from edgeprune.pipeline.attacked import Attacked
@@ -122,6 +122,6 @@ class Findings:
         )
 
 
-def _size(result: AttackResult, held: HeldBeats) -> npt.NDArray[np.float64]:
+def _size(result: AttackResult, held: HeldWindows) -> npt.NDArray[np.float64]:
     ball = Ball.parse(result.ball or result.norm)
     return ball.norm_of(held, result.raw)

@@ -22,7 +22,7 @@ from edgeprune.attacks import (
     Victim,
 )
 from edgeprune.attacks.transfer import lent
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.executor import Codec, Executor, Task
 from edgeprune.network import IntegerNetwork
 from edgeprune.progress import Progress, Silent
@@ -51,12 +51,12 @@ class Attacked:
     """
 
     networks: Mapping[str, Network]
-    held: HeldBeats
+    held: HeldWindows
     labels: npt.NDArray[np.int64]
     settings: AttackSettings
     threads: int = 1
 
-    def victim(self, stage: str, held: HeldBeats | None = None) -> Victim:
+    def victim(self, stage: str, held: HeldWindows | None = None) -> Victim:
         """Return a network with all windows, or with others."""
         network, held = self.networks[stage], self.held if held is None else held
         if isinstance(network, IntegerNetwork):

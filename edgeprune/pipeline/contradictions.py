@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data import Windows
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.errors import ContradictionError
 from edgeprune.evidence import ProofCheck
 from edgeprune.pipeline.products import load_windows
@@ -22,7 +22,9 @@ Int16Array = npt.NDArray[np.int16]
 Bools = npt.NDArray[np.bool_]
 
 
-def check_proofs(verified: Stage, windows: Windows, held: HeldBeats, turned: Turned) -> ProofCheck:
+def check_proofs(
+    verified: Stage, windows: Windows, held: HeldWindows, turned: Turned
+) -> ProofCheck:
     """Look for a change that turned a decision within a set that was proved for its window.
 
     Args:
@@ -59,7 +61,7 @@ def check_proofs(verified: Stage, windows: Windows, held: HeldBeats, turned: Tur
     return ProofCheck(compared=compared, proved=proved, contradictions=0)
 
 
-def members(perturbation: Perturbation, held: HeldBeats, raw: Int16Array) -> Bools:
+def members(perturbation: Perturbation, held: HeldWindows, raw: Int16Array) -> Bools:
     """Return which changed windows [n, reach] lie within a set, whatever it is about."""
     place = perturbation.place(held)
     if isinstance(place, HeldInputs):

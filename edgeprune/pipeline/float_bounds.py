@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data import FrontEnd
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.evaluation import Decisions, Found
 from edgeprune.executor import Codec, Executor, Task
 from edgeprune.progress import Progress
@@ -58,13 +58,13 @@ class FloatNetwork:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    held: HeldBeats
+    held: HeldWindows
     decisions: npt.NDArray[np.int64]
 
 
 def float_found(
     network: FloatNetwork,
-    held: HeldBeats,
+    held: HeldWindows,
     sets: Sequence[Perturbation],
     decisions: Decisions,
     stage: str,

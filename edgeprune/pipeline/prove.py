@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeprune.certificate_checker import check
 from edgeprune.data import Windows
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.evaluation import (
     Bootstrap,
     Found,
@@ -74,7 +74,7 @@ class Subject:
     """
 
     windows: Windows
-    held: HeldBeats
+    held: HeldWindows
     perturbations: tuple[Perturbation, ...]
 
 

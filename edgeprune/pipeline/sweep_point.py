@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgeprune.attacks import AttackResult, AttackSettings, Ball
 from edgeprune.classifiers import example_inputs
 from edgeprune.data import Windows
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.evaluation import Decisions, decisions_of, metrics
 from edgeprune.evaluation.attacks import unit_of
 from edgeprune.evaluation.probabilities import calibration_error
@@ -169,7 +169,7 @@ class _Point:
             yield SweepFigure("certified_share", text, part, INT8, float(proved.mean()))
 
     def _attacked(
-        self, part: str, held: HeldBeats, decisions: Decisions, right: npt.NDArray[np.bool_]
+        self, part: str, held: HeldWindows, decisions: Decisions, right: npt.NDArray[np.bool_]
     ) -> Iterator[SweepFigure]:
         settings = self.work.config.sweep
         tries = AttackSettings(settings.steps, seed=self.work.config.seed)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
+from edgeprune.data.held import load_held as read_held
 from edgeprune.errors import DataError, ModelError
 from edgeprune.network import IntegerNetwork, load_onnx, read_qdq
 from edgeprune.pipeline.given_network import front_end_tensors
@@ -25,7 +26,7 @@ _MEMBERS = 8
 Int8Array = npt.NDArray[np.int8]
 
 
-def load_twin(path: Path, held: HeldBeats, runtime: Runtime = Runtime.FIRMWARE) -> Twin:
+def load_twin(path: Path, held: HeldWindows, runtime: Runtime = Runtime.FIRMWARE) -> Twin:
     """Read a network: the integer network's own file, a QDQ graph, or a float ONNX graph.
 
     Args:
@@ -48,14 +49,14 @@ def load_twin(path: Path, held: HeldBeats, runtime: Runtime = Runtime.FIRMWARE) 
     return float_twin(path.name, model, inputs)
 
 
-def load_held(path: Path) -> HeldBeats:
+def load_held(path: Path) -> HeldWindows:
     """Read windows that a verification left beside its certificates.
 
     Raises:
         DataError: The file is absent or holds something else.
     """
     try:
-        return HeldBeats.load(path)
+        return read_held(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             "the file holds no windows to try the networks on",
@@ -67,7 +68,7 @@ def load_held(path: Path) -> HeldBeats:
 def compare_over(
     first: Twin,
     second: Twin,
-    held: HeldBeats,
+    held: HeldWindows,
     perturbation: Perturbation,
     *,
     seed: int = 0,
@@ -110,7 +111,7 @@ def compare_over(
 
 
 def _members(
-    held: HeldBeats, perturbation: Perturbation, random: np.random.Generator
+    held: HeldWindows, perturbation: Perturbation, random: np.random.Generator
 ) -> Iterator[tuple[Int8Array, ...]]:
     place = perturbation.place(held)
     yield place.inputs()

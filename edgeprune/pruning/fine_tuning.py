@@ -24,7 +24,7 @@ from edgeprune.training import CertifiedTraining, macro_f1, predict, train
 from edgeprune.training.robust import proves
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
     from edgeprune.targets import Adc
 

@@ -15,7 +15,7 @@ from edgeprune.classifiers import example_inputs, takes_rhythm
 from edgeprune.quantization import float_inputs
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
 
 Int64Array = NDArray[np.int64]

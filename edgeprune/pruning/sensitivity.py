@@ -36,7 +36,7 @@ from edgeprune.training.determinism import generator_of
 
 if TYPE_CHECKING:
     from edgeprune.config import PruningSettings
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
     from edgeprune.pruning.materials import Materials
     from edgeprune.training.certified import CertifiedTraining

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeprune.errors import ModelError
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
 
 Floats = NDArray[np.float32]

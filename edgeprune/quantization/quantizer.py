@@ -28,7 +28,7 @@ from edgeprune.quantization.qdq import make_qdq
 from edgeprune.registry import Registry
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
 
 Ranges = Mapping[str, ActivationRange]

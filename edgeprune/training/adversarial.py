@@ -26,7 +26,7 @@ from edgeprune.training.determinism import generator_of
 from edgeprune.training.objective import Objective, WorstCase
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
     from edgeprune.targets import Adc
     from edgeprune.training.certified import CertifiedTraining

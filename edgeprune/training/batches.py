@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from edgeprune.config import TrainingSettings
+from edgeprune.data.segment_front_end import SegmentFrontEnd
 from edgeprune.training.augmentation import Augmentation
 from edgeprune.training.beats import BeatMixer, Beats, can_mix
 from edgeprune.training.determinism import generator_of
 from edgeprune.training.sampling import draw, window_weights
+from edgeprune.training.segments import SegmentAugmentation
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_end import BeatFrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
 
 _RARE = 0.05  # share of the gains beyond either end
@@ -64,7 +67,7 @@ class BatchSource:
         self._scales = front_end.signal_scale, front_end.rhythm_scale
         self._settings = settings
         self._seed = seed
-        self._augmentation = Augmentation(center=front_end.before)
+        self._augmentation: Augmentation | SegmentAugmentation = SegmentAugmentation()
         self._gains = _usual_gains(windows)
         self._weights = window_weights(
             windows.label,
@@ -73,8 +76,13 @@ class BatchSource:
             settings.record_balance,
         )
         self._mixer: BeatMixer | None = None
-        if can_mix(windows, front_end):
-            self._mixer = BeatMixer(windows, front_end, self._beats, self._weights, settings, seed)
+        if not isinstance(front_end, SegmentFrontEnd):
+            of_beats = cast("BeatFrontEnd", front_end)
+            self._augmentation = Augmentation(center=of_beats.before)
+            if can_mix(windows):
+                self._mixer = BeatMixer(
+                    windows, of_beats, self._beats, self._weights, settings, seed
+                )
 
     @property
     def steps(self) -> int:

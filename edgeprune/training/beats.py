@@ -21,7 +21,7 @@ from edgeprune.training.rhythms import SUPRAVENTRICULAR, settled, simulate_rhyth
 from edgeprune.training.sampling import draw, window_weights
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_end import BeatFrontEnd
     from edgeprune.data.windows import Windows
 
 _PATIENTS = 400
@@ -67,7 +67,7 @@ class EpochDraws:
     shapes: tuple[Tensor, Tensor, Tensor]
 
 
-def can_mix(windows: Windows, front_end: FrontEnd) -> bool:
+def can_mix(windows: Windows) -> bool:
     """Return whether windows are heartbeats with a usual beat, of all three kinds."""
     if not {"N", "S", "V"} <= set(windows.class_names) or windows.signal.shape[2] != 2:
         return False
@@ -90,7 +90,7 @@ class BeatMixer:
     def __init__(
         self,
         windows: Windows,
-        front_end: FrontEnd,
+        front_end: BeatFrontEnd,
         beats: Beats,
         weights: NDArray[np.float64],
         settings: TrainingSettings,
@@ -229,7 +229,7 @@ class BeatMixer:
         return Beats(torch.stack((beat, beat - template), 1), beats.rhythm, beats.label)
 
 
-def _simulate(front_end: FrontEnd, seed: int) -> tuple[Tensor, Tensor]:
+def _simulate(front_end: BeatFrontEnd, seed: int) -> tuple[Tensor, Tensor]:
     """Return interval features int16 [beats, features] and whether each beat is early."""
     generator = np.random.default_rng(derive_seed(seed, "simulated rhythms"))
     per_second = front_end.rr_reference / 0.8

@@ -23,7 +23,7 @@ from edgeprune.training.changes import Perturbed, training_spec
 from edgeprune.training.objective import Objective, WorstCase
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
     from edgeprune.targets import Adc
 

@@ -24,7 +24,7 @@ from edgeprune.training.bounded import Bounded, Interval, related_signal
 from edgeprune.verification.perturbations import parse_perturbation
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
 
 _CONDITIONED = 4096  # the conditioning matrix is in units of 1 / this
 _GAIN = 1 << 14  # and the gain

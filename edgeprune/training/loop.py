@@ -37,7 +37,7 @@ from edgeprune.training.robust import check_robust, objective_of, watched_shares
 from edgeprune.training.schedule import one_cycle
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
 
 _FILE = "checkpoint.safetensors"

@@ -13,7 +13,7 @@ from edgeprune.classifiers import deciding, logits_of
 from edgeprune.quantization import float_inputs
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
 
 _BATCH = 1024

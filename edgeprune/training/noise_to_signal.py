@@ -26,7 +26,7 @@ from edgeprune.training.batches import Batch
 from edgeprune.training.objective import Objective, PenalizedObjective
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.training.certified import CertifiedTraining
 
 _LEAST_MARGIN = 1e-3

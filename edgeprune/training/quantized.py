@@ -32,7 +32,7 @@ from edgeprune.training.fake_quantization import FakeQuantize, RoundedWeights
 from edgeprune.training.loop import EpochRecord, train
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
 
 _ACTIVATIONS = ("Relu", "Clip")

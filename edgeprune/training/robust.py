@@ -18,7 +18,7 @@ from edgeprune.training.stability import StabilityObjective
 
 if TYPE_CHECKING:
     from edgeprune.config import RobustnessSettings
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.data.windows import Windows
 
 NATURAL = "natural"  # no worst case: penalties alone

@@ -21,7 +21,7 @@ from edgeprune.training.changes import Perturbed, training_spec
 from edgeprune.training.objective import Objective, PenalizedObjective
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_end import FrontEnd
+    from edgeprune.data.front_ends import FrontEnd
     from edgeprune.training.certified import CertifiedTraining
 
 

@@ -12,7 +12,7 @@ what it can recompute, so that no bound is stored:
   the multipliers of its splits, in 1/2^44;
 - falsified windows: the counterexample's raw counts.
 
-The threat model is that of `HeldBeats`: the raw samples of the beat's own window move, what the
+The threat model is that of `HeldWindows`: the raw samples of the beat's own window move, what the
 device remembers of earlier beats (template, gain, RR history) is held.
 """
 
@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
+from edgeprune.data.held_segments import HeldSegments
 from edgeprune.errors import ModelError
 from edgeprune.files import write_bytes
 from edgeprune.network import IntegerNetwork
@@ -161,20 +162,25 @@ def assemble(run: VerificationRun, network: IntegerNetwork) -> CertificateFile:
     return CertificateFile(header, columns | table.columns())
 
 
-def _converter(held: Any) -> dict[str, float | int] | None:
-    if not isinstance(held, HeldBeats):
+def _converter(held: Any) -> dict[str, Any] | None:
+    if not isinstance(held, HeldWindows):
         return None
     adc = held.adc
-    return {
+    described: dict[str, Any] = {
         "rate_hz": adc.rate_hz,
         "bits": adc.bits,
         "microvolt_per_count": adc.microvolt_per_count,
     }
+    if isinstance(held, HeldSegments):
+        described |= {"unit": adc.unit, "segments": dict(held.front_end.constants())}
+    return described
 
 
-def _held(held: HeldBeats | HeldInputs) -> dict[str, npt.NDArray[Any]]:
+def _held(held: HeldWindows | HeldInputs) -> dict[str, npt.NDArray[Any]]:
     if isinstance(held, HeldInputs):
         return {f"input{number}": values for number, values in enumerate(held.values)}
+    if isinstance(held, HeldSegments):
+        return {"raw": held.raw}
     return {
         "raw": held.raw,
         "template": held.template.astype(np.int32),
@@ -237,7 +243,9 @@ class _Table:
 
     def _moved(self, found: Counterexample) -> npt.NDArray[Any]:
         """Return the raw counts of a counterexample, or its first input where that itself moves."""
-        counts = isinstance(self.run.held, HeldBeats) and not self.run.perturbation.endswith("lsb")
+        counts = isinstance(self.run.held, HeldWindows) and not self.run.perturbation.endswith(
+            "lsb"
+        )
         moved = found.raw if counts else found.inputs[0].reshape(-1)
         assert moved is not None
         return moved

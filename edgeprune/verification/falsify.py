@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.data.held import HeldWindows
 from edgeprune.data.held_front_end import HeldBeats, centred
 from edgeprune.errors import ConfigurationError
 from edgeprune.network import IntegerNetwork
@@ -25,7 +26,7 @@ from edgeprune.verification.held_inputs import HeldInputs
 from edgeprune.verification.outcomes import BoolArray, Counterexample, Int16Array
 from edgeprune.verification.perturbations import Perturbation
 
-Windows = HeldBeats | HeldInputs
+Windows = HeldWindows | HeldInputs
 Float64Array = npt.NDArray[np.float64]
 Gradient = Callable[[tuple[Int8Array, ...], Float64Array], tuple[Float64Array, ...]]
 
@@ -327,7 +328,7 @@ def _direction(
     objectives[count, others] += 1
     objectives[count, target.decisions[rows]] -= 1
     slopes = target.gradient(inputs, objectives)
-    if isinstance(held, HeldInputs):
+    if not isinstance(held, HeldBeats):
         return slopes[0].reshape(len(rows), -1)
     direction: Float64Array = slopes[0].sum(axis=2)
     if len(slopes) > 1:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.network.tensor import INT8_HIGH, INT8_LOW
 
 Int8Array = npt.NDArray[np.int8]
@@ -18,7 +18,7 @@ Selection = npt.NDArray[np.bool_] | npt.NDArray[np.int64] | slice
 
 
 class Held(Protocol):
-    """What perturbations move: `HeldBeats` (raw counts) or `HeldInputs` (the inputs themselves)."""
+    """What perturbations move: raw counts (`HeldWindows`) or a network's inputs (`HeldInputs`)."""
 
     @property
     def raw(self) -> Int16Array:
@@ -52,7 +52,7 @@ class HeldInputs:
     values: tuple[Int8Array, ...]
 
     @staticmethod
-    def of(held: HeldBeats) -> HeldInputs:
+    def of(held: HeldWindows) -> HeldInputs:
         """Return the unchanged inputs of held beats."""
         return HeldInputs(held.inputs())
 

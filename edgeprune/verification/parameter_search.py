@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.falsify import Attacked, AttackSettings, Judge, State, Target, attack
 from edgeprune.verification.linear_maps import FloatArray
@@ -90,7 +90,7 @@ def _add_samples(state: State, settings: AttackSettings, random: np.random.Gener
     rest = tuple(part for part in target.members.parts if part.in_counts and not part.dimensions)
     rows = state.open()
     part = target.select(rows)
-    if not rest or not len(rows) or not isinstance(part.held, HeldBeats):
+    if not rest or not len(rows) or not isinstance(part.held, HeldWindows):
         return
     moved = replace(part.held, raw=state.raw[rows])
     around = replace(part, held=moved, members=Perturbation(rest))

@@ -13,6 +13,7 @@ from itertools import count as numbers
 
 import numpy as np
 
+from edgeprune.data.held import HeldWindows
 from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.network import IntegerNetwork
 from edgeprune.network.tensor import Int8Array, Int64Array
@@ -88,7 +89,7 @@ class Spread:
 
 def attacked_members(
     network: IntegerNetwork,
-    held: HeldBeats | HeldInputs,
+    held: HeldWindows | HeldInputs,
     perturbation: Perturbation,
     least: int,
     random: np.random.Generator,

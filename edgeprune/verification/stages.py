@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.network import IntegerNetwork
 from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.activations import Activations, bound_activations
@@ -73,7 +73,7 @@ class Stages:
     def __init__(
         self,
         network: IntegerNetwork,
-        held: HeldBeats | HeldInputs,
+        held: HeldWindows | HeldInputs,
         perturbation: Perturbation,
         *,
         runtime: Runtime,

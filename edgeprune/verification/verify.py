@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows
 from edgeprune.data.windows import Windows
 from edgeprune.errors import ConfigurationError
 from edgeprune.executor import Codec, Executor, Task
@@ -22,7 +22,7 @@ from edgeprune.verification.perturbations import Perturbation, parse_perturbatio
 from edgeprune.verification.result_codec import decode_results, encode_results
 from edgeprune.verification.stages import Stages
 
-Held: TypeAlias = HeldBeats | HeldInputs
+Held: TypeAlias = HeldWindows | HeldInputs
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def verify_windows(
 
     Args:
         network: The network.
-        held: The windows, `HeldBeats`, or `HeldInputs` where only the network's inputs are known.
+        held: The windows, `HeldWindows`, or `HeldInputs` where only the network's inputs are known.
         windows: Labels, recordings and class names, in the same order.
         perturbation: What may happen, see `parse_perturbation`.
         settings: How it is done.

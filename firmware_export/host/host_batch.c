@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+#ifndef EDGEPRUNE_SAMPLE_CHANNELS
+#define EDGEPRUNE_SAMPLE_CHANNELS 1
+#endif
+
 void edgeprune_trace(int32_t operation, const int8_t *values, int32_t count);
 
 static int8_t *trace_target;
@@ -40,11 +44,17 @@ int32_t edgeprune_host_front_end(const int16_t *samples, int32_t count, const in
     int32_t sample, beat = 0, windows = 0;
     edgeprune_start();
     for (sample = 0; sample < count; sample++) {
-        (void)edgeprune_push_samples(samples + sample, 1);
+        (void)edgeprune_push_samples(samples + sample * EDGEPRUNE_SAMPLE_CHANNELS, 1);
+#ifdef EDGEPRUNE_TAKES_NO_BEATS
+        (void)beats;
+        (void)beat;
+        (void)beat_count;
+#else
         while (beat < beat_count && beats[beat] <= sample) {
             (void)edgeprune_push_beat((uint32_t)beats[beat]);
             beat++;
         }
+#endif
         while (edgeprune_next_window(signal, rhythm) != 0) {
             signal += EDGEPRUNE_SIGNAL_BYTES;
             rhythm += EDGEPRUNE_RHYTHM_BYTES;

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save_file
 
 from edgeprune.classifiers import create
-from edgeprune.data import FrontEnd, load_card
+from edgeprune.data import BeatFrontEnd, load_card
 from tests.cli.conftest import Edgeprune, Outcome, Small
 from tests.network.float_models import FloatModel
 from tests.network.test_qdq_errors import unquantized
 
-FRONT_END = FrontEnd.for_adc(load_card("synthetic-ecg").adc)
+FRONT_END = BeatFrontEnd.for_adc(load_card("synthetic-ecg").adc)
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgeprune.data import FrontEnd, load_card
+from edgeprune.data import BeatFrontEnd, load_card
 from edgeprune.network import IntegerNetwork, read_qdq
 from tests.cli.conftest import Edgeprune, Small
 from tests.network.float_models import FloatModel
 
-FRONT_END = FrontEnd.for_adc(load_card("synthetic-ecg").adc)
+FRONT_END = BeatFrontEnd.for_adc(load_card("synthetic-ecg").adc)
 LENGTH, CHANNELS = FRONT_END.signal_shape
 
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.data.integer_arithmetic import integer_log
 from edgeprune.data.synthetic import generate_record
 from edgeprune.errors import ConfigurationError
 from edgeprune.targets import Adc
 from tests.data.patients import three_patients
 
-FRONT_END = FrontEnd.for_adc(Adc(360, 5.0, 11))
+FRONT_END = BeatFrontEnd.for_adc(Adc(360, 5.0, 11))
 
 
 def log32(value: int) -> int:
@@ -178,7 +178,7 @@ def test_integer_log_is_a_floor_of_the_logarithm(value: int) -> None:
 
 @pytest.mark.parametrize("rate", [96, 150, 192, 250, 256, 360, 500, 512, 1000, 1024, 1050])
 def test_usual_converters_are_taken(rate: float) -> None:
-    front_end = FrontEnd.for_adc(Adc(rate, 1.0, 16))
+    front_end = BeatFrontEnd.for_adc(Adc(rate, 1.0, 16))
     assert 0.8 <= rate / (120 * front_end.factor) <= 1.25
     # What the device's 32-bit sums rely on.
     assert front_end.factor <= 7
@@ -188,4 +188,4 @@ def test_usual_converters_are_taken(rate: float) -> None:
 @pytest.mark.parametrize("rate", [50, 95, 160, 191, 1051, 2000])
 def test_other_converters_are_refused(rate: float) -> None:
     with pytest.raises(ConfigurationError, match="cannot take"):
-        FrontEnd.for_adc(Adc(rate, 1.0, 16))
+        BeatFrontEnd.for_adc(Adc(rate, 1.0, 16))

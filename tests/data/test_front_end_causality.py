@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.data.synthetic import generate_record
 from edgeprune.targets import Adc
 from tests.data.patients import three_patients
 
-FRONT_END = FrontEnd.for_adc(Adc(360, 5.0, 11))
+FRONT_END = BeatFrontEnd.for_adc(Adc(360, 5.0, 11))
 RECORDING = generate_record(three_patients(60), "p03", 3)
 USUAL = FRONT_END.run(RECORDING.samples, RECORDING.beats)
 beats = st.integers(3, len(RECORDING.beats) - 4)

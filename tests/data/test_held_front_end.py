@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeprune.data import load_card
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.data.held_front_end import HeldBeats, centred, conditioning_matrix, hold, join
 from edgeprune.data.synthetic import generate_record
 from edgeprune.data.wfdb_reader import read_wfdb_record
@@ -18,7 +18,7 @@ from edgeprune.targets import Adc
 from tests.data.patients import three_patients
 
 ADC = Adc(360, 5.0, 11)
-FRONT_END = FrontEnd.for_adc(ADC)
+FRONT_END = BeatFrontEnd.for_adc(ADC)
 RECORDING = generate_record(three_patients(60), "p03", 3)
 USUAL = FRONT_END.run(RECORDING.samples, RECORDING.beats)
 BEATS = np.flatnonzero(USUAL.valid)
@@ -49,7 +49,7 @@ def test_unchanged_samples_give_what_the_front_end_gives() -> None:
 )
 def test_any_record_of_any_converter(rate: int, seed: int, extreme: bool) -> None:
     """Sixteen-bit noise reaches the clips of the conditioned counts and of the inputs."""
-    front_end = FrontEnd.for_adc(Adc(rate, 1.0, 16))
+    front_end = BeatFrontEnd.for_adc(Adc(rate, 1.0, 16))
     generator = np.random.default_rng(seed)
     beats = np.cumsum(generator.integers(1, 2 * rate, 12))
     samples = generator.integers(-32768, 32768, beats[-1] + 12 * rate)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeprune.data.cards import load_card
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.data.windows import Dataset, prepare
 from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.progress import Silent
@@ -22,7 +22,7 @@ from tests.data.records import small_card, write_record
 def prepared(seconds: int = 60, adc: Adc | None = None) -> Dataset:
     card = three_patients(seconds)
     adc = adc or card.adc
-    return prepare(card, None, adc, FrontEnd.for_adc(adc), Silent(), 2)
+    return prepare(card, None, adc, BeatFrontEnd.for_adc(adc), Silent(), 2)
 
 
 def test_every_beat_is_a_window_or_counted() -> None:
@@ -71,7 +71,7 @@ def test_another_converter_gives_nearly_the_same_windows() -> None:
 def test_clipping_is_reported() -> None:
     card = three_patients(20)
     low = Adc(360, 5.0, 6)
-    dataset = prepare(card, None, low, FrontEnd.for_adc(low), Silent(), 2)
+    dataset = prepare(card, None, low, BeatFrontEnd.for_adc(low), Silent(), 2)
     assert all(count.clipped > 100 for count in dataset.counts)
     assert all(count.clipped == 0 for count in prepared(20).counts)
 
@@ -80,7 +80,7 @@ def test_recorded_windows_are_not_synthetic(tmp_path: Path) -> None:
     for name in ("r1", "r2", "r3"):
         write_record(tmp_path, name)
     card = small_card()
-    dataset = prepare(card, tmp_path, card.adc, FrontEnd.for_adc(card.adc), Silent(), 0)
+    dataset = prepare(card, tmp_path, card.adc, BeatFrontEnd.for_adc(card.adc), Silent(), 0)
     assert not dataset.train.synthetic
     assert "1 training, 1 validation, 1 test" in dataset.disjointness
 
@@ -88,18 +88,18 @@ def test_recorded_windows_are_not_synthetic(tmp_path: Path) -> None:
 def test_a_split_patient_is_refused_before_anything_is_read() -> None:
     card = replace(three_patients(), patients={"p01": "same", "p03": "same"})
     with pytest.raises(ConfigurationError, match="'same'"):
-        prepare(card, None, card.adc, FrontEnd.for_adc(card.adc), Silent(), 0)
+        prepare(card, None, card.adc, BeatFrontEnd.for_adc(card.adc), Silent(), 0)
 
 
 def test_a_part_without_windows_is_refused() -> None:
     card = three_patients(1)
     with pytest.raises(DataError, match="has no windows"):
-        prepare(card, None, card.adc, FrontEnd.for_adc(card.adc), Silent(), 0)
+        prepare(card, None, card.adc, BeatFrontEnd.for_adc(card.adc), Silent(), 0)
 
 
 def test_mit_bih_windows(shared_data: Callable[[str], Path]) -> None:
     card = load_card("mit-bih")
-    front_end = FrontEnd.for_adc(card.adc)
+    front_end = BeatFrontEnd.for_adc(card.adc)
     dataset = prepare(card, shared_data("mitdb"), card.adc, front_end, Silent(), 0)
     assert len(dataset.train) + len(dataset.validation) == 51_021 - sum(
         count.excluded for count in dataset.counts[:22]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeprune.data import FrontEnd
+from edgeprune.data import BeatFrontEnd
 from edgeprune.firmware import generate
 from edgeprune.network import IntegerNetwork
 from edgeprune.resources import resource_folder
@@ -49,6 +49,13 @@ void uart_write(uint8_t value) {
 }
 uint32_t board_stack_bytes(void) { return 4000u; }
 uint32_t board_stack_used(void) { return 300u; }
+void board_start_ticks(void) {}
+uint32_t board_ticks(void) {
+    static uint32_t now, step;
+    step += 7u;
+    now += step;
+    return now;
+}
 """
 
 
@@ -58,7 +65,7 @@ def compile_program(
     compiler: tuple[str, ...],
     *,
     hop: int | None = None,
-    front_end: FrontEnd | None = None,
+    front_end: BeatFrontEnd | None = None,
 ) -> Path:
     """Compile the program with the sanitizer."""
     host = load_target("host")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.devices.connections import PortStream
 from edgeprune.devices.serial_link import SerialLink
 from edgeprune.errors import PortError
@@ -32,7 +32,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the program of a network with the front end, 250 Hz."""
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
-    front_end = FrontEnd.for_adc(Adc(250.0, 5.0, 11))
+    front_end = BeatFrontEnd.for_adc(Adc(250.0, 5.0, 11))
     folder = tmp_path_factory.mktemp("serial")
     return compile_program(behind_front_end(), folder, ("gcc",), front_end=front_end)
 
@@ -62,7 +62,7 @@ def test_every_window_is_answered_and_none_wrong(device: HostDevice, offer: str)
 
 def test_no_sample_and_no_beat_is_taken_twice(device: HostDevice) -> None:
     """Half a percent, because a whole recording goes over the line."""
-    network, front_end = behind_front_end(), FrontEnd.for_adc(Adc(250.0, 5.0, 11))
+    network, front_end = behind_front_end(), BeatFrontEnd.for_adc(Adc(250.0, 5.0, 11))
     samples, beats = recording(250.0, 6)
     samples, beats = samples[:1200], beats[beats < 1200]
     logits = network.run(*expected(front_end, samples, beats))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.devices import count_front_end, count_instructions, run_front_end, run_image
 from edgeprune.devices.qemu_device import COMMAND
 from edgeprune.firmware import Labels, compile_image, generate
@@ -108,7 +108,7 @@ def test_half_an_hour_of_a_patient_passes_the_device(
     samples = (record.d_signal[:, 0] - 1024).astype(np.int16)
     is_beat = np.isin(annotation.symbol, list("NLRejAaJSVEFfQ/"))
     beats = annotation.sample[is_beat].astype(np.int64)
-    front_end = FrontEnd.for_adc(Adc(360.0, 5.0, 11))
+    front_end = BeatFrontEnd.for_adc(Adc(360.0, 5.0, 11))
     network = behind_front_end()
     target = load_target("cortex-m7")
     labels = Labels("front end", tuple("NSVFQ"), "random numbers", synthetic=True)

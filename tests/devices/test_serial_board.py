@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.devices import frames
 from edgeprune.devices.qemu_device import COMMAND
 from edgeprune.devices.serial_link import SerialLink
@@ -131,7 +131,7 @@ def test_golden_windows_over_the_uart(tmp_path: Path, name: str) -> None:
 @needs_qemu
 def test_raw_samples_over_the_uart(tmp_path: Path) -> None:
     network, target = behind_front_end(), load_target("cortex-m4")
-    front_end = FrontEnd.for_adc(Adc(250.0, 5.0, 11))
+    front_end = BeatFrontEnd.for_adc(Adc(250.0, 5.0, 11))
     sources = generate(network, front_end, target, labels(network), tmp_path / "c")
     image = compile_image(
         sources, target, tmp_path / "image.elf", toolchain=TOOLCHAIN, program="serial"

@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from edgeprune.data import FrontEnd, Recording, Windows
+from edgeprune.data import BeatFrontEnd, Recording, Windows
 from edgeprune.targets import Adc
 from tests.data.records import small_recording
 
 CLASSES = ("N", "S", "V")
 ADC = Adc(360, 5.0, 11)
-FRONT_END = FrontEnd.for_adc(ADC)
+FRONT_END = BeatFrontEnd.for_adc(ADC)
 
 
 @lru_cache

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.devices import run_front_end
 from edgeprune.errors import DeviceError, NetworkError
 from edgeprune.firmware import (
@@ -39,14 +39,14 @@ def recording(rate: float, seconds: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def expected(
-    front_end: FrontEnd, samples: np.ndarray, beats: np.ndarray
+    front_end: BeatFrontEnd, samples: np.ndarray, beats: np.ndarray
 ) -> tuple[Int8Array, Int8Array]:
     output = front_end.run(samples, beats)
     return output.signal[output.valid], output.rhythm[output.valid]
 
 
 def sources_for(
-    folder: Path, front_end: FrontEnd, target: str, *, rhythm: bool = True
+    folder: Path, front_end: BeatFrontEnd, target: str, *, rhythm: bool = True
 ) -> FirmwareSources:
     network = behind_front_end(rhythm)
     return generate(network, front_end, load_target(target), labels(network), folder)
@@ -57,7 +57,7 @@ def sources_for(
 def test_windows_on_this_machine(
     tmp_path: Path, host_compiler: str, rate: float, rhythm: bool
 ) -> None:
-    front_end = FrontEnd.for_adc(Adc(rate, 5.0, 11))
+    front_end = BeatFrontEnd.for_adc(Adc(rate, 5.0, 11))
     library = build_host_library(
         sources_for(tmp_path, front_end, "host", rhythm=rhythm), compiler=host_compiler
     )
@@ -73,7 +73,7 @@ def test_windows_on_this_machine(
 
 @pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m3", "cortex-m7"])
 def test_windows_and_logits_on_emulated_cores(tmp_path: Path, name: str) -> None:
-    front_end = FrontEnd.for_adc(Adc(360.0, 5.0, 11))
+    front_end = BeatFrontEnd.for_adc(Adc(360.0, 5.0, 11))
     target = load_target(name)
     sources = sources_for(tmp_path, front_end, name)
     image = compile_image(sources, target, tmp_path / "image.elf")
@@ -90,12 +90,12 @@ def test_windows_and_logits_on_emulated_cores(tmp_path: Path, name: str) -> None
 
 def test_the_ring_is_a_power_of_two_and_long_enough() -> None:
     for rate, ring in ((120.0, 256), (250.0, 512), (360.0, 1024), (500.0, 1024)):
-        front_end = FrontEnd.for_adc(Adc(rate, 5.0, 12))
+        front_end = BeatFrontEnd.for_adc(Adc(rate, 5.0, 12))
         assert front_end_ring(front_end) == ring >= 224 * front_end.factor
 
 
 def test_a_network_for_other_inputs_is_refused(tmp_path: Path) -> None:
-    front_end = FrontEnd.for_adc(Adc(360.0, 5.0, 11))
+    front_end = BeatFrontEnd.for_adc(Adc(360.0, 5.0, 11))
     network = r1()
     with pytest.raises(NetworkError, match="the front end makes"):
         generate(network, front_end, load_target("host"), labels(network), tmp_path)

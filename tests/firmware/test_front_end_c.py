@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeprune.data.cards import load_card
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.data.recordings import read_recordings
 from edgeprune.data.synthetic import generate_record
 from edgeprune.progress import Silent
@@ -25,7 +25,7 @@ from edgeprune.resources import resource_folder
 from edgeprune.targets import Adc
 from tests.data.patients import three_patients
 
-MIT_BIH = FrontEnd.for_adc(Adc(360, 5.0, 11))
+MIT_BIH = BeatFrontEnd.for_adc(Adc(360, 5.0, 11))
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 
 DRIVER = """
@@ -114,7 +114,7 @@ class Compiled:
 
     def run(
         self,
-        front_end: FrontEnd,
+        front_end: BeatFrontEnd,
         samples: npt.NDArray[np.int16],
         beats: npt.NDArray[np.int64],
         block: int = 1,
@@ -161,7 +161,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
 
 def assert_same(
     compiled: Compiled,
-    front_end: FrontEnd,
+    front_end: BeatFrontEnd,
     samples: npt.NDArray[np.int16],
     beats: npt.NDArray[np.int64],
     block: int = 1,
@@ -200,7 +200,7 @@ def test_blocks_and_the_detectors_delay_change_nothing(
     ("rate", "microvolts"), [(125.0, 2.0), (250.0, 1.0), (500.0, 10.0), (1000.0, 0.5)]
 )
 def test_other_converters(tmp_path: Path, rate: float, microvolts: float) -> None:
-    front_end = FrontEnd.for_adc(Adc(rate, microvolts, 16))
+    front_end = BeatFrontEnd.for_adc(Adc(rate, microvolts, 16))
     generator = np.random.default_rng(int(rate))
     samples = generator.integers(-32768, 32768, int(60 * rate)).astype(np.int16)
     beats = np.cumsum(generator.integers(round(0.3 * rate), round(1.5 * rate), 50)).astype(np.int64)

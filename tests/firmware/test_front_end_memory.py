@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Adc
 
@@ -69,7 +69,7 @@ int main(void) {
 @pytest.mark.parametrize(("rate", "ring"), [(125, 256), (360, 1024), (1000, 2048)])
 def test_nothing_outside_the_buffers_is_touched(tmp_path: Path, rate: int, ring: int) -> None:
     runtime = resource_folder("firmware_export") / "runtime"
-    constants = FrontEnd.for_adc(Adc(rate, 5.0, 16)).constants().values()
+    constants = BeatFrontEnd.for_adc(Adc(rate, 5.0, 16)).constants().values()
     source = tmp_path / "program.c"
     source.write_text(PROGRAM.replace("CONFIG", ", ".join(map(str, constants))))
     program = tmp_path / "program"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.firmware import generate
 from edgeprune.firmware.interface_text import documented, prototypes
 from edgeprune.firmware.toolchains import host_command
@@ -22,7 +22,7 @@ def test_every_function_has_its_contract(
     tmp_path: Path, host_compiler: str, has_front_end: bool
 ) -> None:
     network = behind_front_end() if has_front_end else r1()
-    front_end = FrontEnd.for_adc(Adc(250.0, 5.0, 11)) if has_front_end else None
+    front_end = BeatFrontEnd.for_adc(Adc(250.0, 5.0, 11)) if has_front_end else None
     hop = None if has_front_end else 32
     generate(network, front_end, load_target("host"), labels(network), tmp_path, hop=hop)
     header = (tmp_path / "edgeprune_model.h").read_text()

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from edgeprune import __version__
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.errors import UnknownNameError
 from edgeprune.firmware import Golden, generate
 from edgeprune.firmware.layouts import LAYOUTS, package
@@ -129,7 +129,7 @@ def test_without_a_recording_the_example_says_so(sources: FirmwareSources, tmp_p
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_one_input_behind_the_front_end_for_the_host(tmp_path: Path, layout: str) -> None:
     network, target = behind_front_end(rhythm=False), load_target("host")
-    front_end = FrontEnd.for_adc(Adc(250.0, 5.0, 11))
+    front_end = BeatFrontEnd.for_adc(Adc(250.0, 5.0, 11))
     library = generate(network, front_end, target, labels(network), tmp_path / "library")
     folder = tmp_path / "edgeprune_model"
     files = package(library, layout, folder)

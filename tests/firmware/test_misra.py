@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.firmware import generate
 from edgeprune.monitor import SampleLimits
 from edgeprune.resources import resource_folder
@@ -39,7 +39,7 @@ def test_every_deviation_has_one_reason() -> None:
 @pytest.mark.skipif(shutil.which("cppcheck") is None, reason="cppcheck is absent")
 def test_cppcheck_reports_what_is_explained(tmp_path: Path) -> None:
     found = set()
-    front_end = FrontEnd.for_adc(Adc(360.0, 5.0, 11))
+    front_end = BeatFrontEnd.for_adc(Adc(360.0, 5.0, 11))
     raw = watched(seconds=60).monitor
     signal = replace(raw, raw_before=None, samples=SampleLimits(96, -128, 127, 9, 16, 0, 1))
     for network, source, hop, monitor in (

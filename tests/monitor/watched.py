@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.data.held_front_end import HeldBeats, hold
 from edgeprune.data.synthetic import generate_record
 from edgeprune.data.windows import Windows
@@ -18,7 +18,7 @@ from tests.data.patients import three_patients
 from tests.firmware.networks import behind_front_end
 
 ADC = Adc(360.0, 5.0, 11)
-FRONT_END = FrontEnd.for_adc(ADC)
+FRONT_END = BeatFrontEnd.for_adc(ADC)
 
 
 @dataclass(frozen=True, eq=False)

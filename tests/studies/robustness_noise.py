@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data import FrontEnd, Recording, Windows, load_card
+from edgeprune.data import BeatFrontEnd, Recording, Windows, load_card
 from edgeprune.data.noise import load_noise_card, read_mixed
 from edgeprune.data.wfdb_reader import read_wfdb_record
 from edgeprune.disturbances.disturbance import Disturbance, Disturbed
@@ -105,7 +105,7 @@ def compare(network: IntegerNetwork, data: Path) -> tuple[NoiseRow, ...]:
     card = load_card("mit-bih")
     clean = read_wfdb_record(card, data / "mitdb", RECORD)
     wide = replace(clean, adc=replace(clean.adc, bits=WIDE_BITS))
-    front_end = FrontEnd.for_adc(clean.adc)
+    front_end = BeatFrontEnd.for_adc(clean.adc)
     windows = noisy_windows(clean, front_end, card.class_names)
     rows = []
     for record, snr in load_noise_card().mixed.items():
@@ -176,7 +176,7 @@ def in_words(rows: tuple[ClassRow, ...]) -> str:
 
 
 def noisy_windows(
-    recording: Recording, front_end: FrontEnd, class_names: tuple[str, ...]
+    recording: Recording, front_end: BeatFrontEnd, class_names: tuple[str, ...]
 ) -> Windows:
     """Return the undisturbed windows of the beats in the stretches with noise."""
     rate = recording.adc.rate_hz

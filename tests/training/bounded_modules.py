@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgeprune.data import FrontEnd, Windows
+from edgeprune.data import BeatFrontEnd, Windows
 from edgeprune.targets import Adc
 
 ADC = Adc(360, 5.0, 11)
-FRONT_END = FrontEnd.for_adc(ADC)
+FRONT_END = BeatFrontEnd.for_adc(ADC)
 FEATURES = FRONT_END.rhythm_features
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from edgeprune.config import TrainingSettings
-from edgeprune.data import FrontEnd, Windows
+from edgeprune.data import BeatFrontEnd, Windows
 from edgeprune.targets import Adc
 from edgeprune.training.batches import BatchSource, by_class
 from edgeprune.training.beats import BeatMixer, Beats, can_mix
 from edgeprune.training.rhythms import settled, simulate_rhythm
 from edgeprune.training.sampling import window_weights
 
-FRONT_END = FrontEnd.for_adc(Adc(rate_hz=360.0, microvolt_per_count=5.0, bits=11))
+FRONT_END = BeatFrontEnd.for_adc(Adc(rate_hz=360.0, microvolt_per_count=5.0, bits=11))
 SETTINGS = TrainingSettings(epoch_steps=4, batch_size=200, threads=1)
 PLAIN = replace(
     SETTINGS,
@@ -167,10 +167,10 @@ def test_epochs_repeat_and_differ() -> None:
 
 
 def test_other_data_is_not_mixed() -> None:
-    assert can_mix(windows(), FRONT_END)
+    assert can_mix(windows())
     renamed = replace(windows(), class_names=("a", "b", "c", "d", "e"))
-    assert not can_mix(renamed, FRONT_END)
-    assert not can_mix(windows().select(windows().label != 2), FRONT_END)
+    assert not can_mix(renamed)
+    assert not can_mix(windows().select(windows().label != 2))
     assert by_class({"N": 1.0}, ("x", "y")) == ()
     assert by_class({"N": 1.0, "Z": 3.0}, ("x", "N")) == (0.0, 1.0)
     assert len(next(BatchSource(renamed, FRONT_END, SETTINGS, seed=3).epoch(0)).label) == 200

@@ -71,7 +71,7 @@ class L2(Part):
     @staticmethod
     def parse(text: str, where: str) -> L2:
         """Read "100uV" or "3lsb"."""
-        return L2(amount(text, ("uV", "mV", "lsb"), where))
+        return L2(amount(text, ("uV", "mV", "rms", "lsb"), where))
 
     @property
     def text(self) -> str:

@@ -16,6 +16,7 @@ from edgeprune.verification.perturbations.part import (
     converter,
     free_range,
     movable,
+    one_lead,
 )
 from edgeprune.verification.perturbations.quantity import Amount, amount
 
@@ -116,6 +117,7 @@ class Band(Part):
 
     def length(self, held: Held) -> int:
         """Return the samples of the stretch: the time, rounded up."""
+        one_lead(held, self.text)
         samples = self.time.milliseconds * converter(held).adc.rate_hz / 1000
         return min(max(1, int(np.ceil(samples - 1e-9))), movable(held))
 

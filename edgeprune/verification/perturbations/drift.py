@@ -120,16 +120,18 @@ class Drift(Part):
 
     def _places(self, held: Held, drift: FloatArray) -> FloatArray:
         """Return where each sample is read for drifts [n, 1]."""
-        distance = np.arange(movable(held)) - float(converter(held).beat_at)
-        return np.asarray(converter(held).beat_at + distance * (1 + drift))
+        windows = converter(held)
+        distance = windows.places()[: movable(held)] - float(windows.beat_at)
+        return np.asarray(windows.beat_at + distance * (1 + drift))
 
 
 def _read(held: Held, places: FloatArray) -> FloatArray:
     """Return the window's voltage at places [n, samples] between its samples, in counts."""
-    last = movable(held) - 1
-    raw = held.raw[:, : last + 1].astype(np.float64)
+    windows, count = converter(held), movable(held)
+    last = int(windows.places()[count - 1])
+    raw = held.raw[:, :count].astype(np.float64)
     inner = np.clip(places, 0, last)
     before = np.minimum(np.floor(inner).astype(np.int64), max(0, last - 1))
-    left = np.take_along_axis(raw, before, axis=1)
-    right = np.take_along_axis(raw, before + 1, axis=1)
+    left = np.take_along_axis(raw, windows.at_place(before), axis=1)
+    right = np.take_along_axis(raw, windows.at_place(np.minimum(before + 1, last)), axis=1)
     return np.asarray(left + (right - left) * (inner - before))

@@ -24,6 +24,11 @@ from edgeprune.verification.input_sets import (
     Int64Array,
     Shape,
 )
+from edgeprune.verification.perturbations.shapes import extents
+
+# Values of an input beyond which only the box of its set is kept: a layer would need a row of so
+# many for each of its outputs.
+MOST_TOGETHER = 4096
 
 
 def front_end_sets(
@@ -88,11 +93,16 @@ def plain_sets(
             where these are held.
     """
     signal = held.values[0].reshape(len(held), -1)
-    identity = np.eye(signal.shape[1])
     middle = signal.astype(np.int64)
-    low, high = (np.clip(each, -128, 127) for each in _ranges(shape, identity, middle))
+    low, high = (np.clip(each, -128, 127) for each in single_ranges(shape, middle))
     moved = (each.astype(np.int8).reshape(held.values[0].shape) for each in (low, high))
     low_signal, high_signal = moved
+    below, above = held.values[1:], held.values[1:]
+    if rest is not None:
+        moves = (np.concatenate([np.zeros(signal.shape), each], axis=1) for each in rest)
+        below, above = (held.inputs((held.raw + each).astype(np.int16))[1:] for each in moves)
+    if signal.shape[1] > MOST_TOGETHER:
+        return InputSets((low_signal, *below), (high_signal, *above))
     zeros = np.zeros((*signal.shape, 1))
     # A change that would pass the range is cut; the cut change is smaller, and is in the set.
     correlated = CorrelatedInput(
@@ -103,11 +113,16 @@ def plain_sets(
         None,
         np.ones(len(held)),
     )
-    below, above = held.values[1:], held.values[1:]
-    if rest is not None:
-        moves = (np.concatenate([np.zeros(signal.shape), each], axis=1) for each in rest)
-        below, above = (held.inputs((held.raw + each).astype(np.int16))[1:] for each in moves)
     return InputSets((low_signal, *below), (high_signal, *above), correlated)
+
+
+def single_ranges(shape: Shape, middle: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Return the least and greatest integers that middle + change can be, value by value."""
+    least, greatest = extents(shape)
+    error = RELATIVE_ERROR * shape.magnitude()
+    high = middle + np.floor(greatest + error).astype(np.int64)
+    low = middle - np.floor(error - least).astype(np.int64)
+    return low, high
 
 
 def _ranges(shape: Shape, blocks: FloatArray, middle: Int64Array) -> tuple[Int64Array, Int64Array]:

@@ -84,7 +84,7 @@ class Offset(Part):
     @staticmethod
     def parse(text: str, where: str) -> Offset:
         """Read "200uV"."""
-        return Offset(amount(text, ("uV", "mV"), where))
+        return Offset(amount(text, ("uV", "mV", "rms"), where))
 
     @property
     def text(self) -> str:

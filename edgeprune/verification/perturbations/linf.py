@@ -28,7 +28,7 @@ class LInfinity(Part):
     @staticmethod
     def parse(text: str, where: str) -> LInfinity:
         """Read "20uV" or "2lsb"."""
-        return LInfinity(amount(text, ("uV", "mV", "lsb"), where))
+        return LInfinity(amount(text, ("uV", "mV", "rms", "lsb"), where))
 
     @property
     def text(self) -> str:

@@ -9,7 +9,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.data.held import HeldWindows
 from edgeprune.data.held_front_end import HeldBeats, conditioning_matrix
+from edgeprune.data.held_segments import HeldSegments
 from edgeprune.errors import ConfigurationError
 from edgeprune.verification.held_inputs import Held, HeldInputs
 from edgeprune.verification.input_sets import BoolArray, FloatArray, Int64Array, Selection, Shape
@@ -126,7 +128,7 @@ class Part(ABC):
         The other parameters are where they are largest: float64 [n, dimensions].
         """
         largest = np.where(np.abs(high) > np.abs(low), high, low)
-        matrix = conditioning_matrix(converter(held).front_end).astype(np.float64)
+        beats = converter(held)
         effects = np.zeros(low.shape)
         for parameter in range(self.dimensions):
             ends = []
@@ -134,8 +136,7 @@ class Part(ABC):
                 moved = largest.copy()
                 moved[:, parameter] = end[:, parameter]
                 ends.append(self.at(held, moved))
-            moved = (ends[1] - ends[0])[:, : movable(held)]
-            effects[:, parameter] = np.abs(moved @ matrix).max(axis=1)
+            effects[:, parameter] = np.abs(conditioned(beats, ends[1] - ends[0])).max(axis=1)
         return effects
 
     @abstractmethod
@@ -194,20 +195,23 @@ def counts(size: Amount, held: Held) -> float:
     """Return a voltage, or LSB, in units of what moves.
 
     Raises:
-        ConfigurationError: A voltage, and there is no converter to tell what it is in counts.
+        ConfigurationError: A voltage, and there is no converter to tell what it is in counts, or
+            one whose counts are of another unit.
     """
     if size.unit not in VOLTAGES:
         return size.value
-    return size.microvolt / converter(held).adc.microvolt_per_count
+    adc = converter(held).adc
+    size.check_unit(adc.unit, "verification.perturbations")
+    return size.microvolt / adc.microvolt_per_count
 
 
-def converter(held: Held) -> HeldBeats:
-    """Return the beats at a converter.
+def converter(held: Held) -> HeldWindows:
+    """Return the windows at a converter.
 
     Raises:
         ConfigurationError: Only a network's inputs are known.
     """
-    if isinstance(held, HeldBeats):
+    if isinstance(held, HeldWindows):
         return held
     raise ConfigurationError(
         "a set in physical units needs the raw samples and the front end",
@@ -220,12 +224,12 @@ def movable(held: Held) -> int:
     """Return how many leading values of `raw` a set of the signal may move."""
     if isinstance(held, HeldInputs):
         return held.sizes[0]
-    return held.samples if isinstance(held, HeldBeats) else held.raw.shape[1]
+    return held.samples if isinstance(held, HeldWindows) else held.raw.shape[1]
 
 
 def block_size(held: Held) -> int:
     """Return how many neighbouring raw values share their effect on the network's input."""
-    return held.front_end.factor if isinstance(held, HeldBeats) else 1
+    return held.front_end.factor if isinstance(held, HeldWindows) else 1
 
 
 def free_range(held: Held) -> tuple[FloatArray, FloatArray]:
@@ -240,7 +244,40 @@ def free_range(held: Held) -> tuple[FloatArray, FloatArray]:
 def blocks_of(held: Held, values: FloatArray) -> FloatArray:
     """Return raw values [..., size] summed to the blocks that the network's input depends on."""
     used = values[..., : movable(held)]
-    if isinstance(held, HeldBeats):
+    if isinstance(held, HeldWindows):
         factor = held.front_end.factor
         used = used.reshape(*used.shape[:-1], -1, factor).sum(axis=-1)
     return np.asarray(used)
+
+
+def conditioned(held: HeldWindows, change: FloatArray) -> FloatArray:
+    """Return what a change of the raw values [n, size] does to the conditioned samples."""
+    if isinstance(held, HeldBeats):
+        matrix = conditioning_matrix(held.front_end).astype(np.float64)
+        return np.asarray(change[:, : held.samples] @ matrix)
+    return blocks_of(held, change)
+
+
+def along_raw(held: Held, directions: FloatArray) -> FloatArray:
+    """Return directions in the space of `CorrelatedInput`'s change as weights of raw [n, size]."""
+    weights = np.zeros(held.raw.shape)
+    if isinstance(held, HeldBeats):
+        matrix = conditioning_matrix(held.front_end).astype(np.float64)
+        weights[:, : held.samples] = directions @ matrix.T
+    else:
+        weights[:, : movable(held)] = np.repeat(directions, block_size(held), axis=1)
+    return weights
+
+
+def one_lead(held: Held, text: str) -> None:
+    """Refuse a set of stretches of one lead where samples of several channels lie side by side.
+
+    Raises:
+        ConfigurationError: As it says.
+    """
+    if isinstance(held, HeldSegments) and held.front_end.channels > 1:
+        raise ConfigurationError(
+            f"'{text}' is of one lead, and these segments have {held.front_end.channels} channels",
+            where="verification.perturbations",
+            hint="take linf, l2, l0, gain, offset, wander, hum or drift",
+        )

@@ -16,7 +16,9 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.held_front_end import HeldBeats, conditioning_matrix
+from edgeprune.data.held import HeldWindows
+from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held_segments import HeldSegments
 from edgeprune.verification.held_inputs import Held, HeldInputs
 from edgeprune.verification.input_sets import (
     BoolArray,
@@ -26,7 +28,15 @@ from edgeprune.verification.input_sets import (
 )
 from edgeprune.verification.perturbations.front_end_sets import front_end_sets, plain_sets
 from edgeprune.verification.perturbations.intervals import interval_box
-from edgeprune.verification.perturbations.part import Changes, Part, Pieces, blocks_of, movable
+from edgeprune.verification.perturbations.part import (
+    Changes,
+    Part,
+    Pieces,
+    along_raw,
+    blocks_of,
+    movable,
+)
+from edgeprune.verification.perturbations.segment_sets import segment_sets
 from edgeprune.verification.perturbations.shapes import BoxShape, CommonShape, SumShape, UnionShape
 
 Int16Array = npt.NDArray[np.int16]
@@ -63,15 +73,15 @@ class Perturbation:
         """Parameters that the set can be split by; 0 where it cannot."""
         return sum(part.dimensions for part in self.parts)
 
-    def place(self, held: HeldBeats | HeldInputs) -> HeldBeats | HeldInputs:
+    def place(self, held: HeldWindows | HeldInputs) -> HeldWindows | HeldInputs:
         """Return the space that `raw` of all methods is of: raw samples, or flattened inputs."""
-        if not isinstance(held, HeldBeats):
+        if not isinstance(held, HeldWindows):
             return held
         if self.of_inputs:
             return HeldInputs.of(held)
         return held if self._beside is None else held.with_intervals()
 
-    def whole(self, held: HeldBeats | HeldInputs) -> Pieces:
+    def whole(self, held: HeldWindows | HeldInputs) -> Pieces:
         """Return the parameter sets of all windows: one piece each, or one for each alternative."""
         place = self.place(held)
         rows = np.arange(len(held))
@@ -86,7 +96,7 @@ class Perturbation:
             np.concatenate([part.high for part in parts]),
         )
 
-    def split(self, held: HeldBeats | HeldInputs, pieces: Pieces) -> Pieces:
+    def split(self, held: HeldWindows | HeldInputs, pieces: Pieces) -> Pieces:
         """Return both halves of each piece [2 p], cut where it changes the samples most.
 
         The halves of piece i are 2 i and 2 i + 1.
@@ -110,7 +120,7 @@ class Perturbation:
         low[2 * rows + 1, along] = middle
         return Pieces(np.repeat(pieces.row, 2), low, high)
 
-    def input_sets(self, held: HeldBeats | HeldInputs, pieces: Pieces | None = None) -> InputSets:
+    def input_sets(self, held: HeldWindows | HeldInputs, pieces: Pieces | None = None) -> InputSets:
         """Return what the network's inputs can be.
 
         Args:
@@ -134,9 +144,11 @@ class Perturbation:
         if isinstance(place, HeldBeats):
             intervals = None if rest is None else interval_box(place, *rest)
             return front_end_sets(place, shape, intervals)
+        if isinstance(place, HeldSegments):
+            return segment_sets(place, shape)
         return plain_sets(place, shape, rest)
 
-    def contains(self, held: HeldBeats | HeldInputs, raw: Int16Array) -> BoolArray:
+    def contains(self, held: HeldWindows | HeldInputs, raw: Int16Array) -> BoolArray:
         """Return which windows' `raw` [n, size] is a member of their sets."""
         place = self.place(held)
         change = raw.astype(np.float64) - place.raw
@@ -168,12 +180,12 @@ class Perturbation:
 
         return np.asarray(within & feasible(place, tuple(main), low, high))
 
-    def random(self, held: HeldBeats | HeldInputs, generator: np.random.Generator) -> Int16Array:
+    def random(self, held: HeldWindows | HeldInputs, generator: np.random.Generator) -> Int16Array:
         """Return one member drawn for each window, int16 [n, size]."""
         place = self.place(held)
         return self._through(place, [part.random(place, generator) for part in self.parts])
 
-    def vertex(self, held: HeldBeats | HeldInputs, directions: FloatArray) -> Int16Array:
+    def vertex(self, held: HeldWindows | HeldInputs, directions: FloatArray) -> Int16Array:
         """Return the members that (nearly) make <direction, change of the signal> greatest.
 
         Args:
@@ -184,15 +196,10 @@ class Perturbation:
             int16 [n, size].
         """
         place = self.place(held)
-        weights = np.zeros(place.raw.shape)
-        if isinstance(place, HeldBeats):
-            matrix = conditioning_matrix(place.front_end).astype(np.float64)
-            weights[:, : place.samples] = directions @ matrix.T
-        else:
-            weights[:, : movable(place)] = directions
+        weights = along_raw(place, directions)
         return self._through(place, [part.best(place, weights) for part in self.parts])
 
-    def realise(self, held: HeldBeats | HeldInputs, parameters: FloatArray) -> Int16Array:
+    def realise(self, held: HeldWindows | HeldInputs, parameters: FloatArray) -> Int16Array:
         """Return the members with given parameters [n, dimensions], nothing else being changed."""
         place = self.place(held)
         changes, start = [], 0
@@ -205,7 +212,7 @@ class Perturbation:
         return self._through(place, changes)
 
     def contains_parameters(
-        self, held: HeldBeats | HeldInputs, pieces: Pieces, parameters: FloatArray
+        self, held: HeldWindows | HeldInputs, pieces: Pieces, parameters: FloatArray
     ) -> BoolArray:
         """Return which parameters [p, dimensions] of pieces are of the sets at all.
 
@@ -219,7 +226,7 @@ class Perturbation:
             start = end
         return inside
 
-    def project(self, held: HeldBeats | HeldInputs, raw: Int16Array) -> Int16Array | None:
+    def project(self, held: HeldWindows | HeldInputs, raw: Int16Array) -> Int16Array | None:
         """Return the member near `raw` [n, size]; None where only whole moves make sense."""
         place = self.place(held)
         if len(self.parts) > 1:

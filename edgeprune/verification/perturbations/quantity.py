@@ -9,7 +9,8 @@ from edgeprune.errors import ConfigurationError, UnknownNameError
 
 _AMOUNT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\s\d].*?)?\s*")
 _SPELLINGS = {"µV": "uV", "μV": "uV", "percent": "%", "hz": "Hz"}
-VOLTAGES = {"uV": 1.0, "mV": 1000.0}
+# Of a signal without known volts, thousandths of its RMS stand in the place of microvolts.
+VOLTAGES = {"uV": 1.0, "mV": 1000.0, "rms": 1000.0}
 TIMES = {"ms": 1.0, "s": 1000.0}
 SHARES = {"%": 0.01, "ppm": 1e-6}
 
@@ -28,6 +29,31 @@ class Amount:
     def microvolt(self) -> float:
         """A voltage in microvolts."""
         return self.value * VOLTAGES[self.unit]
+
+    def check_unit(self, known: str, where: str) -> None:
+        """Refuse volts of a signal that was normalised, and its RMS where volts are known.
+
+        Args:
+            known: "uV" or "rms", the unit of the converter's counts.
+            where: For the error.
+
+        Raises:
+            ConfigurationError: As it says.
+        """
+        if self.unit in VOLTAGES and (self.unit == "rms") != (known == "rms"):
+            normalised = known == "rms"
+            raise ConfigurationError(
+                f"'{self}' is of a signal in "
+                + (
+                    "volts, and this one was normalised"
+                    if normalised
+                    else "RMS, and this one is in uV"
+                ),
+                where=where,
+                hint="give it as a share of the data's RMS, such as linf:0.005rms"
+                if normalised
+                else "give it in uV, such as linf:5uV",
+            )
 
     @property
     def milliseconds(self) -> float:

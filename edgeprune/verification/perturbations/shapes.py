@@ -143,3 +143,40 @@ class HullShape:
         """Return the sets of some windows."""
         deviation = None if self.deviation is None else self.deviation[rows]
         return HullShape(self.vertices[rows], deviation)
+
+
+# Directions times windows times blocks whose supports are taken at a time.
+_CHUNK = 1 << 24
+
+
+def extents(shape: Shape) -> tuple[FloatArray, FloatArray]:
+    """Return the least and greatest change of each block by itself, float64 [n, blocks] each.
+
+    Before float error is accounted for; where a set has no shorter way, by the supports of the
+    unit directions.
+    """
+    if isinstance(shape, BoxShape):
+        return shape.low, shape.high
+    if isinstance(shape, HullShape):
+        low, high = shape.vertices.min(axis=1), shape.vertices.max(axis=1)
+        return (
+            (low, high)
+            if shape.deviation is None
+            else (low - shape.deviation, high + shape.deviation)
+        )
+    if isinstance(shape, SumShape | CommonShape | UnionShape):
+        lows, highs = zip(*(extents(part) for part in shape.parts), strict=True)
+        if isinstance(shape, SumShape):
+            return np.asarray(sum(lows)), np.asarray(sum(highs))
+        if isinstance(shape, CommonShape):
+            return np.maximum.reduce(lows), np.minimum.reduce(highs)
+        return np.minimum.reduce(lows), np.maximum.reduce(highs)
+    blocks = shape.magnitude().shape[1]
+    low, high = np.zeros((len(shape), blocks)), np.zeros((len(shape), blocks))
+    step = max(1, _CHUNK // max(1, blocks * max(1, len(shape))))
+    for start in range(0, blocks, step):
+        some = np.arange(start, min(start + step, blocks))
+        unit = np.zeros((len(some), blocks))
+        unit[np.arange(len(some)), some] = 1.0
+        high[:, some], low[:, some] = shape.support(unit), -shape.support(-unit)
+    return low, high

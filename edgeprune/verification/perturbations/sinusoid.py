@@ -197,10 +197,9 @@ class Sinusoid(Part):
         return tuple(((2 * np.pi * low, 2 * np.pi * high),) for low, high in self.ranges())
 
     def _seconds(self, held: Held) -> FloatArray:
-        """Return the time of each sample from the beat [size]."""
+        """Return the time of each sample from the beat, or the segment's first sample [size]."""
         beats = converter(held)
-        places = np.arange(beats.raw.shape[1]) - beats.beat_at
-        return np.asarray(places / beats.adc.rate_hz)
+        return np.asarray((beats.places() - beats.beat_at) / beats.adc.rate_hz)
 
     def _grid(self, held: Held, first: float, last: float) -> FloatArray:
         """Return frequencies from `first` to `last`, in radians a second."""
@@ -221,7 +220,7 @@ class Wander(Sinusoid):
     def parse(text: str, where: str) -> Wander:
         """Read "500uV@0.5Hz"."""
         size, frequency = _two(text, where, "wander:500uV@0.5Hz")
-        return Wander(amount(size, ("uV", "mV"), where), amount(frequency, ("Hz",), where))
+        return Wander(amount(size, ("uV", "mV", "rms"), where), amount(frequency, ("Hz",), where))
 
     @property
     def text(self) -> str:
@@ -254,7 +253,7 @@ class Hum(Sinusoid):
         parts = frequency.split("/")
         last = amount(parts[-1], ("Hz",), where)
         mains = (*(amount(part, ("",), where).value for part in parts[:-1]), last.value)
-        return Hum(amount(size, ("uV", "mV"), where), tuple(sorted(set(mains))))
+        return Hum(amount(size, ("uV", "mV", "rms"), where), tuple(sorted(set(mains))))
 
     @property
     def text(self) -> str:

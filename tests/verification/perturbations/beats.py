@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from edgeprune.data.front_end import FrontEnd
+from edgeprune.data.front_end import BeatFrontEnd
 from edgeprune.data.held_front_end import HeldBeats, hold
 from edgeprune.data.synthetic import generate_record
 from edgeprune.targets import Adc
@@ -20,7 +20,7 @@ ADC = Adc(360, 5.0, 11)
 def recorded(count: int = 12) -> HeldBeats:
     """Return beats of a generated recording."""
     recording = generate_record(three_patients(60), "p03", 3)
-    front_end = FrontEnd.for_adc(ADC)
+    front_end = BeatFrontEnd.for_adc(ADC)
     chosen = np.linspace(4, len(recording.beats) - 5, count).astype(np.int64)
     return hold(front_end, ADC, recording.samples, recording.beats, chosen)
 
@@ -37,7 +37,7 @@ def tiny(seed: int, count: int = 3, bits: int = 4) -> HeldBeats:
     """Return windows of seven raw samples of a converter of few bits."""
     generator = np.random.default_rng(seed)
     half = 1 << (bits - 1)
-    front_end = FrontEnd(
+    front_end = BeatFrontEnd(
         factor=1,
         rr_least=1,
         rr_most=100,
