@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.config import BuildConfig, load_config
-from edgeprune.data import FrontEnd, Windows, load_card
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data import Windows, front_end_for, load_card
+from edgeprune.data.held import HeldWindows, load_held
 from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.evidence.manifest import read_manifest
 from edgeprune.files import sha256_file
@@ -141,7 +141,7 @@ class CheckedResult:
         labels = Labels(title, names, card.title, card.synthetic)
         sources = generate(
             self.network,
-            FrontEnd.for_adc(self.target.adc or card.adc),
+            front_end_for(card, self.target.adc or card.adc),
             self.target,
             labels,
             scratch,
@@ -216,9 +216,9 @@ class CheckedResult:
             )
         return ReplayedWindows(path.stem.replace("-", " ").replace("_", " "), inputs, logits)
 
-    def held(self) -> HeldBeats | None:
-        """Return the test beats as raw samples; None where the result holds none."""
+    def held(self) -> HeldWindows | None:
+        """Return the test windows as raw samples; None where the result holds none."""
         path = self.folder / _CERTIFICATES / "held.npz"
         if not path.is_file():
             return None
-        return replace(HeldBeats.load(path), signal_alone=len(self.network.inputs) == 1)
+        return replace(load_held(path), signal_alone=len(self.network.inputs) == 1)
