@@ -8,12 +8,15 @@ returns such ranges; a backward pass of a neuron never touches the columns outsi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from edgeprune.network.windows import Sliding, Windows
 
 FloatArray = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
@@ -264,3 +267,33 @@ class SlidingMap(LinearMap):
                         block[position, :, column] = self.taps[tap]
             self._blocks[key] = block.reshape((high - low) * outs, (right - left) * ins)
         return self._blocks[key]
+
+
+def sliding_map(taps: FloatArray, windows: Windows, sizes: Sequence[int]) -> SlidingMap:
+    """Return a convolution over a map of one axis or of two as a banded matrix.
+
+    A map [length, height, channels] is one [length, height * channels]: what slides over the height
+    is part of each tap.
+
+    Args:
+        taps: float64 [kernel, (kernel height,) output channels, input channels].
+        windows: The geometry.
+        sizes: Sizes of the map's axes.
+    """
+    if len(windows.axes) == 2:
+        taps = _over_height(taps, windows.axes[1], sizes[1])
+    axis = windows.axes[0]
+    lengths = sizes[0], axis.output_length(sizes[0], where="linear bounds")
+    return SlidingMap(taps, lengths, axis.stride, axis.dilation, axis.padding[0])
+
+
+def _over_height(taps: FloatArray, axis: Sliding, height: int) -> FloatArray:
+    positions = axis.positions(height)
+    rows = np.arange(len(positions))
+    kernel, _, outs, ins = taps.shape
+    lifted = np.zeros((kernel, len(rows), outs, height, ins))
+    for cell in range(axis.kernel):
+        read = positions[:, cell]
+        inside = (read >= 0) & (read < height)
+        lifted[:, rows[inside], :, read[inside]] = taps[:, cell]
+    return lifted.reshape(kernel, len(rows) * outs, height * ins)
