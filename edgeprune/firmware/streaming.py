@@ -12,8 +12,9 @@ import numpy.typing as npt
 from edgeprune.errors import NetworkError
 from edgeprune.network import IntegerNetwork, Operation, Tensor
 from edgeprune.network.convolution import Convolution
-from edgeprune.network.ops import Add, Concat, Mul, Requantize, Reshape, Table
+from edgeprune.network.ops import Concat, Mul, Requantize, Reshape, Table
 from edgeprune.network.pool import Pool
+from edgeprune.network.summing import Summing
 
 Flags = npt.NDArray[np.bool_]
 
@@ -168,7 +169,7 @@ def _overlap(
 
 def _row_by_row(operation: Operation, output: Tensor, sources: list[Overlap]) -> Overlap:
     """Return what an operation keeps whose row i reads nothing but row i."""
-    if not isinstance(operation, Add | Mul | Table | Requantize | Concat) or (
+    if not isinstance(operation, Summing | Mul | Table | Requantize | Concat) or (
         isinstance(operation, Concat) and operation.axis == 0
     ):
         return _whole(output, f"{operation.kind} '{operation.name}' does not go row by row")

@@ -26,6 +26,7 @@ class Function:
         of: The values at an array, given the parameters.
         curvature: A bound of the second derivative's magnitude between kinks, given the parameters.
         kinks: Where the derivative jumps, given the parameters.
+        turns: Where the function turns without a kink.
         texts: The operator's string attributes.
     """
 
@@ -35,6 +36,7 @@ class Function:
     of: Callable[..., FloatArray]
     curvature: Callable[..., float]
     kinks: Callable[..., tuple[float, ...]] = lambda *_: ()
+    turns: tuple[float, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
 
     def entries(self, parameters: tuple[float, ...], source: Tensor, target: Tensor) -> Int8Array:
@@ -86,8 +88,24 @@ FUNCTIONS: Registry[Function] = Registry(
         abs,
         lambda _: (0.0,),
     ),
-    gelu=Function("Gelu", 20, {}, _gelu, lambda: 0.798, texts=(("approximate", "none"),)),
-    gelu_tanh=Function("Gelu", 20, {}, _gelu_tanh, lambda: 0.85, texts=(("approximate", "tanh"),)),
+    gelu=Function(
+        "Gelu",
+        20,
+        {},
+        _gelu,
+        lambda: 0.798,
+        turns=(-0.7517915246935645,),
+        texts=(("approximate", "none"),),
+    ),
+    gelu_tanh=Function(
+        "Gelu",
+        20,
+        {},
+        _gelu_tanh,
+        lambda: 0.85,
+        turns=(-0.7524614220710162,),
+        texts=(("approximate", "tanh"),),
+    ),
     hard_sigmoid=Function(
         "HardSigmoid",
         6,
@@ -103,6 +121,7 @@ FUNCTIONS: Registry[Function] = Registry(
         lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0),
         lambda: 0.334,
         lambda: (-3.0, 3.0),
+        (-1.5,),
     ),
     leaky_relu=Function(
         "LeakyRelu",

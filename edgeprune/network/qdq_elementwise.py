@@ -144,7 +144,7 @@ def _pair(
     sketch: Sketch,
     node: Node,
     inputs: Sequence[Value | None],
-    operator: type[Add] | type[Mul],
+    operator: type[Add | Sub | Mul],
 ) -> Pending:
     first, second = (
         sketch.activation(value, name) for value, name in zip(inputs, node.inputs, strict=True)

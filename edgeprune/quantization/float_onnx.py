@@ -16,6 +16,9 @@ from edgeprune.errors import ModelError
 from edgeprune.quantization.graph import clean_float_onnx
 
 OPSET = 17
+# Some functions are one operator only in later opsets; in earlier ones they are many.
+_LATER_OPSET = 20
+_PIECES = frozenset({"Erf", "Pow"})
 SIGNAL = "signal"
 RHYTHM = "rhythm"
 LOGITS = "logits"
@@ -40,9 +43,18 @@ def to_float_onnx(
         ModelError: The classifier cannot be called with such inputs or cannot be exported.
     """
     inputs = example_inputs(model, signal_shape, rhythm_features)
+    frozen = copy.deepcopy(model).eval()
+    graph = _exported(frozen, inputs, OPSET)
+    if _PIECES & {node.op_type for node in graph.graph.node}:
+        graph = _exported(frozen, inputs, _LATER_OPSET)
+    leaves = {name for name, module in frozen.named_modules() if not list(module.children())}
+    _rename(graph.graph, leaves)
+    return clean_float_onnx(graph, where=type(model).__name__)
+
+
+def _exported(frozen: nn.Module, inputs: tuple[torch.Tensor, ...], opset: int) -> onnx.ModelProto:
     names = (SIGNAL, RHYTHM)[: len(inputs)]
     exported = io.BytesIO()
-    frozen = copy.deepcopy(model).eval()
     try:
         with warnings.catch_warnings(), torch.no_grad():
             # The tracing exporter is deprecated, and still the better one here: opset as asked,
@@ -53,7 +65,7 @@ def to_float_onnx(
                 inputs,
                 exported,  # type: ignore[arg-type]  # only the newer exporter needs a path
                 dynamo=False,
-                opset_version=OPSET,
+                opset_version=opset,
                 input_names=list(names),
                 output_names=[LOGITS],
                 dynamic_axes={name: {0: "n"} for name in (*names, LOGITS)},
@@ -61,13 +73,10 @@ def to_float_onnx(
     except Exception as error:  # whatever a user's forward or the exporter raises
         raise ModelError(
             f"the classifier cannot be exported to ONNX: {type(error).__name__}: {error}",
-            where=type(model).__name__,
+            where=type(frozen).__name__,
             hint=f"it is called with float tensors of shapes {[tuple(i.shape) for i in inputs]}",
         ) from error
-    graph = onnx.load_model_from_string(exported.getvalue())
-    leaves = {name for name, module in frozen.named_modules() if not list(module.children())}
-    _rename(graph.graph, leaves)
-    return clean_float_onnx(graph, where=type(model).__name__)
+    return onnx.load_model_from_string(exported.getvalue())
 
 
 def _rename(graph: onnx.GraphProto, leaves: set[str]) -> None:

@@ -70,6 +70,25 @@ class _Add(nn.Module):
         return first + second
 
 
+class _Sub(nn.Module):
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return first - second
+
+
+class _Mul(nn.Module):
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return first * second
+
+
+class _HardSigmoid(nn.Module):
+    def __init__(self, alpha: float, beta: float) -> None:
+        super().__init__()
+        self.alpha, self.beta = alpha, beta
+
+    def forward(self, value: Tensor) -> Tensor:
+        return torch.clamp(self.alpha * value + self.beta, 0.0, 1.0)
+
+
 class _Concat(nn.Module):
     def forward(self, *values: Tensor) -> Tensor:
         return torch.cat(values, dim=1)
@@ -173,8 +192,17 @@ _LAYERS: dict[str, Layer] = {
     "AveragePool": _average_pool,
     "Clip": _clip,
     "Relu": lambda *_: nn.ReLU(),
+    "Elu": lambda given, *_: nn.ELU(given.get("alpha", 1.0)),
+    "Gelu": lambda given, *_: nn.GELU(given.get("approximate", b"none").decode()),
+    "HardSigmoid": lambda given, *_: _HardSigmoid(given.get("alpha", 0.2), given.get("beta", 0.5)),
+    "HardSwish": lambda *_: nn.Hardswish(),
+    "LeakyRelu": lambda given, *_: nn.LeakyReLU(given.get("alpha", 0.01)),
+    "Sigmoid": lambda *_: nn.Sigmoid(),
+    "Tanh": lambda *_: nn.Tanh(),
     "GlobalAveragePool": lambda *_: nn.AdaptiveAvgPool2d(1),
     "Add": lambda *_: _Add(),
+    "Sub": lambda *_: _Sub(),
+    "Mul": lambda *_: _Mul(),
     "Concat": lambda *_: _Concat(),
     "Flatten": lambda *_: nn.Flatten(),
     "Reshape": lambda *_: nn.Flatten(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -190,6 +190,29 @@ def _monotone(function: Callable[..., Any]) -> FunctionRule:
     return rule
 
 
+def _rising(function: Callable[..., Any]) -> FunctionRule:
+    def rule(value: Bounded, *arguments: Any, **named: Any) -> Step:
+        def apply(operand: Tensor) -> Tensor:
+            # A copy: what is asked to work in place must not.
+            return cast(Tensor, function(operand.clone(), *arguments, **named))
+
+        if (apply(torch.linspace(-8.0, 8.0, 65)).diff() < 0).any():
+            raise _unsupported("a function that falls")
+        return steps.monotone(value, apply)
+
+    return rule
+
+
+def _dipping(function: Callable[..., Any], place: float) -> FunctionRule:
+    def rule(value: Bounded, *arguments: Any, **named: Any) -> Step:
+        def apply(operand: Tensor) -> Tensor:
+            return cast(Tensor, function(operand.clone(), *arguments, **named))
+
+        return steps.dipping(value, apply, place)
+
+    return rule
+
+
 def _weightless(function: Callable[..., Any]) -> FunctionRule:
     def rule(value: Bounded, *arguments: Any, **named: Any) -> Step:
         return steps.weightless(value, lambda operand: function(operand, *arguments, **named))
@@ -226,6 +249,17 @@ def _called_monotone(layer: Any, value: Bounded) -> Step:
     return steps.monotone(value, layer)
 
 
+def _called_rising(layer: Any, value: Bounded) -> Step:
+    return _rising(layer)(value)
+
+
+def _called_dipping(place: float) -> ModuleRule:
+    return lambda layer, value: _dipping(layer, place)(value)
+
+
+# Where functions that are not monotone turn; the value there is flat, so that these digits do.
+_GELU_TURNS, _SILU_TURNS, _HARDSWISH_TURNS = -0.7517915247, -1.2784645428, -1.5
+
 MODULES: Mapping[type[nn.Module], ModuleRule] = {
     nn.Conv1d: _convolution_layer,
     nn.Conv2d: _convolution_layer,
@@ -235,6 +269,14 @@ MODULES: Mapping[type[nn.Module], ModuleRule] = {
     nn.ReLU: lambda _, value: rectify(value),
     nn.ReLU6: lambda _, value: clamp(value, 0.0, 6.0),
     nn.Hardtanh: lambda layer, value: clamp(value, layer.min_val, layer.max_val),
+    nn.ELU: _called_rising,
+    nn.LeakyReLU: _called_rising,
+    nn.Sigmoid: _called_rising,
+    nn.Hardsigmoid: _called_rising,
+    nn.Tanh: _called_rising,
+    nn.GELU: _called_dipping(_GELU_TURNS),
+    nn.SiLU: _called_dipping(_SILU_TURNS),
+    nn.Hardswish: _called_dipping(_HARDSWISH_TURNS),
     nn.MaxPool1d: _called_monotone,
     nn.MaxPool2d: _called_monotone,
     nn.AdaptiveMaxPool1d: _called_monotone,
@@ -260,6 +302,14 @@ FUNCTIONS: Mapping[str, FunctionRule] = {
     ),
     "clamp": clamp,
     "clip": clamp,
+    "elu": _rising(functional.elu),
+    "leaky_relu": _rising(functional.leaky_relu),
+    "sigmoid": _rising(torch.sigmoid),
+    "hardsigmoid": _rising(functional.hardsigmoid),
+    "tanh": _rising(torch.tanh),
+    "gelu": _dipping(functional.gelu, _GELU_TURNS),
+    "silu": _dipping(functional.silu, _SILU_TURNS),
+    "hardswish": _dipping(functional.hardswish, _HARDSWISH_TURNS),
     "max_pool1d": _monotone(functional.max_pool1d),
     "max_pool2d": _monotone(functional.max_pool2d),
     "avg_pool1d": _weightless(functional.avg_pool1d),

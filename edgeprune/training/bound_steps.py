@@ -139,6 +139,23 @@ def monotone(value: Bounded, apply: Linear) -> Step:
     return Step(result, pull)
 
 
+def dipping(value: Bounded, apply: Linear, place: float) -> Step:
+    """Return the step of a function that falls up to `place` and rises from there.
+
+    Lines end in its interval.
+    """
+    operand = value.interval()
+    turn = torch.full_like(operand.clean, place)
+    least = apply(turn.clamp(operand.low, operand.high))
+    most = torch.maximum(apply(operand.low), apply(operand.high))
+    result = Interval(apply(operand.clean), 0.5 * (least + most), 0.5 * (most - least))
+
+    def pull(coefficients: Tensor) -> Pulled:
+        return Pulled((None,), lowest(coefficients, result))
+
+    return Step(result, pull)
+
+
 def rectified(value: Bounded) -> Step:
     """Return the step of a ReLU: the triangle, its lower slope 0 or 1, whichever leaves less."""
     operand = value.interval()

@@ -10,12 +10,22 @@ import numpy.typing as npt
 
 from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.backward import Owners, backward
-from edgeprune.verification.bound_nodes import Affine, BoundGraph, Join, Maximum, Source, Step
+from edgeprune.verification.bound_nodes import (
+    Affine,
+    BoundGraph,
+    Curve,
+    Join,
+    Maximum,
+    Product,
+    Source,
+    Step,
+)
 from edgeprune.verification.input_forms import InputForms
 from edgeprune.verification.input_sets import InputSets
 from edgeprune.verification.line_tables import (
     Frame,
     MaximumTable,
+    ProductTable,
     StepTable,
     Tables,
     final_margin,
@@ -24,6 +34,7 @@ from edgeprune.verification.line_tables import (
 from edgeprune.verification.linear_maps import FloatArray
 from edgeprune.verification.relaxations import (
     adaptive,
+    curve_lines,
     kinks,
     lines,
     maximum_lines,
@@ -117,6 +128,14 @@ def bound_activations(
                 low = work.low[node.operand][:, node.cells].max(axis=2)
                 high = work.high[node.operand][:, node.cells].max(axis=2)
                 work.set(number, low, high)
+            case Curve():
+                work.set(number, *node.rule.ends(work.low[node.operand], work.high[node.operand]))
+            case Product():
+                first, second = (
+                    (node.centred(i, work.low[operand]), node.centred(i, work.high[operand]))
+                    for i, operand in enumerate(node.operands)
+                )
+                work.set(number, *node.ends(first, second))
             case Join():
                 low = np.empty((len(sets), node.size))
                 high = np.empty((len(sets), node.size))
@@ -211,7 +230,7 @@ class _Passes:
         # The passes' errors are accounted for, and half the digits cost half the time.
         self.frame = Frame(graph, nominal, np.float32)
         self._steps: dict[int, StepTable] = {}
-        self._maxima: dict[int, MaximumTable] = {}
+        self._others: dict[int, MaximumTable | ProductTable] = {}
         self._done = 0
 
     def reach(self, last: int, low: list[FloatArray], high: list[FloatArray]) -> Tables:
@@ -225,9 +244,14 @@ class _Passes:
                 self._steps[number] = self.frame.step(number, lines(kinked, *adaptive(kinked)))
             elif isinstance(node, Maximum):
                 found = maximum_lines(node, low[node.operand], high[node.operand])
-                self._maxima[number] = self.frame.maximum(number, found)
+                self._others[number] = self.frame.maximum(number, found)
+            elif isinstance(node, Curve):
+                curved = curve_lines(node, low[node.operand], high[node.operand]).lifted()
+                self._steps[number] = self.frame.step(number, curved)
+            elif isinstance(node, Product):
+                self._others[number] = self.frame.product(number, low, high)
         self._done = last + 1
-        return self.frame.tables(self._steps, self._maxima)
+        return self.frame.tables(self._steps, self._others)
 
     def bound(
         self,

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeprune.network.tensor import Int64Array
-from edgeprune.verification.bound_nodes import Affine, Join, Maximum, Step
+from edgeprune.verification.bound_nodes import Affine, Curve, Join, Maximum, Product, Step
 from edgeprune.verification.line_tables import StepTable
 from edgeprune.verification.linear_maps import FloatArray, Real
+from edgeprune.verification.relaxations import curve_lines
 from edgeprune.verification.slopes import Attained, Choice, Objectives
 from edgeprune.verification.splits import BoolArray
 
@@ -96,12 +97,40 @@ def losses(objectives: Objectives, choice: Choice, attained: Attained) -> dict[i
                 values[number] = line
             case Maximum():
                 values[number] = values[node.operand][:, node.cells].max(axis=2)
+            case Curve():
+                values[number] = node.rule.of(values[node.operand])
+                _charge(objectives, found, node.operand, _curve_loss(objectives, node, number))
+            case Product():
+                first, second = (node.centred(i, values[node.operands[i]]) for i in (0, 1))
+                values[number] = first * second
             case Join():
                 joined = np.empty((objectives.count, node.size))
                 for operand, places in zip(node.operands, node.places, strict=True):
                     joined[:, places] = values[operand]
                 values[number] = joined
     return found
+
+
+def _curve_loss(objectives: Objectives, node: Curve, number: int) -> FloatArray:
+    """Return about what a curve's lines leave between them [n, size]."""
+    bounds = objectives.activations
+    low, high = bounds.low[node.operand], bounds.high[node.operand]
+    found = curve_lines(node, low, high)
+    middle = 0.5 * (low + high)
+    gap = (found.upper_slope - found.lower_slope) * middle + found.upper - found.lower
+    return np.asarray(np.maximum(gap, 0.0))
+
+
+def _charge(
+    objectives: Objectives, found: dict[int, FloatArray], number: int, loss: FloatArray
+) -> None:
+    """Add what a curve loses to the step that it reads: a split there narrows it."""
+    node = objectives.graph.nodes[number]
+    while isinstance(node, Curve):
+        number = node.operand
+        node = objectives.graph.nodes[number]
+    if number in found:
+        found[number] = found[number] + loss
 
 
 def _line(
@@ -239,6 +268,20 @@ def _trace(
                 values[number] = _trace_step(
                     objectives, number, values[node.operand], attained, tables[number]
                 )
+            case Curve():
+                values[number] = _trace_step(
+                    objectives, number, values[node.operand], attained, tables[number]
+                )
+            case Product():
+                nominal = objectives.frame.nominal
+                first, second = (
+                    node.centred(
+                        i, values[operand] + nominal[operand][owners.problem].astype(np.float32)
+                    )
+                    for i, operand in enumerate(node.operands)
+                )
+                after = first * second - nominal[number][owners.problem]
+                values[number] = after.astype(np.float32)
             case Maximum():
                 nominal = objectives.frame.nominal
                 before = values[node.operand] + nominal[node.operand][owners.problem]

@@ -13,9 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.network.tensor import Int64Array
-from edgeprune.verification.bound_nodes import Affine, BoundGraph, Join, Maximum, Source, Step
+from edgeprune.verification.bound_nodes import (
+    Affine,
+    BoundGraph,
+    Curve,
+    Join,
+    Maximum,
+    Product,
+    Source,
+    Step,
+)
 from edgeprune.verification.line_tables import (
     MaximumTable,
+    ProductTable,
     StepTable,
     Tables,
     gamma,
@@ -89,6 +99,11 @@ class Passed:
     kept: dict[int, tuple[Real, Span]]
     own: dict[int, tuple[Real, Int64Array]]
 
+    def keep(self, number: int, rows: Real, span: Span, *, asked: bool) -> None:
+        """Keep the coefficients of a step's outputs, where that is asked for."""
+        if asked:
+            self.kept[number] = rows.copy(), span
+
 
 def backward(
     graph: BoundGraph,
@@ -121,7 +136,7 @@ def backward(
         number = max(pending)
         rows, span = pending.pop(number)
         node = graph.nodes[number]
-        if not isinstance(node, Step):
+        if not isinstance(node, Step | Curve):
             accounted.difference_update(node.operands)
         match node:
             case Source():
@@ -131,9 +146,8 @@ def backward(
                     passed.constant -= np.abs(rows) @ tables.errors[number][slice(*span)]
                 for operand, linear in zip(node.operands, node.maps, strict=True):
                     _add(graph, pending, passed, tables, operand, *linear.transpose(rows, span))
-            case Step():
-                if keeps:
-                    passed.kept[number] = rows.copy(), span
+            case Step() | Curve():
+                passed.keep(number, rows, span, asked=keeps)
                 _through_step(number, rows, span, owners, tables.steps[number], passed)
                 constraint = (constraints or {}).get(number)
                 if constraint is not None:
@@ -141,9 +155,10 @@ def backward(
                 # A multiplier's coefficient is not in the step's table.
                 _account(accounted, pending, node.operand, constraint is None)
                 _add(graph, pending, passed, tables, node.operand, rows, span)
-            case Maximum():
-                found = _through_maximum(node, rows, span, owners, tables.maxima[number], passed)
-                _add(graph, pending, passed, tables, node.operand, *found)
+            case Maximum() | Product():
+                parts = _through_other(node, rows, span, owners, tables.others[number], passed)
+                for operand, part in zip(node.operands, parts, strict=True):
+                    _add(graph, pending, passed, tables, operand, *part)
             case Join():
                 for operand, places in zip(node.operands, node.places, strict=True):
                     first, last = np.searchsorted(places, span)
@@ -193,7 +208,7 @@ def _add(
         rows, span, other, other_span = other, other_span, rows, span
     total = widen(rows, span, union)
     total[:, other_span[0] - union[0] : other_span[1] - union[0]] += other
-    if not isinstance(graph.nodes[number], Step):
+    if not isinstance(graph.nodes[number], Step | Curve):
         # Of a Step the rounded sum is accounted for in its table.
         error = gamma(1, tables.dtype) * tables.extents[number]
         passed.constant -= error * np.abs(total).sum(axis=1)
@@ -255,6 +270,22 @@ def _through_own_lines(
     return columns, part * own.slope[:, :, inside] - sizes * own.slope_half[:, :, inside]
 
 
+def _through_other(
+    node: Maximum | Product,
+    rows: Real,
+    span: Span,
+    owners: Owners,
+    table: MaximumTable | ProductTable,
+    passed: Passed,
+) -> list[tuple[Real, Span]]:
+    """Return the coefficients of each operand."""
+    if isinstance(node, Maximum):
+        assert isinstance(table, MaximumTable)
+        return [_through_maximum(node, rows, span, owners, table, passed)]
+    assert isinstance(table, ProductTable)
+    return _through_product(node, rows, span, owners, table, passed)
+
+
 def _through_maximum(
     node: Maximum, rows: Real, span: Span, owners: Owners, table: MaximumTable, passed: Passed
 ) -> tuple[Real, Span]:
@@ -277,6 +308,23 @@ def _through_maximum(
         else:
             np.add.at(result.T, into, part.T)
     return result, (first, last)
+
+
+def _through_product(
+    node: Product, rows: Real, span: Span, owners: Owners, table: ProductTable, passed: Passed
+) -> list[tuple[Real, Span]]:
+    columns, own = slice(*span), owners.problem
+    passed.constant += np.einsum("rc,rc->r", rows, table.intercept[own][:, columns])
+    passed.constant -= np.einsum("rc,rc->r", np.abs(rows), table.width[own][:, columns])
+    found: list[tuple[Real, Span]] = []
+    for cells, slope in zip(node.cells, table.slopes, strict=True):
+        part = rows * slope[own][:, columns]
+        into = cells[columns]
+        first, last = int(into.min()), int(into.max()) + 1
+        result = np.zeros((len(rows), last - first), rows.dtype)
+        np.add.at(result.T, into - first, part.T)
+        found.append((result, (first, last)))
+    return found
 
 
 def _constrain(

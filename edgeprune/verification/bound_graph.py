@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from edgeprune.network import (
-    Add,
     AveragePool1d,
     Concat,
     Conv1d,
@@ -13,27 +12,32 @@ from edgeprune.network import (
     DepthwiseConv1d,
     IntegerNetwork,
     MaxPool1d,
+    Mul,
     Operation,
     Requantize,
     Reshape,
+    Table,
 )
 from edgeprune.network.arithmetic import Multiplier
 from edgeprune.network.operation import ClampedOperation
-from edgeprune.network.ops.add import LEFT_SHIFT
+from edgeprune.network.summing import LEFT_SHIFT, Summing
 from edgeprune.network.tensor import Int64Array
 from edgeprune.network.weighted import WeightedOperation
 from edgeprune.verification.bound_nodes import (
     Affine,
     Averaged,
     BoundGraph,
+    Curve,
     Join,
     Maximum,
     Node,
+    Product,
     Requantized,
     Source,
     Step,
     pair,
 )
+from edgeprune.verification.curves import TableRule
 from edgeprune.verification.linear_maps import (
     FloatArray,
     LinearMap,
@@ -94,8 +98,15 @@ class _Lowering:
                 number = self._weighted(operation)
             case AveragePool1d():
                 number = self._average(operation)
-            case Add():
+            case Summing():
                 number = self._add(operation)
+            case Mul():
+                number = self._multiply(operation)
+            case Table():
+                operand = self.values[operation.inputs[0]]
+                rule = TableRule(operation.entries, self._rounding)
+                size = self.nodes[operand].size
+                number = self._append(Curve(operation.name, operand, rule, size))
             case Requantize():
                 number = self._requantize(operation)
             case MaxPool1d():
@@ -181,16 +192,18 @@ class _Lowering:
         multiplier = Multiplier.of(source.scale / output.scale)
         return self._requantized(operation, sums, _tiled(multiplier, source.size))
 
-    def _add(self, operation: Add) -> int:
-        """TFLite's sum: both inputs shifted left, scaled and rounded; then the sum is scaled.
+    def _add(self, operation: Summing) -> int:
+        """TFLite's sum or difference: inputs shifted left, scaled, rounded; then it is scaled.
 
         The tables of the inputs are linear but for their rounding, which becomes the slack.
         """
         scaling = operation.scaling(self._network.tensors)
         size = self._network.tensors[operation.output].size
         maps, constant, slack = [], np.zeros(size), np.zeros(size)
-        for name, multiplier in zip(operation.inputs, (scaling.first, scaling.second), strict=True):
-            step = float(np.ldexp(float(factors(multiplier)), LEFT_SHIFT))
+        scaled = (scaling.first, scaling.second)
+        signs = (1, operation.sign)
+        for name, multiplier, sign in zip(operation.inputs, scaled, signs, strict=True):
+            step = sign * float(np.ldexp(float(factors(multiplier)), LEFT_SHIFT))
             maps.append(Scaling(np.full(size, step)))
             constant = constant - step * self._zero_point(name)
             slack = slack + float(rounding_error(multiplier))
@@ -199,6 +212,17 @@ class _Lowering:
         operands = tuple(self.values[name] for name in operation.inputs)
         sums = self._append(Affine(operation.name, operands, tuple(maps), constant, False))
         return self._requantized(operation, sums, _tiled(scaling.output, size), slack)
+
+    def _multiply(self, operation: Mul) -> int:
+        first, second = operation.inputs
+        every: Int64Array = np.arange(self.nodes[self.values[first]].size, dtype=np.int64)
+        # A second operand that is shorter repeats: one number a channel.
+        cells = every, every % self.nodes[self.values[second]].size
+        operands = self.values[first], self.values[second]
+        centres = float(self._zero_point(first)), float(self._zero_point(second))
+        product = Product(operation.name, operands, cells, centres, integral=True)
+        multiplier = _tiled(operation.multiplier(self._network.tensors), len(every))
+        return self._requantized(operation, self._append(product), multiplier)
 
     def _average(self, operation: AveragePool1d) -> int:
         source = operation.inputs[0]

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from edgeprune.network.arithmetic import Multiplier
 from edgeprune.network.tensor import Int64Array
+from edgeprune.verification.curves import Rule
 from edgeprune.verification.linear_maps import FloatArray, LinearMap
 
 
@@ -221,7 +222,73 @@ class Join:
     size: int
 
 
-Node: TypeAlias = Source | Affine | Step | Maximum | Join
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A function of each element of an operand.
+
+    Args:
+        name: The operation's name.
+        operand: The node that it reads.
+        rule: The function.
+        size: Elements.
+    """
+
+    name: str
+    operand: int
+    rule: Rule
+    size: int
+
+    @property
+    def operands(self) -> tuple[int, ...]:
+        """The node that it reads, as the other nodes have it."""
+        return (self.operand,)
+
+    @property
+    def integral(self) -> bool:
+        """Whether every output is an integer."""
+        return self.rule.integral
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """`(first - centres[0]) * (second - centres[1])`, element by element.
+
+    Args:
+        name: The operation's name.
+        operands: The two nodes that it reads.
+        cells: For each, int64 [size]: which of its elements each output multiplies.
+        centres: What is subtracted from each first.
+        integral: Whether every value is an integer (given integer operands).
+    """
+
+    name: str
+    operands: tuple[int, int]
+    cells: tuple[Int64Array, Int64Array]
+    centres: tuple[float, float]
+    integral: bool
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return len(self.cells[0])
+
+    def centred(self, which: int, values: FloatArray) -> FloatArray:
+        """Return the factors [n, size] of an operand's values [n, its size]."""
+        return values[:, self.cells[which]] - self.centres[which]
+
+    def ends(
+        self, first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Bound the products for factors between the pairs of ends: extreme at the corners."""
+        corners = [one * other for one in first for other in second]
+        least, most = np.minimum.reduce(corners), np.maximum.reduce(corners)
+        if self.integral:
+            return least, most
+        margin = 2.0**-50 * np.maximum(np.abs(least), np.abs(most))
+        return least - margin, most + margin
+
+
+Node: TypeAlias = Source | Affine | Step | Maximum | Join | Curve | Product
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,6 +336,11 @@ class BoundGraph:
                     values.append(_middle(node, values[node.operand]))
                 case Maximum():
                     values.append(values[node.operand][:, node.cells].max(axis=2))
+                case Curve():
+                    values.append(node.rule.of(values[node.operand]))
+                case Product():
+                    first, second = (node.centred(i, values[node.operands[i]]) for i in (0, 1))
+                    values.append(first * second)
                 case Join():
                     joined = np.empty((len(inputs[0]), node.size))
                     for operand, places in zip(node.operands, node.places, strict=True):
@@ -305,8 +377,10 @@ def pair(first: BoundGraph, second: BoundGraph) -> BoundGraph:
     return BoundGraph(tuple(nodes), first.sources, len(nodes) - 1, values)
 
 
-def _moved(node: Affine | Step | Maximum | Join, place: dict[int, int]) -> Node:
+def _moved(node: Affine | Step | Maximum | Join | Curve | Product, place: dict[int, int]) -> Node:
     operands = tuple(place[operand] for operand in node.operands)
+    if isinstance(node, Product):
+        return replace(node, operands=(operands[0], operands[1]))
     if isinstance(node, Affine | Join):
         return replace(node, operands=operands)
     return replace(node, operand=operands[0])

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.network.tensor import Int64Array
-from edgeprune.verification.bound_nodes import Affine, BoundGraph, Maximum, Step
+from edgeprune.verification.bound_nodes import Affine, BoundGraph, Curve, Maximum, Product, Step
 from edgeprune.verification.linear_maps import FloatArray, Real
 from edgeprune.verification.relaxations import Lines, MaximumLines
 
@@ -104,12 +104,30 @@ class MaximumTable:
 
 
 @dataclass(frozen=True, eq=False)
+class ProductTable:
+    """A product's plane, by which it deviates: `sum of slopes[i] * dx[i] + intercept` +- `width`.
+
+    Over a box of factors with the middles m and the widths w, a product is
+    `m0 x1 + m1 x0 - m0 m1` to within `w0 w1 / 4`: McCormick's four planes, averaged.
+
+    Args:
+        slopes: Of each operand's cell, [n, size].
+        intercept: [n, size], of deviations.
+        width: [n, size], float errors included.
+    """
+
+    slopes: tuple[Real, Real]
+    intercept: Real
+    width: Real
+
+
+@dataclass(frozen=True, eq=False)
 class Tables:
     """The lines that a pass takes, and what bounds the deviations of nodes.
 
     Args:
-        steps: By the Step node's number.
-        maxima: By the Maximum node's number.
+        steps: By the number of the Step or Curve node.
+        others: By the number of the Maximum or Product node.
         errors: For each Affine node's number, float64 [size]: what a pass through it may err, a
             unit of coefficient, over all problems.
         extents: For each node, what no deviation exceeds, over all problems.
@@ -117,7 +135,7 @@ class Tables:
     """
 
     steps: Mapping[int, StepTable]
-    maxima: Mapping[int, MaximumTable]
+    others: Mapping[int, MaximumTable | ProductTable]
     errors: Mapping[int, FloatArray]
     extents: Mapping[int, float]
     dtype: npt.DTypeLike = np.float64
@@ -153,15 +171,16 @@ class Frame:
     def step(
         self, number: int, found: Lines, columns: Int64Array | slice = slice(None)
     ) -> StepTable:
-        """Lay out the lines [n, k or 1, size] of a step, or of some of its elements."""
+        """Lay out the lines [n, k or 1, size] of a step or curve, or of some of its elements."""
         node = self.graph.nodes[number]
-        assert isinstance(node, Step)
+        assert isinstance(node, Step | Curve)
         before = self.nominal[node.operand][:, None, columns]
         after = self.nominal[number][:, None, columns]
         lower = found.lower + (found.lower_slope * before - after)
         upper = found.upper + (found.upper_slope * before - after)
         rounded = np.abs(found.lower) + np.abs(found.upper) + np.abs(after)
-        rounded = rounded + (found.lower_slope + found.upper_slope) * np.abs(before)
+        slopes = np.abs(found.lower_slope) + np.abs(found.upper_slope)
+        rounded = rounded + slopes * np.abs(before)
         slope, half = _mean(found.lower_slope, found.upper_slope)
         intercept, width = _mean(lower, upper)
         error = gamma(8, self.dtype) * self.deviation[node.operand][:, None, columns]
@@ -200,10 +219,39 @@ class Frame:
         values = (lower, upper, lower_intercept, upper_intercept, error)
         return MaximumTable(*(self._cast(each) for each in values))
 
-    def tables(self, steps: Mapping[int, StepTable], maxima: Mapping[int, MaximumTable]) -> Tables:
+    def product(
+        self, number: int, low: Sequence[FloatArray], high: Sequence[FloatArray]
+    ) -> ProductTable:
+        """Lay out the plane of a product, given the bounds of all nodes before it."""
+        node = self.graph.nodes[number]
+        assert isinstance(node, Product)
+        middles, widths, off, reached = [], [], [], []
+        for which, operand in enumerate(node.operands):
+            ends = node.centred(which, low[operand]), node.centred(which, high[operand])
+            middles.append(0.5 * (ends[0] + ends[1]))
+            widths.append(np.maximum(ends[1] - ends[0], 0.0))
+            off.append(node.centred(which, self.nominal[operand]) - middles[-1])
+            reached.append(self.deviation[operand][:, node.cells[which]])
+        intercept = -off[0] * off[1]
+        width = 0.25 * widths[0] * widths[1]
+        slopes = middles[1], middles[0]
+        spread = sum(np.abs(slope) * far for slope, far in zip(slopes, reached, strict=True))
+        terms = gamma(node.size + 4 * len(self.graph.nodes), self.dtype)
+        after = np.abs(self.nominal[number])
+        rounded = after + np.abs(intercept) + width + np.abs(middles[0] * middles[1])
+        width = width + terms * (spread + np.abs(intercept) + width) + gamma(16) * rounded
+        width = width + terms * self.deviation[number]
+        first, second = (self._cast(slope) for slope in slopes)
+        return ProductTable((first, second), self._cast(intercept), self._cast(width))
+
+    def tables(
+        self,
+        steps: Mapping[int, StepTable],
+        others: Mapping[int, MaximumTable | ProductTable],
+    ) -> Tables:
         """Return what a pass needs."""
         errors = {number: error.max(axis=0) for number, error in self.errors.items()}
-        return Tables(steps, maxima, errors, self.extents, self.dtype)
+        return Tables(steps, others, errors, self.extents, self.dtype)
 
     def _affine_error(self, node: Affine) -> FloatArray:
         total = np.zeros_like(self.nominal[0][:, :1])
@@ -228,7 +276,8 @@ def straight_tables(graph: BoundGraph, values: Sequence[FloatArray]) -> Tables:
         graph: The graph.
         values: Every node's values at the inputs of the gradient (see `BoundGraph.run`).
     """
-    steps, maxima = {}, {}
+    steps: dict[int, StepTable] = {}
+    others: dict[int, MaximumTable | ProductTable] = {}
     for number, node in enumerate(graph.nodes):
         if isinstance(node, Step):
             real = node.offset + node.factor * values[node.operand]
@@ -240,10 +289,18 @@ def straight_tables(graph: BoundGraph, values: Sequence[FloatArray]) -> Tables:
             taps = np.arange(cells.shape[2])[:, np.newaxis, np.newaxis]
             chosen = (np.argmax(cells, axis=2) == taps).astype(np.float64)
             nothing = np.zeros(chosen.shape[1:])
-            maxima[number] = MaximumTable(chosen, chosen, nothing, nothing, nothing)
+            others[number] = MaximumTable(chosen, chosen, nothing, nothing, nothing)
+        elif isinstance(node, Curve):
+            slope = node.rule.slope(values[node.operand])[:, None]
+            zeros = np.zeros_like(slope)
+            steps[number] = StepTable(slope, zeros, zeros, zeros)
+        elif isinstance(node, Product):
+            first, second = (node.centred(i, values[node.operands[i]]) for i in (0, 1))
+            nothing = np.zeros_like(first)
+            others[number] = ProductTable((second, first), nothing, nothing)
     numbers = range(len(graph.nodes))
     errors = {number: np.zeros(graph.nodes[number].size) for number in numbers}
-    return Tables(steps, maxima, errors, dict.fromkeys(numbers, 0.0))
+    return Tables(steps, others, errors, dict.fromkeys(numbers, 0.0))
 
 
 def _mean(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:

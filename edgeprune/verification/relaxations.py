@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from edgeprune.network.tensor import Int64Array
-from edgeprune.verification.bound_nodes import Maximum, Step
+from edgeprune.verification.bound_nodes import Curve, Maximum, Step
 from edgeprune.verification.linear_maps import FloatArray
 
 # Each intercept is computed with fewer than eight roundings.
@@ -70,6 +70,10 @@ class Lines:
     lower: FloatArray
     upper_slope: FloatArray
     upper: FloatArray
+
+    def lifted(self) -> Lines:
+        """Return the same with an axis for objectives, [n, 1, size]."""
+        return Lines(*(getattr(self, each.name)[:, np.newaxis] for each in fields(self)))
 
 
 def kinks(
@@ -146,6 +150,11 @@ def unstable(step: Step, low: FloatArray, high: FloatArray) -> FloatArray:
     below = np.minimum(step.low - start, stop - step.low)
     above = np.minimum(step.high - start, stop - step.high)
     return np.asarray(np.maximum(np.maximum(below, above), 0.0))
+
+
+def curve_lines(node: Curve, low: FloatArray, high: FloatArray) -> Lines:
+    """Return the lines of a function of one value over an operand within `low..high` [n, size]."""
+    return Lines(*node.rule.lines(low, high))
 
 
 @dataclass(frozen=True, eq=False)

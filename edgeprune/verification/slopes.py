@@ -15,17 +15,25 @@ import numpy.typing as npt
 from edgeprune.network.tensor import Int64Array
 from edgeprune.verification.activations import Activations
 from edgeprune.verification.backward import Constraint, Owners, Passed, backward
-from edgeprune.verification.bound_nodes import BoundGraph, Maximum, Step
+from edgeprune.verification.bound_nodes import BoundGraph, Curve, Maximum, Product, Step
 from edgeprune.verification.input_forms import InputForms
 from edgeprune.verification.line_tables import (
     Frame,
     MaximumTable,
+    ProductTable,
     StepTable,
     final_margin,
     gamma,
 )
 from edgeprune.verification.linear_maps import FloatArray, Real
-from edgeprune.verification.relaxations import Kinks, adaptive, kinks, lines, maximum_lines
+from edgeprune.verification.relaxations import (
+    Kinks,
+    adaptive,
+    curve_lines,
+    kinks,
+    lines,
+    maximum_lines,
+)
 from edgeprune.verification.splits import BoolArray, Splits
 
 # A kink that divides a step's range into parts of at least this many LSB gives a slope to choose.
@@ -150,7 +158,7 @@ class Objectives:
         self.shared: dict[int, tuple[FloatArray, FloatArray]] = {}
         self._steps: dict[int, StepTable] = {}
         self._single: dict[int, StepTable] = {}
-        self.maxima: dict[int, MaximumTable] = {}
+        self.others: dict[int, MaximumTable | ProductTable] = {}
         for number, node in enumerate(graph.nodes):
             self.frame.place(number, activations.low[number], activations.high[number])
             if isinstance(node, Step):
@@ -158,7 +166,13 @@ class Objectives:
             elif isinstance(node, Maximum):
                 operand = node.operand
                 before = activations.low[operand], activations.high[operand]
-                self.maxima[number] = self.frame.maximum(number, maximum_lines(node, *before))
+                self.others[number] = self.frame.maximum(number, maximum_lines(node, *before))
+            elif isinstance(node, Curve):
+                operand = node.operand
+                curved = curve_lines(node, activations.low[operand], activations.high[operand])
+                self._steps[number] = self.frame.step(number, curved.lifted())
+            elif isinstance(node, Product):
+                self.others[number] = self.frame.product(number, activations.low, activations.high)
         self.first = self._first(start)
         outputs = nominal[graph.output]
         self._base = np.einsum("nko,no->nk", rows, outputs)
@@ -176,7 +190,7 @@ class Objectives:
             found = lines(self._own_kinks[number], *self._within(number, choice))
             own = self.frame.step(number, found, self.columns[number])
             tables[number] = self._steps[number].except_for(self.columns[number], own)
-        return self._pass(tables, self.maxima, choice, np.float64, keeps=keeps)
+        return self._pass(tables, self.others, choice, np.float64, keeps=keeps)
 
     def estimate(self, choice: Choice) -> tuple[Attained, dict[int, StepTable]]:
         """Bound the objectives in float32, float errors left out: to climb by, not to prove by."""
@@ -190,7 +204,7 @@ class Objectives:
         tables = dict(self._single)
         for number in self.columns:
             tables[number] = self._with_own(number, choice)
-        return self._pass(tables, self.maxima, choice, np.float32), tables
+        return self._pass(tables, self.others, choice, np.float32), tables
 
     def slopes(self, choice: Choice) -> Slopes:
         """Return all slopes."""
@@ -293,7 +307,7 @@ class Objectives:
     def _pass(
         self,
         steps: dict[int, StepTable],
-        maxima: dict[int, MaximumTable],
+        others: dict[int, MaximumTable | ProductTable],
         choice: Choice,
         dtype: npt.DTypeLike,
         *,
@@ -305,7 +319,7 @@ class Objectives:
             self._rows.astype(dtype),
             (0, self._rows.shape[1]),
             self.owners,
-            self.frame.tables(steps, maxima),
+            self.frame.tables(steps, others),
             constraints=self._constraints(choice.multipliers),
             keeps=keeps,
         )

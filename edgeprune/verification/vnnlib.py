@@ -25,7 +25,6 @@ import numpy.typing as npt
 from edgeprune.errors import NetworkError
 from edgeprune.files import write_bytes, write_text
 from edgeprune.network import (
-    Add,
     AveragePool1d,
     Concat,
     Conv1d,
@@ -33,13 +32,17 @@ from edgeprune.network import (
     DepthwiseConv1d,
     IntegerNetwork,
     MaxPool1d,
+    Mul,
     Operation,
     Requantize,
     Reshape,
+    Table,
 )
 from edgeprune.network.convolution import Convolution
+from edgeprune.network.functions import FUNCTIONS
 from edgeprune.network.operation import ClampedOperation
 from edgeprune.network.pool import Pool
+from edgeprune.network.summing import Summing
 from edgeprune.network.tensor import INT8_HIGH, INT8_LOW, Int64Array
 from edgeprune.network.weighted import WeightedOperation
 from edgeprune.verification.input_sets import InputSets
@@ -141,7 +144,7 @@ def float_onnx(network: IntegerNetwork) -> onnx.ModelProto:
         writer.constants,
     )
     model = onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", _OPSET)], ir_version=8
+        graph, opset_imports=[onnx.helper.make_opsetid("", writer.opset)], ir_version=8
     )
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -157,6 +160,7 @@ class _Writer:
 
     def __init__(self, network: IntegerNetwork) -> None:
         self._tensors = network.tensors
+        self.opset = _OPSET
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         start = 0
@@ -191,8 +195,19 @@ class _Writer:
                 name = self._weighted(operation)
             case Pool():
                 name = self._pool(operation)
-            case Add():
-                name = self.node("Add", operation.inputs, f"{operation.output}/sum")
+            case Summing():
+                kind = operation.onnx_operator
+                name = self.node(kind, operation.inputs, f"{operation.output}/sum")
+            case Mul():
+                name = self.node("Mul", operation.inputs, f"{operation.output}/product")
+            case Table():
+                known = FUNCTIONS.get(operation.function)
+                self.opset = max(self.opset, known.opset)
+                fields = dict(zip(known.parameters, operation.parameters, strict=True))
+                fields |= dict(known.texts)
+                name = self.node(
+                    known.onnx, operation.inputs, f"{operation.output}/value", **fields
+                )
             case Concat():
                 axis = 2 - operation.axis if self._tensors[operation.output].is_map else 1
                 name = self.node("Concat", operation.inputs, f"{operation.output}/all", axis=axis)

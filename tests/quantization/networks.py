@@ -35,6 +35,43 @@ class Everything(nn.Module):
         return logits
 
 
+class Functions(nn.Module):
+    """Functions of one number, a gate a channel, a product, a difference, constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(1, 6, 5, padding=2)
+        self.elu = nn.ELU(0.5)
+        self.second = nn.Conv1d(6, 6, 3, padding=1)
+        self.gelu = nn.GELU()
+        self.squeeze = nn.Conv1d(6, 6, 1)
+        self.third = nn.Conv1d(6, 6, 3, padding=1)
+        self.silu = nn.SiLU()
+        self.hard = nn.Hardswish()
+        self.pool = nn.AvgPool1d(4)
+        self.dense = nn.Linear(6 * 8 + 2, 3)
+        self.register_buffer("scale", torch.linspace(0.5, 2.0, 6)[:, None])
+
+    def forward(self, signal: Tensor, rhythm: Tensor) -> Tensor:
+        value = self.elu(self.stem(signal))
+        value = self.gelu(self.second(value))
+        gate = torch.sigmoid(self.squeeze(value.mean(2, keepdim=True)))
+        value = value * gate
+        value = value - self.silu(self.third(value))
+        value = self.hard(value * self.scale - 0.25)
+        value = nn.functional.leaky_relu(self.pool(value), 0.1)
+        features = torch.tanh(nn.functional.hardsigmoid(rhythm))
+        logits: Tensor = self.dense(torch.cat((value.flatten(1), features), 1))
+        return logits
+
+
+def functions(seed: int = 0) -> nn.Module:
+    """Return a network of what works element by element, its weights as they are drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Functions().eval()
+
+
 def everything(seed: int = 0) -> nn.Module:
     """Return the network with weights and statistics that a training might have left."""
     generator = torch.Generator().manual_seed(seed)

@@ -14,7 +14,7 @@ from edgeprune.progress import Silent
 from edgeprune.quantization import quantize, to_float_onnx
 from edgeprune.quantization.calibration import open_session
 from edgeprune.quantization.inputs import feeds
-from tests.quantization.networks import everything
+from tests.quantization.networks import everything, functions
 from tests.small_windows import FRONT_END, small_windows
 
 WINDOWS = small_windows(300, seed=2)
@@ -22,7 +22,8 @@ WINDOWS = small_windows(300, seed=2)
 
 def quantized(name: str, quantizer: str) -> onnx.ModelProto:
     torch.set_num_threads(1)
-    model = everything() if name == "everything" else create(name, (32, 1), 2, 3, 1)
+    own = {"everything": everything, "functions": functions}
+    model = own[name]() if name in own else create(name, (32, 1), 2, 3, 1)
     settings = QuantizationSettings(quantizer=quantizer, calibration_windows=128)
     graph = to_float_onnx(model, (32, 1), 2)
     return quantize(graph, WINDOWS, FRONT_END, settings, Silent(), seed=1).model
@@ -48,6 +49,7 @@ def integers_of_onnxruntime(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     ("name", "quantizer"),
     [
         ("everything", "onnxruntime"),
+        ("functions", "onnxruntime"),
         ("residual-ecg-small", "onnxruntime"),
         ("r1", "onnxruntime"),
         ("certifiable-ecg", "onnxruntime"),

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edgeprune.network.operation import Bounds, Tensors
-from edgeprune.network.ops.add import Add
+from edgeprune.network.summing import Summing
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Sub(Add):
-    """Element-wise difference of two tensors of one shape: TFLite's sum with the second negated."""
+class Sub(Summing):
+    """Element-wise difference of two tensors of one shape."""
 
     kind: ClassVar[str] = "sub"
     summary: ClassVar[str] = "element-wise difference of two tensors"
     sign: ClassVar[int] = -1
-    tflite_operator: ClassVar[str] = "SUB"
     onnx_operator: ClassVar[str] = "Sub"
 
     def interval(self, tensors: Tensors, *bounds: Bounds) -> Bounds:
