@@ -224,7 +224,7 @@ def _rows(card: DatasetCard, path: Path, table: Columns, where: str) -> Rows:
     seconds = None
     if reader.time:
         seconds = seconds_of(
-            _times(table[reader.time], where, reader.time), reader.time, rows, where
+            as_times(table[reader.time], where, reader.time), reader.time, rows, where
         )
     return Rows(
         path,
@@ -237,7 +237,7 @@ def _rows(card: DatasetCard, path: Path, table: Columns, where: str) -> Rows:
     )
 
 
-def _times(column: npt.NDArray[Any], where: str, name: str) -> npt.NDArray[Any]:
+def as_times(column: npt.NDArray[Any], where: str, name: str) -> npt.NDArray[Any]:
     """Return times as numbers, or as datetime64 where they are dates."""
     if column.dtype.kind != "O":
         return column
