@@ -42,6 +42,11 @@ class FloatModel:
         self.nodes.append(helper.make_node(operator, inputs, [f"{name}_out"], name, **attributes))
         return f"{name}_out"
 
+    @property
+    def operators(self) -> list[str]:
+        """The kinds of its nodes: onnxruntime leaves some in float unless it is told."""
+        return sorted({node.op_type for node in self.nodes})
+
     def conv(self, value: str, channels: int, outputs: int, kernel: int, **attributes: Any) -> str:
         weights = self.weights(outputs, channels // attributes.get("group", 1), kernel)
         return self.node("Conv", value, weights, self.weights(outputs), **attributes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,9 +14,6 @@ from edgeprune.network.tensor import Int8Array, Int64Array
 if TYPE_CHECKING:
     from edgeprune.network.qdq_graph import QdqGraph
     from edgeprune.network.tflite_graph import TfliteGraph
-
-# How many float32 steps an output's scale is moved by in a TFLite file, at most.
-_MOST_STEPS = 64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,9 +40,11 @@ class Mul(ClampedOperation):
         self.multiplier(tensors).require_room(reach, where=f"{self.kind} '{self.name}'")
 
     def multiplier(self, tensors: Tensors) -> Multiplier:
-        """Return the factor from a product of centred integers to the output."""
-        first, second, output = self._scales(tensors)
-        return Multiplier.of(first * second / output)
+        """Return the factor from a product of centred integers to the output.
+
+        TFLite computes it in float32 (kernels/mul.cc).
+        """
+        return Multiplier.of(self._factor(tensors))
 
     def run(self, tensors: Tensors, *values: Int8Array) -> Int8Array:
         """See `Operation.run`."""
@@ -79,17 +77,22 @@ class Mul(ClampedOperation):
         return (CCall(self.kind, (0, 1), scalars),)
 
     def write_tflite(self, graph: TfliteGraph, tensors: Tensors) -> None:
-        """MUL; where two runtimes would disagree, into a range that ends their dispute."""
-        sources = tuple(graph.activation(tensors[name]) for name in self.inputs)
-        scale = self._undisputed_scale(tensors)
+        """MUL; where runtimes would disagree, between ranges that leave nothing to dispute."""
+        given = [tensors[name] for name in self.inputs]
+        output = tensors[self.output]
+        sources = [graph.activation(each) for each in given]
+        disputed = self._is_disputed(tensors)
+        if disputed:
+            for which, scale in enumerate((self._factor(tensors), 1.0)):
+                source = sources[which]
+                sources[which] = graph.moved(given[which], scale, f"{self.name}/factor{which}")
+                graph.reshape(source, sources[which], given[which].shape)
 
-        def write(output: int, activation: str) -> None:
-            if scale == tensors[self.output].scale:
-                graph.operator("MUL", sources, (output,), fusedActivationFunction=activation)
-                return
-            moved = graph.moved(tensors[self.output], scale, f"{self.name}/moved")
+        def write(result: int, activation: str) -> None:
+            moved = graph.moved(output, 1.0, f"{self.name}/moved") if disputed else result
             graph.operator("MUL", sources, (moved,), fusedActivationFunction=activation)
-            graph.reshape(moved, output, tensors[self.output].shape)
+            if disputed:
+                graph.reshape(moved, result, output.shape)
 
         self.write_clamped(graph, tensors, write)
 
@@ -98,41 +101,23 @@ class Mul(ClampedOperation):
         sources = tuple(graph.value(name) for name in self.inputs)
         graph.clamped_node(self, tensors[self.output], "Mul", sources)
 
-    def _scales(self, tensors: Tensors) -> tuple[float, float, float]:
-        first, second, output = (tensors[name].scale for name in (*self.inputs, self.output))
-        return first, second, output
+    def _factor(self, tensors: Tensors) -> float:
+        first, second, output = (np.float32(tensors[n].scale) for n in (*self.inputs, self.output))
+        return float(first * second / output)
 
     def _finish(self, tensors: Tensors, multiplier: Multiplier, products: Int64Array) -> Int8Array:
         zero_point = tensors[self.output].zero_point
         return saturate(multiplier.apply(products), zero_point, self.clamp_low, self.clamp_high)
 
-    def _undisputed_scale(self, tensors: Tensors) -> float:
-        """Return the scale nearest to the output's with which all runtimes compute what we do.
+    def _is_disputed(self, tensors: Tensors) -> bool:
+        """Return whether TFLite Micro, which divides the scales in float64, would differ anywhere.
 
-        TFLite divides the scales in float32 (kernels/mul.cc), TFLite Micro in float64 (mul_common):
-        a few products near the middle between two integers can tell.
+        A few products near the middle between two integers can tell.
         """
-        first, second, output = self._scales(tensors)
+        first, second, output = (tensors[name].scale for name in (*self.inputs, self.output))
         every = every_int8()
-        zero_points = [tensors[name].zero_point for name in self.inputs]
-        products = np.unique(np.multiply.outer(every - zero_points[0], every - zero_points[1]))
-        wanted = self._finish(tensors, self.multiplier(tensors), products)
-        for scale in _neighbours(output):
-            in_single = np.float32(first) * np.float32(second) / np.float32(scale)
-            factors = float(in_single), first * second / scale
-            found = (self._finish(tensors, Multiplier.of(each), products) for each in factors)
-            if all(np.array_equal(each, wanted) for each in found):
-                return scale
-        self.require(False, "no scale near its output's gives all runtimes the same products")
-        return output
-
-
-def _neighbours(scale: float) -> Iterator[float]:
-    """Yield a float32 and those around it, the nearest first."""
-    yield scale
-    below = above = np.float32(scale)
-    for _ in range(_MOST_STEPS):
-        above = np.nextafter(above, np.float32(np.inf), dtype=np.float32)
-        below = np.nextafter(below, np.float32(0), dtype=np.float32)
-        yield float(above)
-        yield float(below)
+        centred = [every - tensors[name].zero_point for name in self.inputs]
+        products = np.unique(np.multiply.outer(*centred))
+        in_double = Multiplier.of(first * second / output)
+        ours = self._finish(tensors, self.multiplier(tensors), products)
+        return not np.array_equal(ours, self._finish(tensors, in_double, products))
