@@ -13,7 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 from edgeprune.verification.native_output import without_native_information
 
 Array = npt.NDArray[Any]
-_VERSIONS = {"RESHAPE": 1, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "HARD_SWISH": 1}
+_VERSIONS = {"RESHAPE": 1, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}
+_VERSIONS["HARD_SWISH"] = 1
 
 
 @dataclass
