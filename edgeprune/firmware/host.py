@@ -55,10 +55,13 @@ class HostLibrary:
     def run_layers(
         self, signal: Int8Array, rhythm: Int8Array | None = None
     ) -> Mapping[str, Int8Array]:
-        """Compute the output of every operation of many windows, by tensor name; see `run`."""
+        """Compute the output of every step of many windows, by tensor name; see `run`.
+
+        Of two operations whose kernels take turns only the second one's output is ever whole.
+        """
         inputs = self._inputs(signal, rhythm)
         network = self.sources.network
-        tensors = [network.tensors[operation.output] for operation in network.operations]
+        tensors = [network.tensors[each.step.output] for each in self.sources.portable.layers]
         width = sum(tensor.size for tensor in tensors)
         traces = np.empty((len(signal), width), np.int8)
         for start in range(0, len(signal), _TRACED_WINDOWS):

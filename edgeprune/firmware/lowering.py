@@ -136,12 +136,15 @@ def interleave(weights: Array, groups: int) -> Array:
 
 
 def _layer(step: Step, network: IntegerNetwork, plan: MemoryPlan) -> Layer:
-    operation = step.operations[0]
-    calls = tuple(
-        _call(call, operation, plan, plan.scratch.get(step.index))
-        for number, call in enumerate(step.calls)
-        if (operation.name, number) not in plan.in_place
-    )
+    operation, scratch = step.operations[0], plan.scratch.get(step.index)
+    if step.is_by_row:
+        calls = _turns(step, plan, scratch)
+    else:
+        calls = tuple(
+            _call(call, plan.places, operation, scratch)
+            for number, call in enumerate(step.calls)
+            if (operation.name, number) not in plan.in_place
+        )
     output = network.tensors[step.output]
     names = step.operands if step.code is not None else ()
     return Layer(
@@ -154,19 +157,32 @@ def _layer(step: Step, network: IntegerNetwork, plan: MemoryPlan) -> Layer:
     )
 
 
-def _call(call: CCall, operation: Operation, plan: MemoryPlan, scratch: int | None) -> KernelCall:
+def _turns(step: Step, plan: MemoryPlan, scratch: int | None) -> tuple[KernelCall, ...]:
+    """Return the calls of two kernels of which the second reads one row of the first."""
+    assert scratch is not None
+    row = Place("arena", scratch + step.row_at)
+    places = {**plan.places, step.operations[0].output: row}
+    return tuple(
+        _call(call, places, operation, scratch)
+        for call, operation in zip(step.calls, step.operations, strict=True)
+    )
+
+
+def _call(
+    call: CCall, places: Mapping[str, Place], operation: Operation, scratch: int | None
+) -> KernelCall:
     parameters, arrays = dict(call.parameters), dict(call.arrays)
     if "weights" in arrays:
         parameters["quick"] = _is_quick(call)
-    if call.kernel in ("conv1d", "dense"):
+    if call.kernel in ("conv1d", "conv2d", "dense"):
         weights = arrays["weights"]
         arrays["weights"] = interleave(
             weights.reshape(len(weights), -1), call.parameters.get("groups", 1)
         )
     return KernelCall(
         call.kernel,
-        tuple(plan.places[operation.inputs[which]] for which in call.inputs),
-        plan.places[operation.output],
+        tuple(places[operation.inputs[which]] for which in call.inputs),
+        places[operation.output],
         scratch if scratch_bytes(call) else None,
         parameters,
         arrays,
@@ -175,7 +191,7 @@ def _call(call: CCall, operation: Operation, plan: MemoryPlan, scratch: int | No
 
 def _is_quick(call: CCall) -> bool:
     weights, bias = np.abs(call.arrays["weights"].astype(np.int64)), call.arrays["bias"]
-    by_output = weights.T if call.kernel == "depthwise_conv1d" else weights
+    by_output = weights.T if call.kernel.startswith("depthwise") else weights
     sums = by_output.reshape(len(bias), -1).sum(axis=1)
     reach = sums * (128 + abs(call.parameters["input_zero_point"])) + np.abs(bias.astype(np.int64))
     shift = call.arrays["shift"]

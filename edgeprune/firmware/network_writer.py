@@ -75,6 +75,7 @@ class _LayerText:
     part: str
     rows: int
     slice: int
+    by_row: bool
     calls: tuple[str, ...]
     output: str
     output_bytes: int
@@ -223,8 +224,16 @@ def _layer(
         part=_arguments(layer, unit, "first, count" if unit else f"0, {layer.rows}"),
         rows=layer.rows,
         slice=slice_rows(layer, network),
+        by_row=layer.step.is_by_row,
         calls=tuple(
-            _call(layer, number, call, range_arguments(call, unit, layer.rows, row_bytes))
+            _call(
+                layer,
+                number,
+                call,
+                "row, 1"
+                if layer.step.is_by_row
+                else range_arguments(call, unit, layer.rows, row_bytes),
+            )
             for number, call in enumerate(layer.calls)
         ),
         output=_expression(layer.output),
@@ -260,7 +269,7 @@ def _stream(network: IntegerNetwork, program: Program) -> _StreamText | None:
     return _StreamText(
         _expression(program.plan.places[tensor.name]),
         tensor.size,
-        program.stream.hop * tensor.shape[1],
+        program.stream.hop * tensor.row_size,
     )
 
 
@@ -330,6 +339,10 @@ def _checks(plan: MemoryPlan, layers: Iterable[Layer]) -> Iterable[str]:
             values = call.parameters
             if call.kernel == "conv1d":
                 depth = values["kernel"] * (values["input_channels"] // values["groups"])
+                need = f"EDGEPRUNE_CONV1D_SCRATCH({depth})"
+            elif call.kernel == "conv2d":
+                cells = values["kernel_length"] * values["kernel_height"]
+                depth = cells * (values["input_channels"] // values["groups"])
                 need = f"EDGEPRUNE_CONV1D_SCRATCH({depth})"
             else:
                 need = f"EDGEPRUNE_DENSE_SCRATCH({values['input_features']})"

@@ -11,7 +11,20 @@ SLICE_INSTRUCTIONS = 20_000
 _PER_MULTIPLY_ACCUMULATE = 8
 _PER_ELEMENT = 40
 # Portable kernels whose work is a sequence of rows.
-_BY_ROWS = frozenset({"conv1d", "depthwise_conv1d", "max_pool1d", "average_pool1d", "copy"})
+_BY_ROWS = frozenset(
+    {
+        "average_pool1d",
+        "average_pool2d",
+        "conv1d",
+        "conv2d",
+        "copy",
+        "depthwise_conv1d",
+        "depthwise_conv2d",
+        "max_pool1d",
+        "max_pool2d",
+    }
+)
+_POOLS_OF_TWO_AXES = ("average_pool2d", "max_pool2d")
 _BY_ELEMENTS = frozenset({"add", "mul", "requantize", "sub", "table"})
 
 
@@ -64,9 +77,16 @@ def instructions_of(layer: Layer, network: IntegerNetwork) -> int:
         return layer.step.code.instructions
     tensors = network.tensors
     work = sum(operation.multiply_accumulates(tensors) for operation in layer.step.operations)
-    cells = sum(call.parameters.get("kernel", 1) for call in layer.calls)
+    cells = sum(map(_cells, layer.calls))
     elements = tensors[layer.step.output].size * max(cells, 1)
     return _PER_MULTIPLY_ACCUMULATE * work + _PER_ELEMENT * elements
+
+
+def _cells(call: KernelCall) -> int:
+    values = call.parameters
+    if call.kernel in _POOLS_OF_TWO_AXES:
+        return values["kernel_length"] * values["kernel_height"]
+    return values.get("kernel", 1)
 
 
 def range_arguments(call: KernelCall, unit: int, rows: int, row_bytes: int) -> str:

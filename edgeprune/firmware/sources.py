@@ -52,11 +52,15 @@ KERNELS = frozenset(
     {
         "add",
         "average_pool1d",
+        "average_pool2d",
         "conv1d",
+        "conv2d",
         "copy",
         "dense",
         "depthwise_conv1d",
+        "depthwise_conv2d",
         "max_pool1d",
+        "max_pool2d",
         "mul",
         "requantize",
         "sub",
@@ -198,6 +202,7 @@ def generate(
         network, target, labels, program, c_files, golden, front_end, monitor, header
     )
     headers = ["edgeprune_arithmetic.h", "edgeprune_crc32.h", "edgeprune_kernels.h"]
+    headers += ["edgeprune_columns.h"] * (not {"conv1d", "conv2d"}.isdisjoint(kernels))
     if stream is not None:
         headers.append("edgeprune_move.h")
     if monitor is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeprune.firmware.kernels import (
     InstructionSet,
@@ -13,12 +13,18 @@ from edgeprune.firmware.kernels import (
 from edgeprune.firmware.kernels.generators import candidates
 from edgeprune.firmware.streaming import StreamingPlan
 from edgeprune.network import CCall, IntegerNetwork, Operation, Tensor
+from edgeprune.network.convolution import Convolution
+from edgeprune.network.windows import Sliding
 
 _LONGEST_CHAIN = 3
 _FUSED = frozenset({"max_pool1d", "average_pool1d", "add"})
 # Portable kernels that read element i only before they write element i.
 _ELEMENTWISE = frozenset({"add", "mul", "requantize", "sub", "table"})
 _WEIGHTED = frozenset({"conv1d", "depthwise_conv1d", "dense"})
+# Portable kernels that can hand rows on one by one, and the least height for which that pays: a
+# convolution works on blocks of four positions of a row.
+_BY_ROW = frozenset({"conv2d", "depthwise_conv2d"})
+_LEAST_HEIGHT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +70,7 @@ class Step:
     @property
     def kernel(self) -> str:
         """What computes it, empty where no work is left to do."""
-        if self.code is not None:
+        if self.code is not None or self.is_by_row:
             return "_".join(operation.kind for operation in self.operations)
         return self.calls[0].kernel if self.calls else ""
 
@@ -74,10 +80,23 @@ class Step:
         return symbol_of(self.index, self.kernel) if self.kernel else ""
 
     @property
+    def is_by_row(self) -> bool:
+        """Whether portable kernels take turns at each row: of what is between them one is kept."""
+        return self.code is None and len(self.operations) > 1
+
+    @property
+    def row_at(self) -> int:
+        """Where in the scratch memory that row lies: behind what the kernels themselves need."""
+        return -(-max(map(scratch_bytes, self.calls), default=0) // 8) * 8
+
+    @property
     def scratch_bytes(self) -> int:
         """Scratch memory that it needs."""
         if self.code is not None:
             return self.code.scratch_bytes
+        if self.is_by_row:
+            first = self.calls[0].parameters
+            return self.row_at + first["output_height"] * first["output_channels"]
         return max(map(scratch_bytes, self.calls), default=0)
 
     @property
@@ -105,7 +124,8 @@ class Choice:
     """A step for which code is still to be chosen.
 
     Attributes:
-        step: The step in portable C; of several operations only if there are codes.
+        step: The step in portable C; of several operations only if there are codes, or if portable
+            kernels take turns.
         codes: Every way to compute it in assembly.
     """
 
@@ -124,17 +144,49 @@ def scratch_bytes(call: CCall) -> int:
     if call.kernel == "conv1d":
         depth = values["kernel"] * (values["input_channels"] // values["groups"])
         return (depth + 1) // 2 * 16
+    if call.kernel == "conv2d":
+        cells = values["kernel_length"] * values["kernel_height"]
+        return (cells * (values["input_channels"] // values["groups"]) + 1) // 2 * 16
     if call.kernel == "dense":
         return (values["input_features"] + 1) // 2 * 4
     return 0
 
 
 def portable_steps(network: IntegerNetwork) -> tuple[Step, ...]:
-    """Return one step an operation, all in portable C."""
+    """Return one step an operation, or one for two that take turns; all in portable C."""
+    readers = _readers(network)
+    pairs = {index: _pair(network, readers, index) for index in range(len(network.operations))}
+    handed = {index for index, pair in pairs.items() if pair is not None}
+    second = {pair.index: pair for pair in pairs.values() if pair is not None}
     return tuple(
-        Step(index, (operation,), tuple(operation.c_calls(network.tensors)))
+        second.get(index) or Step(index, (operation,), tuple(operation.c_calls(network.tensors)))
         for index, operation in enumerate(network.operations)
+        if index not in handed
     )
+
+
+def _pair(network: IntegerNetwork, readers: dict[str, list[int]], index: int) -> Step | None:
+    """Return the step that computes an operation row by row for the only one that reads it.
+
+    The reader's row i must read nothing but row i. What lies between the two is often the largest
+    tensor of a network of many electrodes: filters in time, before the electrodes are weighed up.
+    """
+    first = network.operations[index]
+    output = network.tensors[first.output]
+    if first.kind not in _BY_ROW or first.output in network.outputs:
+        return None
+    if len(readers[first.output]) != 1 or output.shape[1] < _LEAST_HEIGHT:
+        return None
+    place = readers[first.output][0]
+    second = network.operations[place]
+    if second.kind not in _BY_ROW or not isinstance(second, Convolution):
+        return None
+    if second.sliding != Sliding(1) or _pair(network, readers, place) is not None:
+        return None
+    (give,), (take,) = first.c_calls(network.tensors), second.c_calls(network.tensors)
+    give = replace(give, parameters={**give.parameters, "output_row": 0})
+    take = replace(take, parameters={**take.parameters, "input_row": 0})
+    return Step(place, (first, second), (give, take))
 
 
 def choices(
@@ -156,6 +208,11 @@ def choices(
     found: list[Choice] = []
     for index, operation in enumerate(network.operations):
         if index in taken:
+            continue
+        pair = _pair(network, readers, index)
+        if pair is not None:
+            taken.update((index, pair.index))
+            found.append(Choice(pair, ()))
             continue
         choice = None
         chain: tuple[int, ...] = (index,)

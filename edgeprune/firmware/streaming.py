@@ -140,7 +140,7 @@ def least_hop(network: IntegerNetwork) -> int:
         sources = [steps[name] for name in operation.inputs if name in steps]
         tensor = network.tensors[operation.output]
         if sources and tensor.is_map and tensor.shape[0] > 1:
-            stride = operation.stride if isinstance(operation, Convolution | Pool) else 1
+            stride = operation.sliding.stride if isinstance(operation, Convolution | Pool) else 1
             steps[operation.output] = lcm(*sources) * stride
     return lcm(*steps.values())
 
@@ -203,12 +203,12 @@ def _slide(operation: Convolution | Pool, output: Tensor, source: Overlap) -> Ov
 
 def _reshape(operation: Reshape, network: IntegerNetwork, source: Overlap) -> Overlap:
     """Return what other rows over the same bytes keep."""
-    before = network.tensors[operation.inputs[0]].shape[1]
+    before = network.tensors[operation.inputs[0]].row_size
     output = network.tensors[operation.output]
-    after = output.shape[1]
+    after = output.row_size
     if source.shift * before % after:
         return _whole(output, f"the rows of '{operation.name}' do not move as a whole")
-    kept = np.repeat(_flags(source), before).reshape(output.shape).all(axis=1)
+    kept = np.repeat(_flags(source), before).reshape(-1, after).all(axis=1)
     return _longest_run(kept, source.shift * before // after, output, operation)
 
 

@@ -178,7 +178,7 @@ def _front_end(front_end: FrontEnd, labels: Labels) -> _FrontEndText:
 
 
 def _input(tensor: Tensor, region: str) -> _Input:
-    length, channels = tensor.shape if tensor.is_map else (1, tensor.size)
+    length, channels = (tensor.shape[0] if tensor.is_map else 1), tensor.row_size
     layout = f"[{length}][{channels}]" if tensor.is_map else f"[{tensor.size}]"
     return _Input(
         region, tensor.size, layout, length, channels, float_text(tensor.scale), tensor.zero_point

@@ -178,7 +178,7 @@ def _blank(
 ) -> InputMonitor:
     """Return a monitor with everything but the tables and limits of scores and logits."""
     tensor = network.input_tensors[0]
-    length, channels = tensor.shape if tensor.is_map else (tensor.size, 1)
+    length, channels = (tensor.shape[0], tensor.row_size) if tensor.is_map else (tensor.size, 1)
     # Of segments the int8 signal itself is watched.
     if isinstance(front_end, BeatFrontEnd) and adc is not None:
         # The second channel is the first one minus the template: it brings no news of noise.

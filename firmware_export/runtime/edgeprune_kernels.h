@@ -1,11 +1,14 @@
 /* The kernels of an int8 network on a device. Written by hand; the generated model calls them.
  *
- * Feature maps lie as [length][channels], int8. shift is TensorFlow Lite's exponent: positive
- * shifts left. `quick` is 1 where every shift is in -22..0 and every accumulator stays below
- * 2**30 in magnitude.
+ * Feature maps lie as [length][channels] or [length][height][channels], int8. shift is TensorFlow
+ * Lite's exponent: positive shifts left. `quick` is 1 where every shift is in -22..0 and every
+ * accumulator stays below 2**30 in magnitude.
  *
  * Each computes rows (or elements) first .. first + count - 1 of the whole output that begins at
  * `output`, from the whole input that begins at `input`.
+ *
+ * A row is what lies at one position of the length. input_row and output_row are the bytes from one
+ * row to the next; 0 where memory holds only the row that is worked on.
  *
  * Interleaved weights, [group][pair of outputs][depth, rounded up to even][2]: the weights of two
  * output channels lie side by side, so that one load feeds both; an odd last channel and an odd
@@ -45,6 +48,39 @@ void edgeprune_depthwise_conv1d(const edgeprune_depthwise_conv1d_parameters *p, 
                                 int8_t *output, int32_t first_row, int32_t rows);
 
 typedef struct {
+    int32_t input_length, input_height, input_channels;
+    int32_t output_length, output_height, output_channels;
+    int32_t kernel_length, kernel_height, stride_length, stride_height;
+    int32_t dilation_length, dilation_height, pad_left, pad_top, groups;
+    int32_t input_row, output_row;
+    int32_t input_zero_point, output_zero_point, clamp_low, clamp_high, quick;
+    const int8_t *weights; /* interleaved; depth over [kernel length][kernel height][channel] */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+} edgeprune_conv2d_parameters;
+
+/* scratch: EDGEPRUNE_CONV1D_SCRATCH(kernel_length * kernel_height * input_channels / groups). */
+void edgeprune_conv2d(const edgeprune_conv2d_parameters *p, const int8_t *input, int8_t *output,
+                      int32_t *scratch, int32_t first_row, int32_t rows);
+
+typedef struct {
+    int32_t input_length, input_height, input_channels;
+    int32_t output_length, output_height, output_channels;
+    int32_t kernel_length, kernel_height, stride_length, stride_height;
+    int32_t dilation_length, dilation_height, pad_left, pad_top, channel_multiplier;
+    int32_t input_row, output_row;
+    int32_t input_zero_point, output_zero_point, clamp_low, clamp_high, quick;
+    const int8_t *weights; /* [kernel length][kernel height][output channel] */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+} edgeprune_depthwise_conv2d_parameters;
+
+void edgeprune_depthwise_conv2d(const edgeprune_depthwise_conv2d_parameters *p, const int8_t *input,
+                                int8_t *output, int32_t first_row, int32_t rows);
+
+typedef struct {
     int32_t input_features, output_features;
     int32_t input_zero_point, output_zero_point, clamp_low, clamp_high, quick;
     const int8_t *weights; /* interleaved, one group */
@@ -71,6 +107,22 @@ void edgeprune_max_pool1d(const edgeprune_max_pool1d_parameters *p, const int8_t
 
 /* Averages the cells inside the input only; halves are rounded away from zero. */
 void edgeprune_average_pool1d(const edgeprune_average_pool1d_parameters *p, const int8_t *input,
+                              int8_t *output, int32_t first_row, int32_t rows);
+
+typedef struct {
+    int32_t input_length, input_height, channels, output_length, output_height;
+    int32_t kernel_length, kernel_height, stride_length, stride_height, pad_left, pad_top;
+    int32_t clamp_low, clamp_high;
+} edgeprune_pool2d_parameters;
+
+typedef edgeprune_pool2d_parameters edgeprune_max_pool2d_parameters;
+typedef edgeprune_pool2d_parameters edgeprune_average_pool2d_parameters;
+
+void edgeprune_max_pool2d(const edgeprune_max_pool2d_parameters *p, const int8_t *input,
+                          int8_t *output, int32_t first_row, int32_t rows);
+
+/* As edgeprune_average_pool1d. */
+void edgeprune_average_pool2d(const edgeprune_average_pool2d_parameters *p, const int8_t *input,
                               int8_t *output, int32_t first_row, int32_t rows);
 
 typedef struct {

@@ -83,8 +83,7 @@ def _function(
 ) -> KernelCode:
     """Write the loops around a body: blocks of `unroll` words, words, bytes."""
     asm = Assembler(request.symbol)
-    shape = request.output.shape
-    row = shape[1] if request.output.is_map else shape[0]
+    row = request.output.row_size
     two = request.other is not None
     enter(asm)
     asm.emit(f"ldrd r3, r4, [sp, #{SAVED_BYTES}]")

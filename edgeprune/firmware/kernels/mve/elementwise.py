@@ -28,7 +28,7 @@ from edgeprune.network.tensor import Int64Array, Tensor
 
 def _elements(asm: Assembler, output: Tensor, saved_bytes: int) -> None:
     """Point r0, r1 and r2 at the first of the asked elements and count them in r12."""
-    row = output.shape[-1]
+    row = output.row_size
     asm.emit(f"ldr r3, [sp, #{saved_bytes}]", f"ldr r12, [sp, #{saved_bytes + 4}]")
     set_constant(asm, "r4", row)
     asm.emit("mul r3, r3, r4", "mul r12, r12, r4", "add r0, r0, r3", "add r1, r1, r3")
@@ -112,7 +112,7 @@ def _sum(
             body(masked=False)
             asm.emit(f"le lr, {loop}")
         asm.place(rest)
-        if output.shape[-1] % 8:
+        if output.row_size % 8:
             asm.emit("ands r12, r12, #7", f"beq {done}")
             with asm.repeated(int(output.size % 8 > 0)):
                 asm.emit("vctp.16 r12")

@@ -126,7 +126,7 @@ def _function(
     """Return a function that writes every byte; eight at a time, then one at a time."""
     code = ThumbAssembler(request.symbol, narrow=narrow)
     output = request.output
-    channels = output.shape[1] if output.is_map else output.size
+    channels = output.row_size
     whole, rest = divmod(output.size, _UNROLL)
     pointers = ["r0", "r2"] if request.other is None else ["r0", "r1", "r2"]
     enter(code, _FRAME, f"{request.symbol}_constants")

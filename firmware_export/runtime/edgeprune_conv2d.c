@@ -1,0 +1,109 @@
+/* 2-D convolution: blocks of four positions, in order along the height, and two output channels. */
+#include "edgeprune_columns.h"
+#include "edgeprune_kernels.h"
+
+/* Lays out the window of one output position; padding is zero. */
+static void fill_window(const edgeprune_conv2d_parameters *p, const int8_t *input, int32_t channels,
+                        int32_t first_row, int32_t first_cell, edgeprune_scratch16 *columns,
+                        int32_t position) {
+    int32_t depth = 0, row_tap, cell_tap;
+    for (row_tap = 0; row_tap < p->kernel_length; row_tap++) {
+        int32_t row = first_row + row_tap * p->dilation_length;
+        const int8_t *line = input + (row >= 0 ? row * p->input_row : 0);
+        for (cell_tap = 0; cell_tap < p->kernel_height; cell_tap++) {
+            int32_t cell = first_cell + cell_tap * p->dilation_height;
+            if (row < 0 || row >= p->input_length || cell < 0 || cell >= p->input_height) {
+                fill_zero(columns, position, depth, channels);
+            } else {
+                fill(columns, position, depth, line + cell * p->input_channels, channels,
+                     p->input_zero_point);
+            }
+            depth += channels;
+        }
+    }
+}
+
+/* Lays out the windows of four neighbours along the height that read one cell of each row: a
+ * filter over the length alone, of a single channel. */
+static void fill_neighbours(const edgeprune_conv2d_parameters *p, const int8_t *input,
+                            int32_t first_row, int32_t cell, edgeprune_scratch16 *columns) {
+    int32_t tap, zero_point = p->input_zero_point;
+    for (tap = 0; tap < p->kernel_length; tap++) {
+        int32_t row = first_row + tap * p->dilation_length;
+        if (row < 0 || row >= p->input_length) {
+            columns[0] = 0;
+            columns[1] = 0;
+            columns[2] = 0;
+            columns[3] = 0;
+        } else {
+            const int8_t *from = input + row * p->input_row + cell;
+            columns[0] = (int16_t)(from[0] - zero_point);
+            columns[1] = (int16_t)(from[1] - zero_point);
+            columns[2] = (int16_t)(from[2] - zero_point);
+            columns[3] = (int16_t)(from[3] - zero_point);
+        }
+        columns += POSITIONS;
+    }
+}
+
+void edgeprune_conv2d(const edgeprune_conv2d_parameters *p, const int8_t *input, int8_t *output,
+                      int32_t *scratch, int32_t first_row, int32_t rows) {
+    edgeprune_scratch16 *columns = (edgeprune_scratch16 *)(void *)scratch;
+    int32_t group_inputs = p->input_channels / p->groups;
+    int32_t group_outputs = p->output_channels / p->groups;
+    int32_t depth = p->kernel_length * p->kernel_height * group_inputs;
+    int32_t depth_pairs = (depth + 1) / 2;
+    int32_t left = rows * p->output_height;
+    int32_t row = first_row, cell = 0, group, position;
+    int32_t is_filter = p->kernel_height == 1 && p->input_channels == 1 && p->stride_height == 1 &&
+                        p->pad_top == 0;
+    edgeprune_outputs outputs;
+    outputs.channels = p->output_channels;
+    outputs.zero_point = p->output_zero_point;
+    outputs.low = p->clamp_low;
+    outputs.high = p->clamp_high;
+    outputs.quick = p->quick;
+    outputs.multiplier = p->multiplier;
+    outputs.shift = p->shift;
+    output += first_row * p->output_row;
+    while (left > 0) {
+        const int8_t *weights = p->weights;
+        int32_t positions = left < POSITIONS ? left : POSITIONS;
+        int32_t next_row = row, next_cell = cell;
+        for (group = 0; group < p->groups; group++) {
+            const int8_t *part = input + group * group_inputs;
+            if (is_filter != 0 && cell + POSITIONS <= p->output_height) {
+                fill_neighbours(p, part, row * p->stride_length - p->pad_left, cell, columns);
+                next_cell = cell + POSITIONS;
+                if (next_cell == p->output_height) {
+                    next_cell = 0;
+                    next_row = row + 1;
+                }
+            } else {
+                next_row = row;
+                next_cell = cell;
+                for (position = 0; position < positions; position++) {
+                    fill_window(p, part, group_inputs, next_row * p->stride_length - p->pad_left,
+                                next_cell * p->stride_height - p->pad_top, columns, position);
+                    next_cell++;
+                    if (next_cell == p->output_height) {
+                        next_cell = 0;
+                        next_row++;
+                    }
+                }
+                for (; position < POSITIONS; position++) {
+                    fill_zero(columns, position, 0, depth);
+                }
+            }
+            for (position = 0; position < POSITIONS; position++) {
+                fill_zero(columns, position, depth, depth & 1);
+            }
+            weights = convolve_block(&outputs, p->bias, columns, weights, depth_pairs,
+                                     group * group_outputs, group_outputs, positions, output);
+        }
+        row = next_row;
+        cell = next_cell;
+        left -= positions;
+        output += positions * p->output_channels;
+    }
+}
