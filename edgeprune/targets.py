@@ -10,6 +10,11 @@ from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.resources import resource_folder
 from edgeprune.typed_toml import locate, parse_table, read_toml
 
+MICROCONTROLLER = "microcontroller"
+ARM_LINUX = "arm-linux"
+HOST = "host"
+KINDS = (MICROCONTROLLER, ARM_LINUX, HOST)
+
 
 @dataclass(frozen=True)
 class Adc:
@@ -128,6 +133,19 @@ class QemuSettings:
 
 
 @dataclass(frozen=True)
+class QemuUserSettings:
+    """How QEMU runs a Linux program of another processor, without a board around it.
+
+    Attributes:
+        program: Its command, such as "qemu-aarch64"; Debian's static build adds "-static".
+        cpu: Value of `-cpu`.
+    """
+
+    program: str
+    cpu: str
+
+
+@dataclass(frozen=True)
 class Cache:
     """A cache between the core and its flash.
 
@@ -192,7 +210,8 @@ class Target:
         has_mve: Helium exists.
         fpu: Name of the floating point unit, empty if there is none.
         clock_hz: Core clock, 0 where it means nothing.
-        memories: Flash, RAM and exchange memory; None on the host.
+        memories: Flash, RAM and exchange memory; None on the host. On Linux the memory and the
+            storage of the board, and how much the command takes of windows at a time.
         toolchain: Compiler flags; None on the host.
         adc: Converter of the board; None takes the data card's.
         emulator: Settings for unicorn, None where it has no such core.
@@ -203,6 +222,8 @@ class Target:
         timing: How its flash answers; None stands for a memory without wait states.
         energy: None where the maker's figure is not known.
         uart: Serial port of the board, or of QEMU's; None where edgeprune has no driver for it.
+        kind: "microcontroller", "arm-linux" or "host".
+        qemu_user: Settings for QEMU's user mode, for Arm Linux; None for others.
     """
 
     name: str
@@ -223,6 +244,8 @@ class Target:
     timing: FlashTiming | None = None
     energy: Energy | None = None
     uart: Uart | None = None
+    kind: str = MICROCONTROLLER
+    qemu_user: QemuUserSettings | None = None
 
     @property
     def flash_bytes(self) -> int:
@@ -237,7 +260,12 @@ class Target:
     @property
     def is_host(self) -> bool:
         """Whether this is the machine that edgeprune itself runs on."""
-        return self.memories is None
+        return self.kind == HOST
+
+    @property
+    def is_linux(self) -> bool:
+        """Whether the generated C becomes a library and a command there, and no image."""
+        return self.kind == ARM_LINUX
 
 
 def list_targets() -> tuple[str, ...]:
@@ -268,7 +296,19 @@ def load_target(name_or_path: str) -> Target:
 
 
 def _check(table: _TargetTable, path: Path) -> None:
-    """Refuse numbers that no flash and no data sheet can have."""
+    """Refuse kinds that there are not, and numbers that no flash and no data sheet can have."""
+    if table.kind not in KINDS:
+        raise ConfigurationError(
+            f"there is no kind of target '{table.kind}'",
+            where=locate(path, "", "kind"),
+            hint=f"known: {', '.join(KINDS)}",
+        )
+    if table.kind != HOST and (table.memories is None or table.toolchain is None):
+        raise ConfigurationError(
+            f"a target of kind '{table.kind}' needs the tables [memories] and [toolchain]",
+            where=str(path),
+            hint="take them from a target that comes along: edgeprune targets show cortex-m7",
+        )
     least: list[tuple[str, str, float, float]] = []
     if table.timing is not None:
         timing = table.timing
@@ -316,7 +356,7 @@ def _with_core(path: Path) -> dict[str, Any]:
 
 
 _CACHES = ("instruction", "data", "unified")
-_FROM_CORE = ("core", "isa", "dsp", "mve", "fpu", "toolchain", "unicorn")
+_FROM_CORE = ("kind", "core", "isa", "dsp", "mve", "fpu", "toolchain", "unicorn", "qemu_user")
 
 
 @dataclass(frozen=True)
@@ -354,6 +394,8 @@ class _TargetTable:
     timing: FlashTiming | None = None
     energy: Energy | None = None
     uart: Uart | None = None
+    kind: str = MICROCONTROLLER
+    qemu_user: QemuUserSettings | None = None
 
 
 def _target(name: str, table: _TargetTable) -> Target:
@@ -385,4 +427,6 @@ def _target(name: str, table: _TargetTable) -> Target:
         timing=table.timing,
         energy=table.energy,
         uart=table.uart,
+        kind=table.kind,
+        qemu_user=table.qemu_user,
     )

@@ -134,7 +134,9 @@ def _export(result: BuildResult, console: Console) -> Answer:
 
 
 def _bench(result: BuildResult, console: Console) -> Answer:
+    from edgeprune.errors import MissingToolError
     from edgeprune.evidence import DeviceEvidence
+    from edgeprune.pipeline.emulation import lacking_emulator
 
     parity = _parity(result, "bench", console)
     if result.context.target.is_host:
@@ -159,10 +161,21 @@ def _bench(result: BuildResult, console: Console) -> Answer:
         _modelled(device.cycles, console)
     counted = device.instructions
     verdict = f"{counted.median:,} instructions a window" if counted else "not counted"
+    error = None
+    if result.context.target.is_linux:
+        verdict = "logits and windows of the command compared; no instructions, no latency"
+        lacking = lacking_emulator(result.context.target)
+        if lacking:
+            error = MissingToolError(
+                "the command was not tested, the C on this machine alone",
+                where=f"target {device.core}",
+                hint=lacking,
+            )
     return Answer(
         {"parity": parity, "device": plain(device)},
         passed=_agree(parity),
         verdict=f"{verdict} (emulator)",
+        error=error,
     )
 
 

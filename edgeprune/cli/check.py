@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _CHECK = "Hold a device against the result it was flashed from, window by window."
 _DEVICE = (
-    "emulator, qemu, a serial port such as /dev/ttyACM0, the path of a pseudo-terminal, or "
-    "socket://host:port."
+    "emulator, qemu, a serial port such as /dev/ttyACM0, the path of a pseudo-terminal, "
+    "socket://host:port, or ssh://user@host for Arm Linux."
 )
 
 
@@ -137,6 +137,8 @@ def _show(console: Console, found: DeviceCheck) -> None:
             f"a window: {attack.successes} of {attack.windows} decisions changed; raw counts of "
             "the beat's own window, what the device remembers is held"
         )
+    if found.timing is not None:
+        console.line(found.timing.text)
     line = found.line
     if line is not None:
         console.line(

@@ -20,6 +20,9 @@ _OPTIONAL = "optional"
 _TOOLS = (
     ("arm-none-eabi-gcc", "the GNU Arm toolchain (--toolchain gnu)", "gcc-arm-none-eabi"),
     ("qemu-system-arm", "QEMU boards (--emulator qemu; the only one for M55)", "qemu-system-arm"),
+    ("qemu-aarch64", "running what was built for 64-bit Arm Linux", "qemu-user-static"),
+    ("qemu-arm", "running what was built for 32-bit Arm Linux", "qemu-user-static"),
+    ("ssh", "boards with Linux (--device ssh://user@host)", "openssh-client"),
 )
 
 
@@ -122,5 +125,5 @@ def _packages() -> Iterator[Finding]:
 
 def _tools() -> Iterator[Finding]:
     for name, purpose, package in _TOOLS:
-        path = shutil.which(name) or ""
+        path = shutil.which(name) or shutil.which(f"{name}-static") or ""
         yield Finding(name, _OPTIONAL, path, purpose, f"apt-get install {package}")

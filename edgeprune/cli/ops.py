@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from edgeprune.cli import options
 from edgeprune.cli.console import Answer, Console, run_verb
+
+if TYPE_CHECKING:
+    from edgeprune.targets import Target
 
 _SUMMARY = "List the supported operators and how each target runs them."
 
@@ -31,8 +36,14 @@ def _ops(console: Console, target: str | None) -> Answer:
     targets = [load_target(name) for name in ([target] if target else list_targets())]
     rows = [
         {"operator": name, "what": OPERATORS.get(name).summary}
-        | {each.name: "SMLAD C" if each.has_dsp else "C" for each in targets}
+        | {each.name: _how(each) for each in targets}
         for name in OPERATORS
     ]
     console.table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     return Answer({"operators": rows}, verdict=f"{len(rows)} operators")
+
+
+def _how(target: Target) -> str:
+    if target.is_linux:
+        return "C, NEON by the compiler"
+    return "SMLAD C" if target.has_dsp else "C"

@@ -96,6 +96,7 @@ def targets() -> str:
     for target in map(load_target, list_targets()):
         emulators = [
             *(["unicorn"] if target.emulator else []),
+            *([target.qemu_user.program] if target.qemu_user else []),
             *([f"QEMU {target.qemu.machine}"] if target.qemu else []),
         ]
         rows.append((f"`{target.name}`", target.title, ", ".join(emulators), target.supported))

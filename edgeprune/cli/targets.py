@@ -38,10 +38,11 @@ def add_to(app: typer.Typer) -> None:
 def _list(console: Console) -> Answer:
     found = [load_target(name) for name in list_targets()]
     console.table(
-        ("target", "core", "flash KiB", "RAM KiB", "emulators", "title"),
+        ("target", "kind", "core", "flash KiB", "RAM KiB", "emulators", "title"),
         [
             (
                 target.name,
+                target.kind,
                 target.core,
                 target.flash_bytes // 1024,
                 target.ram_bytes // 1024,
@@ -72,4 +73,6 @@ def _emulators(target: Target) -> list[str]:
         found.append("unicorn")
     if target.qemu is not None:
         found.append(f"qemu {target.qemu.machine}")
+    if target.qemu_user is not None:
+        found.append(f"{target.qemu_user.program} -cpu {target.qemu_user.cpu}")
     return found

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgeprune.devices.backends import BACKENDS
 from edgeprune.devices.run import run_image
 from edgeprune.devices.serial_link import SerialLink
+from edgeprune.devices.ssh_device import SshDevice
 from edgeprune.files import disk_errors
 from edgeprune.targets import Target
 
@@ -54,6 +55,7 @@ class EmulatedAnswers:
         target: What it runs on.
         classes: Number of logits.
         emulators: How many; 0 takes one for each processor, up to four.
+        backend: What runs it: "unicorn", or "qemu-user" for the command of Arm Linux.
 
     Raises:
         DeviceError: The emulator cannot run this target, or the image is not for it.
@@ -65,9 +67,16 @@ class EmulatedAnswers:
 
     batch = 512
 
-    def __init__(self, elf: Path, target: Target, classes: int, emulators: int = 0) -> None:
+    def __init__(
+        self,
+        elf: Path,
+        target: Target,
+        classes: int,
+        emulators: int = 0,
+        backend: str = "unicorn",
+    ) -> None:
         self.emulators = emulators or min(os.cpu_count() or 1, _MOST_EMULATORS)
-        make = BACKENDS.get("unicorn")
+        make = BACKENDS.get(backend)
         self._devices = tuple(make(elf, target) for _ in range(self.emulators))
         self._elf = elf
         self._target = target
@@ -80,25 +89,77 @@ class EmulatedAnswers:
         ).logits
 
 
+class RemoteAnswers:
+    """The command of Arm Linux on a board, reached over SSH.
+
+    Args:
+        device: The board, with the command on it.
+        elf: The command.
+        target: What it was built for.
+        classes: Number of logits.
+
+    Attributes:
+        nanoseconds: By the board's clock: of its quickest window, of all, and of its slowest.
+        windows: Windows that it was asked for.
+    """
+
+    batch = 512
+
+    def __init__(self, device: SshDevice, elf: Path, target: Target, classes: int) -> None:
+        self._device = device
+        self._elf = elf
+        self._target = target
+        self._classes = classes
+        self.nanoseconds: tuple[int, int, int] | None = None
+        self.windows = 0
+
+    def classify(self, signal: Int8Array, rhythm: Int8Array | None) -> Int8Array:
+        """See `AnsweringDevice.classify`."""
+        run = run_image(
+            self._elf, self._target, signal, rhythm, self._classes, devices=[self._device]
+        )
+        self.windows += len(signal)
+        if run.ticks is not None:
+            least, total, most = self.nanoseconds or (run.ticks[0], 0, 0)
+            self.nanoseconds = (
+                min(least, run.ticks[0]),
+                total + run.ticks[1],
+                max(most, run.ticks[2]),
+            )
+        return run.logits
+
+
 class WiredAnswers:
     """A device at the other end of a line, window by window.
 
     Args:
         link: The line.
+
+    Attributes:
+        ticks: What the board's counter told of each window; empty where it has none.
     """
 
     batch = 1
 
     def __init__(self, link: SerialLink) -> None:
         self._link = link
+        self.ticks: list[int] = []
 
     def classify(self, signal: Int8Array, rhythm: Int8Array | None) -> Int8Array:
         """See `AnsweringDevice.classify`."""
-        rows = (
-            self._link.classify(each, None if rhythm is None else rhythm[row])
-            for row, each in enumerate(signal)
+        return np.stack(
+            [
+                self._one(each, None if rhythm is None else rhythm[row])
+                for row, each in enumerate(signal)
+            ]
         )
-        return np.stack(list(rows))
+
+    def _one(self, signal: Int8Array, rhythm: Int8Array | None) -> Int8Array:
+        logits = self._link.classify(signal, rhythm)
+        ticks = self._link.ticks()
+        if ticks is not None:
+            self.ticks.append(ticks)
+        return logits
 
 
 class RememberedAnswers:

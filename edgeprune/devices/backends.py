@@ -46,4 +46,12 @@ def _qemu(elf: Path, target: Target) -> Device:
     return QemuDevice(elf, target)
 
 
-BACKENDS: Registry[Backend] = Registry("device backend", unicorn=_unicorn, qemu=_qemu)
+def _qemu_user(elf: Path, target: Target) -> Device:
+    from edgeprune.devices.qemu_user import QemuUserDevice
+
+    return QemuUserDevice(elf, target)
+
+
+BACKENDS: Registry[Backend] = Registry(
+    "device backend", **{"unicorn": _unicorn, "qemu": _qemu, "qemu-user": _qemu_user}
+)

@@ -54,6 +54,8 @@ class DeviceRun:
         instructions: By the board's timer; None where the backend has none.
         stack_bytes: Bytes of stack that were ever written, as the image itself saw it.
         seconds: Wall clock of the whole run; says nothing about the device.
+        ticks: Of the board's own timer, raw: the cheapest window, all together, and the dearest;
+            None where it has none. What a tick is the board knows: nanoseconds on Linux.
     """
 
     logits: NDArray[np.int8]
@@ -62,6 +64,7 @@ class DeviceRun:
     instructions: TimedInstructions | None
     stack_bytes: int
     seconds: float
+    ticks: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,18 @@ def run_image(
         _timed_instructions(responses, target, backend),
         max((response.stack_used for response in responses), default=0),
         time.monotonic() - begin,
+        _ticks(responses),
+    )
+
+
+def _ticks(responses: Sequence[exchange.Response]) -> tuple[int, int, int] | None:
+    total = sum(response.ticks_total for response in responses)
+    if not total:
+        return None
+    return (
+        min(response.ticks_minimum for response in responses),
+        total,
+        max(response.ticks_maximum for response in responses),
     )
 
 

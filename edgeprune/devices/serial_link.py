@@ -12,17 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeprune.devices import frames
+from edgeprune.devices.frame_size import MOST_FAILURES, FrameSize
 from edgeprune.errors import DeviceError
 
 # Their payloads may come in pieces before them.
 _LARGE = frozenset((frames.CLASSIFY, frames.STREAM, frames.SAMPLES))
 # To give one of these up for another request could do it twice.
 _ONCE = frozenset((frames.STREAM, frames.SAMPLES))
-# Bytes of a piece, from the best line to the worst.
-_PIECES = (frames.FRAGMENT, frames.FRAGMENT // 2)
-# What a line shows of itself: this many failures of a size in a row ask for a smaller one, this
-# many answers in a row allow a larger one.
-_FAILURES, _SUCCESSES = 2, 60
 # Tries that make a request fail although the device is heard.
 _MOST_TRIES, _MOST_RUNS = 1000, 20
 # Share of all attempts' time limits without one good frame that makes a device silent.
@@ -129,7 +125,7 @@ class SerialLink:
         self._decoder = frames.Decoder()
         self._slowest: dict[int, float] = {}
         self._alive = 0.0
-        self._size = _Size()
+        self._size = FrameSize()
         self.counts = LineCounts()
 
     def request(self, command: int, payload: bytes = b"") -> bytes:
@@ -144,7 +140,7 @@ class SerialLink:
         if command not in _LARGE or len(payload) <= frames.FRAGMENT:
             return self._accepted(self._ask(command, payload))
         if self._size.whole:
-            failures = _MOST_TRIES if command in _ONCE else _FAILURES
+            failures = _MOST_TRIES if command in _ONCE else MOST_FAILURES
             answer = self._try(command, payload, failures)
             if answer is not None:
                 return self._accepted(answer)
@@ -327,6 +323,16 @@ class SerialLink:
         """
         return int.from_bytes(self.request(frames.CHECK), "little")
 
+    def ticks(self) -> int | None:
+        """Return the ticks of the board's counter that the last window took; None without one.
+
+        Raises:
+            DeviceError: There is no answer.
+        """
+        if self._info is None or not self._info.flags & frames.FLAG_TICKS:
+            return None
+        return int.from_bytes(self.request(frames.TICKS), "little")
+
     def stream(self, samples: NDArray[np.int8]) -> NDArray[np.int8] | None:
         """Bring the next samples of a stream; return the logits of the window that ends with them.
 
@@ -379,40 +385,3 @@ class SerialLink:
         if not payload:
             return None
         return int.from_bytes(payload[:4], "little"), np.frombuffer(payload[4:], np.int8)
-
-
-class _Size:
-    """How long the frames are that a line carries: whole payloads first, then pieces."""
-
-    def __init__(self) -> None:
-        self._step = 0
-        self._failures = 0
-        self._answers = 0
-
-    @property
-    def whole(self) -> bool:
-        """Whether payloads are sent whole."""
-        return self._step == 0
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of a piece."""
-        return _PIECES[max(self._step - 1, 0)]
-
-    def note(self, length: int, *, lost: bool) -> None:
-        """Take note of a request of a length that was lost, or answered."""
-        if not lost:
-            self._failures = 0
-            self._answers += length >= self.bytes
-        else:
-            self._answers = 0
-            self._failures += 1
-            if self._failures >= _FAILURES:
-                self._failures = 0
-                self._step = min(self._step + 1, len(_PIECES))
-
-    def settle(self) -> None:
-        """Between two payloads: take longer pieces where the line has been good for long."""
-        if self._answers >= _SUCCESSES:
-            self._answers = 0
-            self._step = max(self._step - 1, 0)

@@ -2,13 +2,14 @@
 
 from edgeprune.firmware.footprint import Footprint, FootprintRow, check_fit, predict_footprint
 from edgeprune.firmware.host import HostLibrary, build_host_library
-from edgeprune.firmware.image import Image, SymbolSize, compile_image
+from edgeprune.firmware.image import Image, compile_image
 from edgeprune.firmware.layouts import LAYOUTS, package
 from edgeprune.firmware.lowering import Layer, Program, lower
 from edgeprune.firmware.plan import MemoryPlan, Place, memory_plan
 from edgeprune.firmware.programs import PROGRAMS
 from edgeprune.firmware.selection import OBJECTIVES, implement, implement_portably
 from edgeprune.firmware.sources import FirmwareSources, Golden, generate
+from edgeprune.firmware.symbols import SymbolSize
 from edgeprune.firmware.toolchains import TOOLCHAINS
 from edgeprune.firmware.writer import Labels
 

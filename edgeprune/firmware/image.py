@@ -14,9 +14,11 @@ from elftools.elf.elffile import ELFFile
 from edgeprune.errors import CompilerError, ConfigurationError, TargetTooSmallError
 from edgeprune.files import disk_errors, sha256_file, write_bytes
 from edgeprune.firmware.footprint import check_fit, predict_footprint
+from edgeprune.firmware.linux import COMMAND, build_command, copy_products
 from edgeprune.firmware.programs import PROGRAMS, BoardFiles
 from edgeprune.firmware.sources import FirmwareSources
 from edgeprune.firmware.stack import Function, stack_bound
+from edgeprune.firmware.symbols import SymbolSize
 from edgeprune.firmware.toolchains import TOOLCHAINS, Compiler
 from edgeprune.firmware.writer import environment
 from edgeprune.resources import resource_folder
@@ -29,17 +31,8 @@ INTERRUPT_FRAME_BYTES = 112
 
 
 @dataclass(frozen=True)
-class SymbolSize:
-    """What one symbol takes: section ".text" (flash), ".data" (both) or ".bss" (RAM)."""
-
-    name: str
-    section: str
-    bytes: int
-
-
-@dataclass(frozen=True)
 class Image:
-    """A linked image.
+    """A linked image; on Linux the command, of which the sizes count the library alone.
 
     Attributes:
         elf: The ELF file.
@@ -47,7 +40,8 @@ class Image:
         compiler: Name and version of the compiler.
         flash_bytes: Code, constants and initial values, the program included.
         ram_bytes: Data, bss and stack; the exchange block is not counted.
-        stack_bytes: Reserved stack: the static bound of the deepest call chain and one interrupt.
+        stack_bytes: Reserved stack: the static bound of the deepest call chain and one interrupt;
+            0 on Linux, which reserves none.
         symbols: What every function and object takes, largest first.
         sha256: Of the ELF file.
     """
@@ -69,6 +63,7 @@ def compile_image(
     *,
     toolchain: str = "zig",
     program: str = "exchange",
+    products: Path | None = None,
 ) -> Image:
     """Compile the sources with the target's board files and link them.
 
@@ -80,6 +75,7 @@ def compile_image(
         elf: The file to write.
         toolchain: "zig" or "gnu".
         program: What the image does with the model: a name of `PROGRAMS`.
+        products: For Arm Linux: a folder for the static library, its headers and the command.
 
     Raises:
         TargetTooSmallError: The image is larger than the target's flash or RAM.
@@ -94,6 +90,8 @@ def compile_image(
             f"there is no image for target '{target.name}'", hint="choose a Cortex-M target"
         )
     board = PROGRAMS.get(program)(target)
+    if target.is_linux:
+        return _command(sources, target, board, elf, toolchain, products)
     compiler = TOOLCHAINS.get(toolchain)(target)
     with disk_errors(elf), tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
         folder = Path(name)
@@ -116,6 +114,33 @@ def compile_image(
         ram,
         stack,
         _symbols(elf),
+        sha256_file(elf),
+    )
+
+
+def _command(
+    sources: FirmwareSources,
+    target: Target,
+    board: BoardFiles,
+    elf: Path,
+    toolchain: str,
+    products: Path | None,
+) -> Image:
+    with disk_errors(elf), tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
+        work = Path(name)
+        size, compiler = build_command(sources, target, board, toolchain, work)
+        elf.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(work / COMMAND, elf)
+        if products is not None:
+            copy_products(work, products)
+    return Image(
+        elf,
+        target,
+        compiler,
+        size.constant_bytes,
+        size.data_bytes,
+        0,
+        size.symbols,
         sha256_file(elf),
     )
 

@@ -15,6 +15,7 @@ from edgeprune.firmware.sources import FirmwareSources, Golden, random_golden
 from edgeprune.firmware.writer import comment_safe, environment, origin, string_safe
 from edgeprune.registry import Registry
 from edgeprune.resources import resource_folder
+from edgeprune.targets import MICROCONTROLLER
 
 _FOLDER = "layouts"
 _EXAMPLE = "example"
@@ -117,7 +118,7 @@ def _context(
     words = "SYNTHETIC " if labels.synthetic else ""
     kind = "beat" if recorded else "window of random values"
     # What runs on the host is portable: any core will do for the example's project.
-    core = "cortex-m4" if sources.target.is_host else sources.target.core
+    core = sources.target.core if sources.target.kind == MICROCONTROLLER else "cortex-m4"
     return {
         "title": comment_safe(labels.title),
         "title_string": string_safe(labels.title),

@@ -30,12 +30,21 @@ class BoardFiles:
 def exchange(target: Target) -> BoardFiles:
     """Work through windows in memory and end: for emulators and debuggers (exchange.h).
 
+    On Linux the block comes from the standard input, and a command that is asked for nothing of
+    the kind classifies windows of a file (linux_main.c).
+
     Raises:
         ConfigurationError: The target has no memories.
     """
     if target.memories is None:
         raise ConfigurationError(
             f"there is no image for target '{target.name}'", hint="choose a Cortex-M target"
+        )
+    if target.is_linux:
+        return BoardFiles(
+            ("linux_main.c", "exchange_main.c"),
+            ("board.h", "exchange.h"),
+            (f"-DEXCHANGE_BYTES={target.memories.exchange.bytes:#x}",),
         )
     return BoardFiles(
         ("startup.c", "semihosting.c", "ticks.c", "exchange_main.c"),
@@ -87,7 +96,7 @@ def serial(target: Target) -> BoardFiles:
         )
     driver = UARTS.get(target.uart.kind, where=f"target {target.name}, key uart.kind")
     return BoardFiles(
-        ("startup.c", driver, "serial_main.c"),
+        ("startup.c", "ticks.c", driver, "serial_main.c"),
         ("board.h", "frames.h", "uart.h"),
         (
             f"-DUART_ORIGIN={target.uart.origin:#x}u",

@@ -120,6 +120,12 @@ def gnu(target: Target) -> Compiler:
         ConfigurationError: The target has no toolchain.
     """
     flags = _toolchain(target).gnu
+    if not flags:
+        raise ConfigurationError(
+            f"arm-none-eabi-gcc compiles for microcontrollers, not for {target.name}",
+            where="firmware.toolchain",
+            hint="leave --toolchain at zig",
+        )
     program = shutil.which("arm-none-eabi-gcc")
     if program is None:
         raise MissingToolError(

@@ -37,6 +37,7 @@ from edgeprune.pipeline.deploy import (
     device_row,
     generate_sources,
 )
+from edgeprune.pipeline.emulation import lacking_emulator
 from edgeprune.pipeline.learn import network_of, windows_of
 from edgeprune.pipeline.products import (
     inputs_of,
@@ -52,6 +53,7 @@ _LOGITS = "logits"
 _PROFILED_WINDOWS = 8
 _FRONT_END_SECONDS = 120
 _HOST_CHUNK = 2048
+_NO_TIMES = "instructions and latency: nothing here measures them on a processor that runs Linux"
 
 
 def bench_stage(
@@ -72,8 +74,12 @@ def bench_stage(
         rows = [_host_row(context, sources, test)]
         shutil.rmtree(place)
         absent: tuple[str, ...] = ()
+        lacking = lacking_emulator(context.target)
         if context.target.is_host:
             absent = ("the emulated device: the target is the host",)
+        elif lacking:
+            absent = (f"the command for {context.target.name}: {lacking}", _NO_TIMES)
+            save_record(folder / DEVICE, load_record(firmware.file(DEVICE), DeviceEvidence))
         else:
             some = stratified(test, context.config.firmware.parity_windows, context.seed)
             elf = firmware.file(IMAGE)
@@ -82,13 +88,15 @@ def bench_stage(
             rows.append(_front_end_row(context, elf, data, network))
             profile = _profile(context, elf, network, test)
             estimate = _estimate(context, elf, network, test)
-            if profile is None:
+            if context.target.is_linux:
+                absent = (_NO_TIMES,)
+            elif profile is None:
                 absent = (f"instructions: no counting emulator has a {context.target.core}",)
             static = load_record(firmware.file(DEVICE), DeviceEvidence)
             save_record(
                 folder / DEVICE,
                 device_evidence.with_measurements(
-                    static, sources, profile, run.stack_bytes, estimate
+                    static, sources, profile, run.stack_bytes or None, estimate
                 ),
             )
         save_array(folder / "logits.npy", logits)
@@ -98,7 +106,11 @@ def bench_stage(
         "bench",
         produce,
         reads=[stage for stage in (data, quantized, firmware, monitor) if stage is not None],
-        settings={"firmware": asdict(context.config.firmware), "seed": context.seed},
+        settings={
+            "firmware": asdict(context.config.firmware),
+            "seed": context.seed,
+            "lacking": lacking_emulator(context.target),
+        },
         rooms=("network", "firmware", "devices", "data/front_end"),
     )
 

@@ -20,6 +20,7 @@ from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.cost import Meter
 from edgeprune.pipeline.deploy import export_stage, firmware_stage
 from edgeprune.pipeline.disturb import disturb_stage, disturbances_of
+from edgeprune.pipeline.emulation import QEMU_USER, emulator_of
 from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
 from edgeprune.pipeline.monitor import monitor_stage
 from edgeprune.pipeline.preflight import check_files, check_out, check_tools, work_folder
@@ -161,6 +162,9 @@ def open_context(
     card = load_card(config.dataset)
     check_classes(config.requirements, card.class_names)
     target = load_target(config.target)
+    config = replace(
+        config, firmware=replace(config.firmware, emulator=emulator_of(config, target))
+    )
     if config.firmware.emulator == "unicorn" and target.emulator is None and target.qemu:
         raise ConfigurationError(
             f"unicorn has no {target.core}",
@@ -173,6 +177,12 @@ def open_context(
             where="firmware.emulator",
             hint="use --emulator unicorn"
             + (f", or --target {target.board_of}" if target.board_of else ""),
+        )
+    if config.firmware.emulator == QEMU_USER and not target.is_linux:
+        raise ConfigurationError(
+            f"QEMU's user mode runs programs of Linux, {target.name} has none",
+            where="firmware.emulator",
+            hint="use --emulator unicorn or qemu",
         )
     _check_perturbations(config)
     check_attacks(config)

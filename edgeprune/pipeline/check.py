@@ -13,18 +13,26 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from edgeprune.attacks import Ball
-from edgeprune.devices.answers import EmulatedAnswers, RememberedAnswers, WiredAnswers
+from edgeprune.devices.answers import (
+    EmulatedAnswers,
+    RememberedAnswers,
+    RemoteAnswers,
+    WiredAnswers,
+)
 from edgeprune.devices.serial_link import DeviceInfo, LineCounts, SerialLink, Stream
+from edgeprune.devices.ssh_device import SCHEME, SshDevice
+from edgeprune.devices.timing import DeviceTiming, line_timing, linux_timing
 from edgeprune.errors import ConfigurationError, EdgepruneError, ParityError
 from edgeprune.files import sha256_file
 from edgeprune.pipeline.checked_result import CheckedResult, Int8Array, ReplayedWindows
 from edgeprune.pipeline.device_attack import DeviceAttack, DeviceVictim, attack_device
+from edgeprune.pipeline.emulation import QEMU_USER
 from edgeprune.progress import Progress, Silent
 
 EMULATOR = "emulator"
@@ -37,8 +45,8 @@ class CheckSettings:
     """What is asked of a device.
 
     Attributes:
-        device: "emulator", "qemu", a serial port, the path of a pseudo-terminal, or
-            "socket://host:port".
+        device: "emulator", "qemu", a serial port, the path of a pseudo-terminal,
+            "socket://host:port", or "ssh://user@host" for Arm Linux.
         baud: Bits a second of a serial port; 0 takes the target's.
         windows: Test windows, drawn from every record.
         attacked: Windows that the black-box attack tries to change.
@@ -105,6 +113,7 @@ class DeviceCheck:
         asked: Windows that the device was asked in this run.
         line: What the line did to the frames; None for the emulator.
         seconds: Wall clock of this run.
+        timing: What the board's own counter told; None where none did.
     """
 
     device: str
@@ -120,6 +129,7 @@ class DeviceCheck:
     asked: int
     line: LineCounts | None
     seconds: float
+    timing: DeviceTiming | None = None
 
     @property
     def mismatches(self) -> int:
@@ -183,18 +193,43 @@ def check_device(
     begin = time.monotonic()
     ball = Ball.parse(settings.ball)
     result = CheckedResult(folder)
+    if settings.device.startswith(SCHEME):
+        with SshDevice(result.image(), result.target, settings.device) as board:
+            remote = RemoteAnswers(board, result.image(), result.target, result.classes)
+            log = _log(result, settings, f"{board.machine} {sha256_file(result.image())}")
+            device = RememberedAnswers(remote, log, result.classes)
+            found = _asked(result, settings, ball, device, None, progress, begin)
+        return replace(found, timing=linux_timing(remote))
     if settings.device == EMULATOR:
-        emulated = EmulatedAnswers(result.image(), result.target, result.classes)
+        emulated = EmulatedAnswers(
+            result.image(), result.target, result.classes, backend=_backend(result)
+        )
         log = _log(result, settings, sha256_file(result.image()))
         device = RememberedAnswers(emulated, log, result.classes)
         return _asked(result, settings, ball, device, None, progress, begin)
+    _require_line(result, settings.device)
     with _stream(result, settings, progress) as stream:
         link = SerialLink(stream, settings.device, timeout_seconds=settings.timeout_seconds)
         info = link.info()
         _check_identity(result, info, settings.device)
         log = _log(result, settings, str(info))
-        device = RememberedAnswers(WiredAnswers(link), log, result.classes)
-        return _asked(result, settings, ball, device, link, progress, begin)
+        wired = WiredAnswers(link)
+        device = RememberedAnswers(wired, log, result.classes)
+        found = _asked(result, settings, ball, device, link, progress, begin)
+    return replace(found, timing=line_timing(wired, settings.device))
+
+
+def _backend(result: CheckedResult) -> str:
+    return QEMU_USER if result.target.is_linux else "unicorn"
+
+
+def _require_line(result: CheckedResult, device: str) -> None:
+    if result.target.is_linux:
+        raise ConfigurationError(
+            f"the result's target {result.target.name} runs Linux: it answers over no line",
+            where=f"--device {device}",
+            hint="use ssh://user@host, or emulator for QEMU's user mode",
+        )
 
 
 def _log(result: CheckedResult, settings: CheckSettings, identity: str) -> Path:

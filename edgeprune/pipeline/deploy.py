@@ -44,6 +44,7 @@ ONNX = "model.onnx"
 FIRMWARE = "firmware"
 PACKAGE = "package"
 IMAGE = "firmware.elf"
+LINUX = "linux"
 DEVICE = "device.json"
 EVERY_LAYER = "every layer"
 _PACKAGES = {
@@ -145,6 +146,7 @@ def firmware_stage(
                 context.target,
                 folder / IMAGE,
                 toolchain=context.config.firmware.toolchain,
+                products=folder / LINUX if context.target.is_linux else None,
             )
             _check_image(context, image)
         save_record(
@@ -228,7 +230,7 @@ def device_row(
     difference = np.concatenate(differences)
     emulator = context.config.firmware.emulator
     return ParityRow(
-        implementation="firmware image",
+        implementation="command" if context.target.is_linux else "firmware image",
         version=context.target.name,
         where=Where.EMULATOR,
         place=f"{emulator}, {context.target.core}",

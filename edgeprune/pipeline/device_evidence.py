@@ -23,6 +23,8 @@ from edgeprune.firmware import FirmwareSources, Footprint, FootprintRow, Image, 
 from edgeprune.network import IntegerNetwork
 from edgeprune.targets import Target
 
+_STACK_HOLDS = "bound of the call graph and an interrupt"
+
 
 def image_footprint(image: Image) -> Footprint:
     """Return what a linked image takes, symbol by symbol, largest first."""
@@ -81,7 +83,7 @@ def with_measurements(
     device: DeviceEvidence,
     sources: FirmwareSources,
     profile: InstructionProfile | None,
-    stack_bytes: int,
+    stack_bytes: int | None,
     estimate: CycleEstimate | None = None,
 ) -> DeviceEvidence:
     """Add what the emulated device showed.
@@ -90,11 +92,13 @@ def with_measurements(
         device: The description before anything ran.
         sources: What was generated.
         profile: Exact instruction counts; None where no emulator counts them.
-        stack_bytes: High-water mark of the stack.
+        stack_bytes: High-water mark of the stack; None where nothing told it.
         estimate: Modelled cycles; None for a core without a model.
     """
-    measured = Quantity(stack_bytes, "byte", Where.EMULATOR)
-    memory = replace(device.memory, stack_measured=measured)
+    memory = device.memory
+    if stack_bytes is not None:
+        measured = Quantity(stack_bytes, "byte", Where.EMULATOR)
+        memory = replace(memory, stack_measured=measured)
     if profile is None:
         return replace(device, memory=memory)
     counted = {layer.symbol: layer for layer in profile.layers}
@@ -196,7 +200,7 @@ def _memory(network: IntegerNetwork, program: Program, image: Image | None) -> M
         peak_layer=peak.index,
         peak_tensors=tuple(name for name, _ in plan.peak),
         tensors=_planned(network, program),
-        stack_bound_bytes=image.stack_bytes if image else None,
+        stack_bound_bytes=image.stack_bytes or None if image else None,
     )
 
 
@@ -217,6 +221,10 @@ def _firmware(target: Target, image: Image) -> FirmwareEvidence:
             Section(".text", "flash", image.flash_bytes - data, f"{flash} bytes have a symbol"),
             Section(".data", "flash and ram", data, "initial values"),
             Section(".bss", "ram", image.ram_bytes - data - image.stack_bytes, f"arena, {ram}"),
-            Section(".stack", "ram", image.stack_bytes, "bound of the call graph and an interrupt"),
+            *(
+                [Section(".stack", "ram", image.stack_bytes, _STACK_HOLDS)]
+                if image.stack_bytes
+                else []
+            ),
         ),
     )

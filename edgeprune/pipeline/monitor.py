@@ -27,6 +27,7 @@ from edgeprune.monitor.input_monitor import margins
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.disturb import disturbances_of
+from edgeprune.pipeline.emulation import lacking_emulator
 from edgeprune.pipeline.learn import network_of, windows_of
 from edgeprune.pipeline.products import (
     inputs_of,
@@ -84,7 +85,7 @@ def monitor_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
         save_record(folder / MONITOR, monitor)
         sets = tuple(_sets(context, data, network, monitor))
         device = None
-        if context.target.memories is not None:
+        if context.target.memories is not None and not lacking_emulator(context.target):
             device = _on_device(context, data, network, monitor)
         evidence = MonitorEvidence(_limits(fitted, settings.coverage), sets)
         if device is not None:
@@ -110,6 +111,7 @@ def monitor_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
             "target": asdict(context.target),
             "toolchain": context.config.firmware.toolchain,
             "emulator": context.config.firmware.emulator,
+            "lacking": lacking_emulator(context.target),
             "cases": [each.text for each in _severest(context)],
             "windows": plan.windows,
             "noise_dir": plan.noise_dir,

@@ -68,6 +68,7 @@ def check_tools(context: Context, stages: Sequence[str]) -> None:
     """
     from edgeprune.devices.qemu_device import find_qemu
     from edgeprune.firmware import TOOLCHAINS
+    from edgeprune.firmware.linux import check_toolchain
     from edgeprune.firmware.toolchains import host_compiler
 
     if "bench" in stages:
@@ -77,6 +78,8 @@ def check_tools(context: Context, stages: Sequence[str]) -> None:
     pruning = context.config.pruning
     budget = max(pruning.max_flash, pruning.max_ram, pruning.max_instructions) > 0
     if "firmware" in stages or ("prune" in stages and budget):
+        if context.target.is_linux:
+            check_toolchain(context.target, context.config.firmware.toolchain)
         TOOLCHAINS.get(context.config.firmware.toolchain)(context.target)
     if "bench" in stages and context.config.firmware.emulator == "qemu":
         find_qemu()

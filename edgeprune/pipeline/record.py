@@ -51,7 +51,16 @@ from edgeprune.evidence import (
 from edgeprune.files import disk_errors, sha256_file, write_text
 from edgeprune.pipeline.attack import ATTACKS_FILE
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.deploy import DEVICE, FIRMWARE, IMAGE, ONNX, PACKAGE, TFLITE, Parity
+from edgeprune.pipeline.deploy import (
+    DEVICE,
+    FIRMWARE,
+    IMAGE,
+    LINUX,
+    ONNX,
+    PACKAGE,
+    TFLITE,
+    Parity,
+)
 from edgeprune.pipeline.disturb import DISTURBANCES_FILE, DISTURBED
 from edgeprune.pipeline.learn import (
     CLASSIFIER,
@@ -98,6 +107,7 @@ _ROLES = {
     "pruning-history.safetensors": "arrays of the pruning history",
     f"{FIRMWARE}/": "C99 library",
     f"{PACKAGE}/": "C99 library as a package with an example",
+    f"{LINUX}/": "static library, headers and command for Arm Linux",
     IMAGE: "linked test image",
     SWEEP: "the sweep that the settings come from",
     f"{FILES}/": "certificates, for `edgeprune verify check`",
@@ -160,7 +170,7 @@ def _copy_files(stages: Stages, folder: Path) -> None:
         "verify": {FILES: FILES, COUNTEREXAMPLES: f"{SHOWN}/{COUNTEREXAMPLES}"},
         "disturb": {DISTURBED: f"{SHOWN}/{DISTURBED}"},
         "replay": {TURNED_INPUTS: f"{SHOWN}/{TURNED_INPUTS}"},
-        "firmware": {FIRMWARE: FIRMWARE, PACKAGE: PACKAGE, IMAGE: IMAGE},
+        "firmware": {FIRMWARE: FIRMWARE, PACKAGE: PACKAGE, LINUX: LINUX, IMAGE: IMAGE},
     }
     for name, files in wanted.items():
         for source, target in files.items():

@@ -17,6 +17,7 @@ from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.contradictions import check_proofs
 from edgeprune.pipeline.deploy import IMAGE, Parity, device_row
 from edgeprune.pipeline.disturb import DISTURBED
+from edgeprune.pipeline.emulation import lacking_emulator
 from edgeprune.pipeline.learn import network_of
 from edgeprune.pipeline.products import load_inputs, load_windows, save_inputs, save_record
 from edgeprune.pipeline.prove import COUNTEREXAMPLES
@@ -75,7 +76,7 @@ def replay_stage(
         rows = tuple(
             _row(context, image, network, compared, inputs)
             for compared, inputs in shown
-            if inputs and image is not None
+            if inputs and image is not None and not lacking_emulator(context.target)
         )
         save_record(folder / REPLAYS, Replays(Parity(rows), proofs))
 
@@ -83,7 +84,10 @@ def replay_stage(
         "replay",
         produce,
         reads=[quantized, firmware, verified, attacked, disturbed],
-        settings={"emulator": context.config.firmware.emulator},
+        settings={
+            "emulator": context.config.firmware.emulator,
+            "lacking": lacking_emulator(context.target),
+        },
         rooms=("network", "devices", "verification/perturbations", "data"),
     )
 

@@ -26,6 +26,8 @@ from edgeprune.evidence import (
 FLOAT = "float"
 PRUNED = "pruned float"
 INT8 = "int8 as flashed"
+# Where the target's own instructions were executed.
+_RAN = (Where.EMULATOR, Where.SILICON)
 _SCORES = {"sensitivity": "sensitivity", "precision": "precision (PPV)", "f1": "F1"}
 
 
@@ -124,6 +126,16 @@ def _of_any_build(evidence: Evidence) -> Iterator[Requirement]:
     if evidence.monitor is not None and evidence.monitor.compared:
         yield _no_other_reason(evidence.monitor)
     firmware = evidence.device.firmware if evidence.device else None
+    if firmware is not None and not any(row.where in _RAN for row in gates):
+        yield judge(
+            "parity.device",
+            "values that differ between the specification and what was built for the target",
+            Comparison.AT_MOST,
+            0,
+            "1",
+            None,
+            "parity",
+        )
     if firmware is not None:
         for memory, title, available in (
             ("flash", "the target's flash", firmware.flash_available),

@@ -1,4 +1,5 @@
-/* What a board offers to an image's main(): startup.c, semihosting.c, ticks.c. */
+/* What a board offers to an image's main(): startup.c, semihosting.c, ticks.c; on Linux
+ * linux_main.c. */
 #ifndef EDGEPRUNE_BOARD_H
 #define EDGEPRUNE_BOARD_H
 
@@ -15,7 +16,8 @@ void board_exit(uint32_t code);
 /* A request to the debugger or emulator (semihosting.c); returns its answer. */
 intptr_t board_semihosting(uint32_t operation, void *argument);
 
-/* SysTick ticks since board_start_ticks(), modulo 2**32 (ticks.c); stays 0 without a SysTick. */
+/* SysTick ticks since board_start_ticks(), modulo 2**32 (ticks.c); stays 0 without a SysTick. On
+ * Linux nanoseconds. */
 void board_start_ticks(void);
 uint32_t board_ticks(void);
 

@@ -76,4 +76,9 @@ typedef struct {
     uint32_t reserved[11];  /* 84 in  zero */
 } exchange_header;
 
+#ifdef EXCHANGE_BYTES /* linux_main.c: a block of so many bytes, and what works through it */
+extern uint32_t exchange_block[EXCHANGE_BYTES / 4];
+int exchange_run(void);
+#endif
+
 #endif

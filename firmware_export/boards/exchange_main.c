@@ -6,6 +6,13 @@
 #include "edgeprune_network.h"
 #endif
 
+#ifdef EXCHANGE_BYTES /* on Linux the block is an object of the command */
+#define EXCHANGE_ORIGIN exchange_block
+#define EXCHANGE_MAIN exchange_run
+#else
+#define EXCHANGE_MAIN main
+#endif
+
 #ifndef EXCHANGE_ORIGIN
 #error "EXCHANGE_ORIGIN is the address of the exchange block; the target's TOML file has it"
 #endif
@@ -190,7 +197,7 @@ static int write_file(void) {
     return board_semihosting(SEMIHOSTING_CLOSE, request) == 0 && written;
 }
 
-int main(void) {
+int EXCHANGE_MAIN(void) {
     uint32_t start, status;
     if (header->magic != EXCHANGE_MAGIC) {
         return (int)EXCHANGE_BAD_MAGIC;

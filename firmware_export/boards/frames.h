@@ -51,6 +51,9 @@
 /* A library with a hop: takes the next hop of the stream, answers the logits of the window that ends
  * with it, or nothing before the first window is full. Without a payload it begins anew. */
 #define FRAME_STREAM 0x05u
+/* A device with a counter: answers its ticks from the last call of edgeprune_classify() to its
+ * return (4), what an empty measurement reads taken off. Of SysTick a tick is a cycle of the core. */
+#define FRAME_TICKS 0x06u
 /* Takes an offset (2) and 1 to FRAME_FRAGMENT bytes, and keeps them at that offset of a payload. */
 #define FRAME_WRITE 0x08u
 /* Takes a command (1), a length (2) and a CRC (4): where the bytes kept so far have this CRC, the
@@ -70,6 +73,7 @@
 #define FRAME_FLAG_SYNTHETIC 1u
 #define FRAME_FLAG_FRONT_END 2u
 #define FRAME_FLAG_STREAM 4u
+#define FRAME_FLAG_TICKS 8u
 
 #define FRAME_BAD_CRC 1u
 #define FRAME_BAD_LENGTH 2u

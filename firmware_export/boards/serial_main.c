@@ -30,7 +30,7 @@
 #endif
 #define FLAGS                                                                                      \
     ((EDGEPRUNE_SYNTHETIC ? FRAME_FLAG_SYNTHETIC : 0u) |                                           \
-     (EDGEPRUNE_HAS_FRONT_END ? FRAME_FLAG_FRONT_END : 0u) | FLAG_STREAM)
+     (EDGEPRUNE_HAS_FRONT_END ? FRAME_FLAG_FRONT_END : 0u) | FLAG_STREAM | FRAME_FLAG_TICKS)
 
 /* Payloads of the commands that take a window or samples: the network's input in place. Words, so
  * that samples can be read in place; the frame's CRC lies behind the payload. */
@@ -58,6 +58,7 @@ static uint32_t answered;
 /* Whether the host has asked since the start what this is. */
 static uint32_t asked;
 static uint32_t sequence, command, crc, received_crc;
+static uint32_t ticks, ticks_empty;
 
 #if defined(__GNUC__)
 #define SMALL __attribute__((noinline)) /* one copy, whatever the optimization */
@@ -138,11 +139,12 @@ static uint32_t is_large(uint32_t which) {
 
 /* Leaves the logits of the window at `payload` behind `skipped` bytes of the answer. */
 static uint32_t classify(uint32_t skipped) {
+    uint32_t start = board_ticks();
+    int result = edgeprune_classify(payload.window, payload.window + EDGEPRUNE_SIGNAL_BYTES,
+                                    answer.logits + skipped);
+    ticks = board_ticks() - start - ticks_empty;
     answer_bytes = skipped + EDGEPRUNE_CLASS_COUNT;
-    return edgeprune_classify(payload.window, payload.window + EDGEPRUNE_SIGNAL_BYTES,
-                              answer.logits + skipped) == EDGEPRUNE_OK
-               ? 0u
-               : FRAME_FAILED;
+    return result == EDGEPRUNE_OK ? 0u : FRAME_FAILED;
 }
 
 /* Executes a request whose payload is at `payload`. Returns 0, or what is wrong with it. */
@@ -221,6 +223,10 @@ static uint32_t work(uint32_t length) {
             answer.words[0] = (uint32_t)edgeprune_check_arena();
         }
         answer_bytes = 1u;
+        return 0;
+    case FRAME_TICKS:
+        answer.words[0] = ticks;
+        answer_bytes = 4u;
         return 0;
     case FRAME_WRITE:
         return keep(length);
@@ -327,7 +333,11 @@ void board_exit(uint32_t code) {
 }
 
 int main(void) {
+    uint32_t start;
     uart_start();
+    board_start_ticks();
+    start = board_ticks();
+    ticks_empty = board_ticks() - start;
 #if EDGEPRUNE_HAS_FRONT_END
     edgeprune_start();
 #endif

@@ -15,12 +15,12 @@ from edgeprune.devices import count_instructions, run_image
 from edgeprune.errors import ConfigurationError, TargetTooSmallError
 from edgeprune.firmware import OBJECTIVES, Image, compile_image, generate, predict_footprint
 from edgeprune.firmware.image import INTERRUPT_FRAME_BYTES
-from edgeprune.targets import Memory, Target, list_targets, load_target
+from edgeprune.targets import MICROCONTROLLER, Memory, Target, list_targets, load_target
 from tests.firmware.conftest import Make, labels
 from tests.firmware.networks import r1, residual
 from tests.network.strategies import Case, cases, inputs_for
 
-DEVICES = tuple(name for name in list_targets() if not load_target(name).is_host)
+DEVICES = tuple(name for name in list_targets() if load_target(name).kind == MICROCONTROLLER)
 EMULATED = tuple(name for name in DEVICES if load_target(name).emulator is not None)
 
 

@@ -18,6 +18,7 @@ EXPECTED = {
     "cortex-m33": ("armv8-m.main", True, True),
     "cortex-m55": ("armv8.1-m.main", True, False),
 }
+LINUX = {"cortex-a53", "cortex-a72", "cortex-a7", "rpi-zero2w"}
 BOARDS = {
     "apollo4": ("cortex-m4", 96, 0x00018000, 0x10000000),
     "nrf5340": ("cortex-m33", 128, 0x00000000, 0x20000000),
@@ -31,7 +32,7 @@ BOARDS = {
 
 
 def test_the_targets_that_come_along() -> None:
-    assert set(list_targets()) == {*EXPECTED, *BOARDS, "host"}
+    assert set(list_targets()) == {*EXPECTED, *BOARDS, *LINUX, "host"}
     for name, (isa, dsp, unicorn) in EXPECTED.items():
         target = load_target(name)
         assert (target.name, target.isa, target.has_dsp) == (name, isa, dsp)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgeprune.network import IntegerNetwork, Operation, Tensor
-from edgeprune.targets import Target
+from edgeprune.targets import MICROCONTROLLER, Target
 
 
 class InstructionSet(StrEnum):
@@ -20,8 +20,8 @@ class InstructionSet(StrEnum):
 
 
 def instruction_set(target: Target) -> InstructionSet | None:
-    """Return the instruction set of a target's core, None on the host."""
-    if target.is_host:
+    """Return the instruction set of a target's core; None where the compiler chooses: not on M."""
+    if target.kind != MICROCONTROLLER:
         return None
     if target.isa == "armv6-m":
         return InstructionSet.THUMB_1
