@@ -18,7 +18,7 @@ from edgeprune.attacks import projections
 from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.verification.falsify import Windows
 from edgeprune.verification.outcomes import BoolArray, Int16Array
-from edgeprune.verification.perturbations.part import counts, movable
+from edgeprune.verification.perturbations.part import converter, counts, movable
 from edgeprune.verification.perturbations.quantity import Amount, amount
 
 Float64Array = npt.NDArray[np.float64]
@@ -43,7 +43,8 @@ class Ball:
     Args:
         norm: One of `NORMS`.
         size: Largest change, in `unit`; infinite for attacks that look for the least change.
-        unit: "uV", "lsb" (of a network's input; the only one for `HeldInputs`), or "" for samples.
+        unit: "uV", "rms" (of a signal that was normalised), "lsb" (of a network's input; the only
+            one for `HeldInputs`), or "" for samples.
 
     Raises:
         UnknownNameError: No such norm.
@@ -59,11 +60,12 @@ class Ball:
             raise UnknownNameError("norm", self.norm, NORMS)
         if self.norm == "l0" and self.unit == "uV":
             object.__setattr__(self, "unit", "")
-        if self.unit not in (("",) if self.norm == "l0" else ("uV", "lsb")):
+        if self.unit not in (("",) if self.norm == "l0" else ("uV", "rms", "lsb")):
             raise ConfigurationError(
                 f"{self.norm} has no sizes in '{self.unit}'",
                 where=self.norm,
-                hint="l0 is in samples; other norms are in uV, or lsb of the network's input",
+                hint="l0 is in samples; other norms are in uV (rms of a normalised signal), or "
+                "lsb of the network's input",
             )
         if math.isnan(self.size) or self.size < 0:
             raise ConfigurationError(f"{self.size} is no size of a ball", where=self.norm)
@@ -86,9 +88,9 @@ class Ball:
             if samples != int(samples):
                 raise ConfigurationError(f"'{text}' is no whole number", where=text, hint="l0:3")
             return Ball(norm, samples, "")
-        found = amount(size, ("uV", "mV", "lsb"), text)
-        if found.unit == "lsb":
-            return Ball(norm, found.value, "lsb")
+        found = amount(size, ("uV", "mV", "rms", "lsb"), text)
+        if found.unit in ("lsb", "rms"):
+            return Ball(norm, found.value, found.unit)
         return Ball(norm, found.microvolt)
 
     @property
@@ -109,7 +111,8 @@ class Ball:
 
     def describe(self) -> str:
         """Return which changes are members, in plain words with units."""
-        unit = {"uV": "uV", "lsb": "LSB of the network's input", "": "samples"}[self.unit]
+        words = {"lsb": "LSB of the network's input", "": "samples", "rms": "of the RMS"}
+        unit = words.get(self.unit, self.unit)
         kinds = {
             "linf": "each sample changes by at most {}",
             "l2": "the root of the sum of all squared changes is at most {}",
@@ -163,8 +166,9 @@ class Ball:
         size = self._measured(raw.astype(np.int64) - held.raw).astype(np.float64)
         if self.norm == "l2":
             size = np.sqrt(size)
-        if self.unit == "uV":
-            size = size / counts(Amount(1.0, "uV"), held)
+        if self.unit in ("uV", "rms"):
+            unit = getattr(converter(held).adc, "unit", "uV") if self.is_unbounded else self.unit
+            size = size / counts(Amount(1.0, unit), held)
         return np.asarray(size)
 
     def project(self, held: Windows, position: Float64Array) -> Float64Array:

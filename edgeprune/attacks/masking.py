@@ -231,11 +231,15 @@ class _Asked:
         return float(max(1, round(size))) if self._ball.norm == "l0" else size
 
     def _whole_unit(self) -> str:
-        return "uV" if hasattr(self._victim.held, "adc") else "lsb"
+        held = self._victim.held
+        return held.adc.unit if hasattr(held, "adc") else "lsb"
 
     def _whole(self, counts: int) -> float:
         held = self._victim.held
-        return counts * (held.adc.microvolt_per_count if hasattr(held, "adc") else 1.0)
+        if not hasattr(held, "adc"):
+            return float(counts)
+        size = counts * held.adc.microvolt_per_count
+        return float(size / 1000 if held.adc.unit == "rms" else size)
 
     def _rising(
         self, name: str, question: str, shares: tuple[float, ...], of: tuple[str, ...]

@@ -146,7 +146,7 @@ def prepare(
                     len(converted.beats),
                     int((~output.valid).sum()),
                     conversion.clipped,
-                    len(converted.samples),
+                    converted.samples.size,
                 )
             )
             advance(1)

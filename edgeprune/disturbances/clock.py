@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data.recordings import Recording
-from edgeprune.disturbances.disturbance import Disturbance, Disturbed, in_range, with_samples
+from edgeprune.disturbances.disturbance import (
+    ALL_ALIKE,
+    Disturbance,
+    Disturbed,
+    in_range,
+    with_samples,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -18,6 +24,7 @@ class SamplingJitter(Disturbance):
     """Every sample is taken a little too early or too late."""
 
     name = "sampling-jitter"
+    channels = ALL_ALIKE
     title = "sampling jitter"
     unit = "ms"
     severity_is = "standard deviation of a sample's time"
@@ -44,6 +51,7 @@ class ClockDrift(Disturbance):
     """The sampling clock runs too fast or too slow."""
 
     name = "clock-drift"
+    channels = ALL_ALIKE
     title = "clock drift"
     unit = "%"
     severity_is = "error of the sampling rate"

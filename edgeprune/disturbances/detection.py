@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeprune.data.recordings import Int64Array, Recording
-from edgeprune.disturbances.disturbance import Disturbance, Disturbed
+from edgeprune.disturbances.disturbance import BEATS_ONLY, Disturbance, Disturbed
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class QrsJitter(Disturbance):
     """Beats are found too early or too late: the window is misplaced and the RR intervals err."""
 
     name = "qrs-jitter"
+    channels = BEATS_ONLY
     title = "QRS detection jitter"
     unit = "ms"
     severity_is = "largest error of a beat's time"
@@ -38,6 +39,7 @@ class MissedBeats(Disturbance):
     """The detector misses beats: they get no window, and others get wrong RR intervals."""
 
     name = "missed-beats"
+    channels = BEATS_ONLY
     title = "missed beats"
     unit = "%"
     severity_is = "share of the beats"
@@ -60,6 +62,7 @@ class ExtraBeats(Disturbance):
     """The detector finds beats where there are none, e.g. on T waves."""
 
     name = "extra-beats"
+    channels = BEATS_ONLY
     title = "extra beats"
     unit = "%"
     severity_is = "extra beats for each beat"

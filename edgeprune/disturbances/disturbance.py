@@ -27,6 +27,13 @@ THREAT_MODEL = (
 )
 
 
+# How a disturbance meets recordings of several channels.
+EACH_CHANNEL = "each"
+ALL_ALIKE = "alike"
+BY_ITSELF = "by itself"
+BEATS_ONLY = "beats"
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What disturbances draw on beside the recording.
@@ -63,6 +70,9 @@ class Disturbance(ABC):
         unit: Unit of the severity; empty for a plain number.
         severity_is: What the severity measures.
         severities: The default grid, from mild to severe.
+        channels: How it meets recordings of several channels: `EACH_CHANNEL` with draws of its
+            own, `ALL_ALIKE` with the same draws, `BY_ITSELF` where `apply` takes samples
+            [n, channels], and `BEATS_ONLY` where it is of beats and has no meaning for segments.
     """
 
     severity: float
@@ -74,6 +84,7 @@ class Disturbance(ABC):
     severities: ClassVar[tuple[float, ...]]
     lowest: ClassVar[float] = 0.0
     highest: ClassVar[float] = float("inf")
+    channels: ClassVar[str] = EACH_CHANNEL
 
     @classmethod
     def make(cls, severity: float, option: str, surroundings: Surroundings) -> Self:
@@ -165,3 +176,29 @@ def with_samples(
     """Return the recording with other counts [n], rounded and cut off, its beats unmoved."""
     samples = in_range(recording, np.asarray(counts, np.float64))
     return Disturbed(replace(recording, samples=samples), np.arange(len(recording.beats)))
+
+
+def apply_to(disturbance: Disturbance, recording: Recording, seed: int) -> Disturbed:
+    """Return a recording of beats or of segments as it would have come from disturbed leads.
+
+    Raises:
+        ConfigurationError: The disturbance is of beats and the recording is cut into segments.
+    """
+    samples = recording.samples
+    if samples.ndim == 1 or disturbance.channels == BY_ITSELF:
+        return disturbance.apply(recording, seed)
+    if disturbance.channels == BEATS_ONLY:
+        raise ConfigurationError(
+            f"'{disturbance.text}' is of beats, and these are segments of a signal",
+            where="disturbances.cases",
+            hint="leave it out",
+        )
+    parts = []
+    for channel in range(samples.shape[1]):
+        alike = disturbance.channels == ALL_ALIKE or channel == 0
+        # The name decides what is drawn.
+        name = recording.name if alike else f"{recording.name}, channel {channel}"
+        one = replace(recording, name=name, samples=np.ascontiguousarray(samples[:, channel]))
+        parts.append(disturbance.apply(one, seed))
+    joined = np.stack([part.recording.samples for part in parts], axis=1)
+    return Disturbed(replace(recording, samples=joined), parts[0].origin)

@@ -21,7 +21,7 @@ is 4 dB stronger over the half hour than over its first five minutes), and not i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -31,6 +31,7 @@ import numpy.typing as npt
 from edgeprune.data.noise import noise_source, read_noise
 from edgeprune.data.recordings import Int16Array, Recording
 from edgeprune.disturbances.disturbance import (
+    BY_ITSELF,
     Disturbance,
     Disturbed,
     Surroundings,
@@ -62,6 +63,7 @@ class AddedNoise(Disturbance):
     directory: Path | None = None
     protocol: str = ""
 
+    channels = BY_ITSELF
     unit = "dB"
     severity_is = "signal-to-noise ratio"
     severities = (24.0, 18.0, 12.0, 6.0, 0.0, -6.0)
@@ -99,11 +101,24 @@ class AddedNoise(Disturbance):
         )
 
     def apply(self, recording: Recording, seed: int) -> Disturbed:
-        """Add the noise, scaled for this recording.
+        """Add the noise, scaled for this recording; of segments for each channel, by its own RMS.
 
         Raises:
             DataError: The recording has no normal beat to measure, or the noise cannot be read.
         """
+        if recording.samples.ndim == 1:
+            return self._added(recording, signal_amplitude(recording), seed)
+        columns = []
+        for channel, samples in enumerate(np.ascontiguousarray(recording.samples.T)):
+            # The name decides what is drawn.
+            one = replace(recording, name=f"{recording.name}, channel {channel}", samples=samples)
+            spread = float(np.std(samples.astype(np.float64)))
+            # The amplitude is a peak-to-peak one: of a sine of this RMS.
+            part = self._added(one, 2 * math.sqrt(2) * spread, seed)
+            columns.append(part.recording.samples)
+        return with_samples(recording, np.stack(columns, axis=1))
+
+    def _added(self, recording: Recording, amplitude_of_signal: float, seed: int) -> Disturbed:
         noise = read_noise(self.name, self.directory, recording.adc.rate_hz)
         rate = recording.adc.rate_hz
         if self.protocol:
@@ -121,7 +136,7 @@ class AddedNoise(Disturbance):
             raise DataError(
                 "the noise is silent", where=noise.source, hint="fetch it again from its publisher"
             )
-        gain = noise_gain(signal_amplitude(recording), amplitude, self.severity)
+        gain = noise_gain(amplitude_of_signal, amplitude, self.severity)
         added = gain * mixed.astype(np.float64)
         added = stress_test(added, rate) if self.protocol else added - added.mean()
         return with_samples(recording, recording.samples + added)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgeprune.data.front_ends import FrontEnd
 from edgeprune.data.recordings import Recording
 from edgeprune.data.windows import Windows
-from edgeprune.disturbances.disturbance import Disturbance, Disturbed
+from edgeprune.disturbances.disturbance import Disturbance, Disturbed, apply_to
 from edgeprune.errors import DataError
 from edgeprune.executor import Codec, Executor, Task
 from edgeprune.network.integer_network import IntegerNetwork
@@ -126,7 +126,7 @@ def disturb(recording: Recording, disturbance: Disturbance | None, seed: int) ->
     """Return the disturbed recording; without a disturbance the recording itself."""
     if disturbance is None:
         return Disturbed(recording, np.arange(len(recording.beats)))
-    return disturbance.apply(recording, seed)
+    return apply_to(disturbance, recording, seed)
 
 
 def decide_recording(

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from edgeprune.attacks import ATTACKS, AttackSettings, Ball
 from edgeprune.config import BuildConfig
 from edgeprune.data import Windows
+from edgeprune.data.held import HeldWindows
+from edgeprune.data.held_segments import HeldSegments
 from edgeprune.errors import ConfigurationError
 from edgeprune.evaluation import right_share
 from edgeprune.evaluation.attack_checks import masking_checks
@@ -43,6 +45,11 @@ _THREAT_MODEL = (
     "converter and within its range; they pass through the front end like any others. What the "
     "device remembers from earlier beats (template, gain, RR intervals) is held as it was, and so "
     "is the place of the beat. A success is a decision of the network itself about whole counts."
+)
+_THREAT_MODEL_OF_SEGMENTS = (
+    "Somebody who knows the network changes the raw samples of a window, of any of its channels, "
+    "at the converter and within its range; they pass through the front end like any others. The "
+    "windows stay where they are. A success is a decision of the network itself about whole counts."
 )
 _ARITHMETIC = {
     INT8: "the int8 arithmetic that is flashed, behind the front end's integers",
@@ -154,7 +161,7 @@ def _evidence(context: Context, moved: Findings, balls: Sequence[Ball]) -> Attac
     plan = context.config.attacks
     records = len(np.unique(moved.windows.record))
     return AttackEvidence(
-        threat_model=_THREAT_MODEL,
+        threat_model=_THREAT_MODEL if context.card.window is None else _THREAT_MODEL_OF_SEGMENTS,
         windows=f"{len(moved.windows)} test windows, drawn in proportion from every record that "
         f"has any ({records}), those that are verified first, seed {context.seed}",
         settings=f"{plan.steps} steps, {plan.restarts} "
@@ -233,6 +240,7 @@ def _worst(context: Context, moved: Findings, balls: Sequence[Ball]) -> Iterator
                 if row in drawn:
                     continue
                 drawn.add(row)
+                before, after = _drawn(held, row, result.raw[row])
                 yield WorstWindow(
                     stage=INT8,
                     attack=result.attack,
@@ -246,6 +254,19 @@ def _worst(context: Context, moved: Findings, balls: Sequence[Ball]) -> Iterator
                     unit=unit_of(ball),
                     rate_hz=float(held.adc.rate_hz),
                     beat_at=held.beat_at,
-                    raw_before=tuple((held.raw[row] * volts).tolist()),
-                    raw_after=tuple((result.raw[row] * volts).tolist()),
+                    raw_before=tuple((before * volts).tolist()),
+                    raw_after=tuple((after * volts).tolist()),
                 )
+
+
+def _drawn(held: HeldWindows, row: int, raw: Int16Array) -> tuple[Int16Array, Int16Array]:
+    """Return a window's counts before and after a change, as far as they are drawn.
+
+    Of segments with several channels it is the one that changed most.
+    """
+    one = held.select(np.array([row]))
+    if not isinstance(one, HeldSegments):
+        return held.raw[row], raw
+    (before,), (after,) = one.recorded(), replace(one, raw=raw[np.newaxis]).recorded()
+    channel = int(np.abs(after.astype(np.int64) - before).sum(axis=0).argmax())
+    return before[:, channel], after[:, channel]

@@ -41,12 +41,12 @@ from edgeprune.pipeline.emulation import lacking_emulator
 from edgeprune.pipeline.learn import network_of, windows_of
 from edgeprune.pipeline.products import (
     inputs_of,
-    load_array,
     load_record,
     save_array,
     save_record,
     stratified,
 )
+from edgeprune.pipeline.recordings import replayed_recording
 from edgeprune.pipeline.store import Stage
 
 _LOGITS = "logits"
@@ -167,10 +167,7 @@ def _device_inputs(
 def _front_end_row(context: Context, elf: Path, data: Stage, network: IntegerNetwork) -> ParityRow:
     """Let the device make its own windows of raw samples, and compare them and their logits."""
     front_end = context.front_end
-    count = round(_FRONT_END_SECONDS * context.adc.rate_hz)
-    samples = load_array(data.file("raw_samples.npy")).astype(np.int16)[:count]
-    beats = load_array(data.file("raw_beats.npy")).astype(np.int64)
-    beats = beats[beats < len(samples)]
+    samples, beats = replayed_recording(context, data, _FRONT_END_SECONDS)
     expected = front_end.run(samples, beats)
     features = front_end.rhythm_features if len(network.inputs) == 2 else 0
     signal, rhythm = expected.signal[expected.valid], expected.rhythm[expected.valid, :features]

@@ -10,7 +10,8 @@ from pathlib import Path
 from edgeprune import __version__
 from edgeprune.config import BuildConfig
 from edgeprune.config_text import render_config
-from edgeprune.data import FrontEnd, load_card
+from edgeprune.data import front_end_for, load_card
+from edgeprune.data.protocols import with_protocol
 from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameError
 from edgeprune.evidence import Evidence, Outcome
 from edgeprune.executor import Executor
@@ -21,6 +22,7 @@ from edgeprune.pipeline.cost import Meter
 from edgeprune.pipeline.deploy import export_stage, firmware_stage
 from edgeprune.pipeline.disturb import disturb_stage, disturbances_of
 from edgeprune.pipeline.emulation import QEMU_USER, emulator_of
+from edgeprune.pipeline.kinds import converter_of, fitted_to_kind
 from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
 from edgeprune.pipeline.monitor import monitor_stage
 from edgeprune.pipeline.preflight import check_files, check_out, check_tools, work_folder
@@ -149,7 +151,8 @@ def open_context(
     from edgeprune.pruning import check_pruning
     from edgeprune.quantization import QUANTIZERS
 
-    config = _with_model(config)
+    card = with_protocol(load_card(config.dataset), config.protocol, config.fold)
+    config = _with_model(config, card.model)
     check_pruning(config.pruning, config.robustness)
     QUANTIZERS.get(config.quantization.quantizer, where="quantization.quantizer")
     TOOLCHAINS.get(config.firmware.toolchain, where="firmware.toolchain")
@@ -159,7 +162,6 @@ def open_context(
     BACKENDS.get(config.firmware.emulator, where="firmware.emulator")
     if not _is_file(config.model) and ":" not in config.model:
         CLASSIFIERS.get(config.model, where="model")
-    card = load_card(config.dataset)
     check_classes(config.requirements, card.class_names)
     target = load_target(config.target)
     config = replace(
@@ -188,13 +190,14 @@ def open_context(
     check_attacks(config)
     disturbances_of(config)
     config = _with_epochs(config, card.epochs)
-    adc = target.adc or card.adc
+    config = fitted_to_kind(config, card)
+    adc = converter_of(target, card)
     return Context(
         config=config,
         card=card,
         target=target,
         adc=adc,
-        front_end=FrontEnd.for_adc(adc),
+        front_end=front_end_for(card, adc),
         store=StageStore(work_folder(out)),
         progress=progress,
         executor=Executor(config.verification.workers, scheduler),
@@ -212,12 +215,17 @@ def _check_perturbations(config: BuildConfig) -> None:
             raise
 
 
-def _with_model(config: BuildConfig) -> BuildConfig:
-    """Choose the classifier that suits what is asked for, where none is named."""
+def _with_model(config: BuildConfig, own: str) -> BuildConfig:
+    """Choose the classifier that suits what is asked for, where none is named.
+
+    Args:
+        config: The configuration.
+        own: The data card's classifier.
+    """
     from edgeprune.training.robust import proves
 
     provable = bool(config.robustness.perturbation) and proves(config.robustness)
-    return replace(config, model=config.model or _MODELS[provable])
+    return replace(config, model=config.model or own or _MODELS[provable])
 
 
 def _with_epochs(config: BuildConfig, recommended: int) -> BuildConfig:

@@ -19,6 +19,7 @@ from edgeprune.evidence.manifest import read_manifest
 from edgeprune.files import sha256_file
 from edgeprune.firmware import Labels, compile_image, generate
 from edgeprune.network import IntegerNetwork
+from edgeprune.pipeline.kinds import converter_of
 from edgeprune.pipeline.preflight import work_folder
 from edgeprune.pipeline.products import inputs_of, load_windows, stratified
 from edgeprune.targets import Target, load_target
@@ -141,7 +142,7 @@ class CheckedResult:
         labels = Labels(title, names, card.title, card.synthetic)
         sources = generate(
             self.network,
-            front_end_for(card, self.target.adc or card.adc),
+            front_end_for(card, converter_of(self.target, card)),
             self.target,
             labels,
             scratch,

@@ -182,6 +182,7 @@ def _labels(context: Context) -> Labels:
         class_names=context.card.class_names,
         trained_on=context.card.title,
         synthetic=context.card.synthetic,
+        channels=context.card.signal.channels,
     )
 
 

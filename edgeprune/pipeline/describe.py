@@ -73,7 +73,7 @@ def data_evidence(context: Context, dataset: Dataset) -> DataEvidence:
         origin=card.origin,
         licence=card.licence,
         citation=card.citation,
-        lead=" or ".join(card.signal.leads),
+        lead=card.signal.lead_words,
         adc=AdcEvidence(
             adc.rate_hz,
             adc.microvolt_per_count,
@@ -95,10 +95,28 @@ def data_evidence(context: Context, dataset: Dataset) -> DataEvidence:
         notes=(
             dataset.disjointness,
             " ".join(card.text.split()),
-            f"The rhythm input looks {front_end.delay_beats} beat ahead: a beat is classified "
-            "when the next one is known.",
+            _lookahead(context),
         ),
     )
+
+
+def _lookahead(context: Context) -> str:
+    """Say what a decision waits for."""
+    front_end = context.front_end
+    if context.card.window is None:
+        return (
+            f"The rhythm input looks {front_end.delay_beats} beat ahead: a beat is classified "
+            "when the next one is known."
+        )
+    note = (
+        "A window is classified with its last sample; nothing is remembered from one to the next."
+    )
+    if context.card.signal.unit == "rms":
+        note += (
+            " The publisher normalised the signal, its volts are not known: where microvolts are "
+            "said, thousandths of its RMS are meant."
+        )
+    return note
 
 
 def _split(name: str, windows: Windows) -> Split:

@@ -65,15 +65,18 @@ def fitted_to_front_end(network: IntegerNetwork, context: Context) -> IntegerNet
     return fitted
 
 
-def front_end_tensors(front_end: FrontEnd) -> tuple[Tensor, Tensor]:
-    """Return what the integers of the front end stand for: signal, then rhythm."""
+def front_end_tensors(front_end: FrontEnd) -> tuple[Tensor, ...]:
+    """Return what the integers of the front end stand for: signal, then rhythm if it makes any."""
+    signal = Tensor(
+        "front_end_signal",
+        front_end.signal_shape,
+        float(np.float32(front_end.signal_scale)),
+        front_end.signal_zero_point,
+    )
+    if not front_end.rhythm_features:
+        return (signal,)
     return (
-        Tensor(
-            "front_end_signal",
-            front_end.signal_shape,
-            float(np.float32(front_end.signal_scale)),
-            front_end.signal_zero_point,
-        ),
+        signal,
         Tensor(
             "front_end_rhythm",
             (front_end.rhythm_features,),

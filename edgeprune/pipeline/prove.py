@@ -56,6 +56,13 @@ _THREAT_MODEL = (
     "remembers from earlier beats (template, gain, RR intervals) is held as it was, and so is the "
     "place of the beat."
 )
+_THREAT_MODEL_OF_SEGMENTS = (
+    "The raw samples of a window, of all its channels, may change within the set, at the converter "
+    "and within its range; they pass through the front end like any others. The windows stay where "
+    "they are."
+)
+# What a curve over radii is drawn of.
+_CURVES = (("linf", "uV"), ("linf", "rms"))
 _ARITHMETIC = {
     Runtime.FIRMWARE: "the int8 arithmetic that is flashed: int32 accumulators, TFLite's double "
     "rounding, saturation",
@@ -207,7 +214,7 @@ def _float_certificates(
 ) -> NetworkCertificates:
     """Bound a float network under the sets that the curve is drawn of."""
     bootstrap = Bootstrap(context.seed)
-    sets = [each for each in subject.perturbations if radius_of(each.text)[::2] == ("linf", "uV")]
+    sets = [each for each in subject.perturbations if radius_of(each.text)[::2] in _CURVES]
     sets.sort(key=lambda each: radius_of(each.text)[1] or 0.0)
     held = replace(subject.held, signal_alone=len(network.graph.sources) == 1)
     decisions = decisions_of(subject.windows, network.decide(held.inputs()))
@@ -264,7 +271,7 @@ def _evidence(
     records = len(np.unique(subject.windows.record))
     return CertificateEvidence(
         runtime=settings.runtime,
-        threat_model=_THREAT_MODEL,
+        threat_model=_THREAT_MODEL if context.card.window is None else _THREAT_MODEL_OF_SEGMENTS,
         seconds=settings.seconds or None,
         windows=f"{len(subject.windows)} test windows, drawn in proportion from every record that "
         f"has any ({records}), seed {context.seed}",

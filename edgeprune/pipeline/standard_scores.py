@@ -71,6 +71,11 @@ def standard_scores(
     decisions = decisions_of(windows, logits.argmax(axis=1))
     natural = network.output_tensor.dequantize(logits)
     probabilities = probability_scores(stage, "test", decisions, natural, bootstrap, INTEGER_SOURCE)
+    if context.card.window is not None:
+        reason = f"{_BEATS}: the windows are segments and no beats"
+        return StandardScores((), (probabilities,), (reason,))
+    if context.card.window is not None:
+        return StandardScores((), (probabilities,))
     unknown = set(windows.class_names) - set(CLASSES)
     if unknown:
         reason = f"{_BEATS}: it has no class {', '.join(sorted(unknown))}"

@@ -22,6 +22,9 @@
 #define SEMIHOSTING_WRITE 0x05u
 #define OPEN_WRITE_BINARY 5u
 
+#ifndef EDGEPRUNE_SAMPLE_CHANNELS
+#define EDGEPRUNE_SAMPLE_CHANNELS 1
+#endif
 #define WINDOW_BYTES ((uint32_t)(EDGEPRUNE_SIGNAL_BYTES + EDGEPRUNE_RHYTHM_BYTES))
 #define CLASS_COUNT ((uint32_t)EDGEPRUNE_CLASS_COUNT)
 #ifdef EXCHANGE_MONITOR
@@ -125,16 +128,21 @@ static uint32_t classify_windows(void) {
 #if EDGEPRUNE_HAS_FRONT_END
 static uint32_t classify_samples(void) {
     const int16_t *samples = at(header->input_offset);
-    const uint32_t *beats = at(header->beats_offset);
     int8_t *output = at(header->output_offset);
-    uint32_t sample, beat = 0, status = EXCHANGE_DONE;
+    uint32_t sample, status = EXCHANGE_DONE;
+#ifndef EDGEPRUNE_TAKES_NO_BEATS
+    const uint32_t *beats = at(header->beats_offset);
+    uint32_t beat = 0;
+#endif
     edgeprune_start();
     for (sample = 0; sample < header->count && status == EXCHANGE_DONE; sample++) {
-        (void)edgeprune_push_samples(samples + sample, 1);
+        (void)edgeprune_push_samples(samples + sample * EDGEPRUNE_SAMPLE_CHANNELS, 1);
+#ifndef EDGEPRUNE_TAKES_NO_BEATS
         while (beat < header->beat_count && beats[beat] <= sample) {
             (void)edgeprune_push_beat(beats[beat]);
             beat++;
         }
+#endif
         while (edgeprune_next_window(output, output + EDGEPRUNE_SIGNAL_BYTES) != 0) {
             status = classify(output, output + EDGEPRUNE_SIGNAL_BYTES, output + WINDOW_BYTES);
 #if defined(EXCHANGE_MONITOR) && defined(EDGEPRUNE_WATCHES_SAMPLES)

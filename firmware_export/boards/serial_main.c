@@ -10,6 +10,9 @@
 
 #include <stddef.h>
 
+#ifndef EDGEPRUNE_SAMPLE_CHANNELS
+#define EDGEPRUNE_SAMPLE_CHANNELS 1
+#endif
 #define WINDOW_BYTES (EDGEPRUNE_SIGNAL_BYTES + EDGEPRUNE_RHYTHM_BYTES)
 #define LEAST_PAYLOAD 96
 #define MOST_PAYLOAD (WINDOW_BYTES > LEAST_PAYLOAD ? WINDOW_BYTES : LEAST_PAYLOAD)
@@ -170,7 +173,8 @@ static uint32_t work_large(uint32_t which, uint32_t length) {
 #endif
 #if EDGEPRUNE_HAS_FRONT_END
     case FRAME_SAMPLES:
-        answer.words[0] = (uint32_t)edgeprune_push_samples(payload.samples, (int32_t)(length / 2u));
+        answer.words[0] = (uint32_t)edgeprune_push_samples(
+            payload.samples, (int32_t)(length / (2u * EDGEPRUNE_SAMPLE_CHANNELS)));
         answer_bytes = 2u;
         return 0;
 #endif
@@ -236,6 +240,7 @@ static uint32_t work(uint32_t length) {
     case FRAME_START:
         edgeprune_start();
         return 0;
+#ifndef EDGEPRUNE_TAKES_NO_BEATS
     case FRAME_BEAT:
         if (length != 4u) {
             return FRAME_BAD_LENGTH;
@@ -243,6 +248,7 @@ static uint32_t work(uint32_t length) {
         answer.words[0] = (uint32_t)edgeprune_push_beat(small.words[0]);
         answer_bytes = 1u;
         return 0;
+#endif
     case FRAME_NEXT:
         if (edgeprune_next_window(payload.window, payload.window + EDGEPRUNE_SIGNAL_BYTES) == 0) {
             return 0;
