@@ -18,7 +18,9 @@ import numpy.typing as npt
 from edgeprune.evaluation import metrics
 from edgeprune.evaluation.bootstrap import Bootstrap, caution
 from edgeprune.evaluation.decisions import sum_by_patient
+from edgeprune.evaluation.seizure_patients import patient_average
 from edgeprune.evidence import (
+    PatientSeizures,
     Quantity,
     RecordSeizures,
     SeizureCounts,
@@ -159,6 +161,20 @@ def seizure_scores(
     samples = [count_samples(each) for each in recordings]
     lengths = [round(each.seconds) for each in recordings]
     patients = [each.patient for each in recordings]
+    owners = []
+    for patient in sorted(set(patients)):
+        own = [index for index, each in enumerate(recordings) if each.patient == patient]
+        chosen = [lengths[index] for index in own]
+        names = [patient] * len(own)
+        owners.append(
+            PatientSeizures(
+                patient,
+                len(own),
+                sum(recordings[index].seconds for index in own) / _SECONDS_AN_HOUR,
+                _counts([events[index] for index in own], chosen, names, None, where),
+                _counts([samples[index] for index in own], chosen, names, None, where),
+            )
+        )
     rows = tuple(
         RecordSeizures(
             each.record,
@@ -179,6 +195,8 @@ def seizure_scores(
         hours=sum(each.seconds for each in recordings) / _SECONDS_AN_HOUR,
         patients=len(set(patients)),
         record_count=len(recordings),
+        average=patient_average([owner.events for owner in owners], bootstrap, where),
+        by_patient=tuple(owners),
         records=rows,
         notes=tuple(notes),
     )

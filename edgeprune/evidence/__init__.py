@@ -116,6 +116,8 @@ from edgeprune.evidence.probabilities import (
 from edgeprune.evidence.quantity import Interval, Quantity, Spread, Where
 from edgeprune.evidence.requirements import Comparison, Outcome, Requirement, judge
 from edgeprune.evidence.seizures import (
+    PatientAverage,
+    PatientSeizures,
     RecordSeizures,
     SeizureCounts,
     SeizureRules,
@@ -198,6 +200,8 @@ __all__ = [
     "Outcome",
     "OutcomeCounts",
     "ParityRow",
+    "PatientAverage",
+    "PatientSeizures",
     "PerturbationCertificates",
     "PlannedTensor",
     "PointState",

@@ -21,6 +21,7 @@ from edgeprune.evidence.monitor import MonitorEvidence
 from edgeprune.evidence.performance import ModelPerformance, StageComparison
 from edgeprune.evidence.probabilities import ProbabilityScores
 from edgeprune.evidence.requirements import Outcome, Requirement
+from edgeprune.evidence.seizures import SeizureScores
 from edgeprune.evidence.sweep import SweepEvidence
 
 SCHEMA_NAME = "edgeprune-evidence"
@@ -49,6 +50,7 @@ class Evidence:
     Attributes:
         schema: Which form the file has.
         identity: What it is about.
+        foreword: What a reader must hear before any figure; empty where that is nothing.
         versions: With what it was made.
         reproduction: How to make it again.
         config: The configuration as resolved.
@@ -61,6 +63,7 @@ class Evidence:
         performance: Each stage on the test part.
         comparisons: Stages against each other.
         beats: Beat-by-beat scores of EC57, per part of the data; the int8 network's.
+        seizures: Scores of events by SzCORE, per stage; absent where the data have no events.
         probabilities: What its confidence is worth.
         parity: Implementations against the integer specification.
         device: What runs on the target.
@@ -77,6 +80,7 @@ class Evidence:
     identity: Identity
     versions: Versions
     reproduction: Reproduction
+    foreword: str = ""
     config: tuple[ConfigEntry, ...] = ()
     data: DataEvidence | None = None
     classifier: ClassifierEvidence | None = None
@@ -87,6 +91,7 @@ class Evidence:
     performance: tuple[ModelPerformance, ...] = ()
     comparisons: tuple[StageComparison, ...] = ()
     beats: tuple[BeatScores, ...] = ()
+    seizures: tuple[SeizureScores, ...] = ()
     probabilities: tuple[ProbabilityScores, ...] = ()
     parity: tuple[ParityRow, ...] = ()
     device: DeviceEvidence | None = None

@@ -71,6 +71,42 @@ class RecordSeizures:
 
 
 @dataclass(frozen=True)
+class PatientSeizures:
+    """One patient's recordings together, without intervals.
+
+    Attributes:
+        patient: Whose they are.
+        record_count: How many.
+        hours: Their length.
+        events: Counted by events.
+        samples: Counted by samples.
+    """
+
+    patient: str
+    record_count: int
+    hours: float
+    events: SeizureCounts
+    samples: SeizureCounts
+
+
+@dataclass(frozen=True)
+class PatientAverage:
+    """Scores by events, every patient weighing alike.
+
+    Attributes:
+        sensitivity: Mean over the patients that have a seizure.
+        precision: Mean over the patients with a detection.
+        f1: Mean over the patients for whom it is defined.
+        false_alarms_per_hour: Mean over all patients.
+    """
+
+    sensitivity: Quantity
+    precision: Quantity
+    f1: Quantity
+    false_alarms_per_hour: Quantity
+
+
+@dataclass(frozen=True)
 class SeizureScores:
     """Recordings together: every event weighs alike, intervals clustered by patient.
 
@@ -84,6 +120,8 @@ class SeizureScores:
         hours: Length of all recordings.
         patients: Patients the recordings are of.
         record_count: Recordings.
+        average: The same by patients; absent where it was not asked for.
+        by_patient: Each patient by itself; absent where they are withheld.
         records: Each by itself; absent where they are withheld.
         notes: What a reader must know beside it.
     """
@@ -97,5 +135,7 @@ class SeizureScores:
     hours: float
     patients: int
     record_count: int
+    average: PatientAverage | None = None
+    by_patient: tuple[PatientSeizures, ...] = ()
     records: tuple[RecordSeizures, ...] = ()
     notes: tuple[str, ...] = ()

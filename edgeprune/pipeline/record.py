@@ -77,8 +77,10 @@ from edgeprune.pipeline.monitor import MONITOR_EVIDENCE
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES, COUNTEREXAMPLES, FILES
+from edgeprune.pipeline.recordings import recordings_of
 from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, TURNED_INPUTS, Replays
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
+from edgeprune.pipeline.seizures import event_scores, what_they_are_not
 from edgeprune.pipeline.standard_scores import standard_scores
 from edgeprune.pipeline.store import Stage
 from edgeprune.pipeline.sweep import sweep_evidence
@@ -122,6 +124,12 @@ _LIMITS = (
     "end; what the device remembers from earlier beats, and the place of the beat, are held as "
     "they were. Disturbances change the whole recording and what is remembered with it.",
     "An attack that fails proves nothing: a stronger one may succeed. Certificates alone do.",
+)
+_LIMITS_OF_SEGMENTS = (
+    *_LIMITS[:2],
+    "Certificates and attacks are about the raw samples of a window, through the front end; the "
+    "windows stay where they are. Disturbances change the whole recording.",
+    _LIMITS[-1],
 )
 _NOT_TESTED = (
     "latency and energy on silicon",
@@ -204,7 +212,15 @@ def collect(context: Context, stages: Stages) -> Evidence:
     )
     device = stages["firmware" if context.target.is_host else "bench"]
     image = stages["firmware"].folder / IMAGE
-    performance, comparisons = _performance(context, stages, test)
+    decided = dict(_decisions(context, stages, test))
+    performance, comparisons = _performance(context, decided)
+    events = event_scores(
+        context.card,
+        recordings_of(context, stages["data"], test),
+        test,
+        [(stage, decisions.predictions) for stage, decisions in decided.items()],
+        Bootstrap(context.seed),
+    )
     evidence = Evidence(
         identity=Identity(
             edgeprune=__version__,
@@ -220,6 +236,7 @@ def collect(context: Context, stages: Stages) -> Evidence:
         ),
         versions=_versions(),
         reproduction=_reproduction(context),
+        foreword=what_they_are_not(context.card),
         config=config_entries(context.config),
         data=load_record(stages["data"].file("data.json"), DataEvidence),
         classifier=_optional(stages, "train", "classifier.json", ClassifierEvidence),
@@ -232,6 +249,7 @@ def collect(context: Context, stages: Stages) -> Evidence:
         performance=performance,
         comparisons=comparisons,
         beats=standard.beats,
+        seizures=events.scores,
         probabilities=standard.probabilities,
         parity=(*exported.rows, *benched.rows, *replayed.parity.rows),
         device=load_record(device.file(DEVICE), DeviceEvidence),
@@ -241,13 +259,14 @@ def collect(context: Context, stages: Stages) -> Evidence:
         else None,
         disturbances=disturbances if disturbances.curves else None,
         monitor=_optional(stages, "monitor", MONITOR_EVIDENCE, MonitorEvidence),
-        limits=_limits(disturbances),
+        limits=_limits(context, disturbances),
         not_tested=(
             *_NOT_TESTED,
             *_left_out(context.config),
             *exported.absent,
             *benched.absent,
             *standard.not_tested,
+            *events.not_tested,
         ),
     )
     evidence = replace(
@@ -257,11 +276,12 @@ def collect(context: Context, stages: Stages) -> Evidence:
     return withhold(evidence) if context.config.evaluation.privacy else evidence
 
 
-def _limits(disturbances: DisturbanceEvidence) -> tuple[str, ...]:
+def _limits(context: Context, disturbances: DisturbanceEvidence) -> tuple[str, ...]:
+    limits = _LIMITS if context.card.window is None else _LIMITS_OF_SEGMENTS
     made = ", ".join(curve.title for curve in disturbances.curves if curve.synthetic)
     if not made:
-        return _LIMITS
-    return (*_LIMITS, f"No recorded noise was at hand: made by rule (SYNTHETIC) were {made}.")
+        return limits
+    return (*limits, f"No recorded noise was at hand: made by rule (SYNTHETIC) were {made}.")
 
 
 def _left_out(config: BuildConfig) -> Iterator[str]:
@@ -278,9 +298,8 @@ def _optional(stages: Stages, stage: str, file: str, kind: type[Record]) -> Reco
 
 
 def _performance(
-    context: Context, stages: Stages, test: Windows
+    context: Context, decided: Mapping[str, Decisions]
 ) -> tuple[tuple[ModelPerformance, ...], tuple[StageComparison, ...]]:
-    decided = dict(_decisions(context, stages, test))
     bootstrap = Bootstrap(context.seed)
     apart = tuple(
         LeftOut((record,), reason) for record, reason in context.card.split.shown_apart.items()

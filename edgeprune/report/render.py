@@ -62,7 +62,7 @@ SECTIONS = (
     Section("history", "Classifier, pruning and quantization"),
     Section("pruning", "What pruning cost, and how it was chosen"),
     Section("performance", "Performance"),
-    Section("beats", "Beat by beat, and what the confidence is worth"),
+    Section("beats", "Beat by beat or event by event, and what the confidence is worth"),
     Section("parity", "Parity with the integer specification"),
     Section("device", "Flash, memory and instructions"),
     Section("certificates", "Certificates"),

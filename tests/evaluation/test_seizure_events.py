@@ -97,6 +97,32 @@ def test_rates_and_scores() -> None:
     assert decode(SeizureScores, encode(scores)) == scores
 
 
+def test_patients_are_scored_before_they_are_averaged() -> None:
+    recordings = [
+        recording([(1000, 1060)], [(1000, 1050)], "a"),
+        recording([(1000, 1060)], [], "a", 2 * HOUR),
+        recording([(1000, 1060)], [(1000, 1050), (3000, 3010)], "b"),
+        recording([], [(1000, 1010)], "c", HOUR / 2),
+    ]
+    scores = seizure_scores("int8", "test", recordings, Bootstrap(seed=1))
+    rows = {
+        row.patient: (row.record_count, row.hours, row.events.sensitivity.value)
+        for row in scores.by_patient
+    }
+    assert rows == {"a": (2, 3.0, 0.5), "b": (1, 1.0, 1.0), "c": (1, 0.5, None)}
+    assert scores.average is not None
+    # By patients: (1/2 + 1) / 2 where there is a seizure; 1, 1/2 and 0; 0, 1 and 2 an hour.
+    assert scores.average.sensitivity.value == 0.75
+    assert scores.average.sensitivity.n == 2
+    assert scores.average.precision.value == 0.5
+    assert scores.average.false_alarms_per_hour.value == 1.0
+    assert scores.events.sensitivity.value == 2 / 3
+    interval = scores.average.false_alarms_per_hour.interval
+    assert interval is not None
+    assert interval.low == 0
+    assert interval.high == 2
+
+
 def test_undefined_is_not_zero() -> None:
     scores = seizure_scores("int8", "test", [recording([], [(1000, 1060)])], Bootstrap())
     assert scores.events.sensitivity.value is None

@@ -64,7 +64,12 @@ from edgeprune.evidence import (
 )
 from tests.evidence.example_attacks import example_attacks, example_disturbances
 from tests.evidence.example_guard import example_guard
-from tests.evidence.example_scores import example_beats, example_monitor, example_probabilities
+from tests.evidence.example_scores import (
+    example_beats,
+    example_monitor,
+    example_probabilities,
+    example_seizures,
+)
 from tests.evidence.example_sweep import example_sweep
 
 CLASSES = (
@@ -285,7 +290,9 @@ def example_evidence(*, synthetic: bool = False) -> Evidence:
             compare(STAGES[0], example_decisions(0), STAGES[1], example_decisions(1), bootstrap),
             compare(STAGES[0], example_decisions(0), STAGES[2], example_decisions(2), bootstrap),
         ),
+        foreword="These figures are invented.",
         beats=(example_beats(STAGES[2], example_decisions(2), bootstrap),),
+        seizures=(example_seizures(STAGES[2], bootstrap),),
         probabilities=example_probabilities(STAGES, _every(30), bootstrap),
         parity=_parity(),
         device=device,

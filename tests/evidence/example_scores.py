@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeprune.evaluation import Bootstrap, Decisions
+from edgeprune.evaluation import Bootstrap, Decisions, SeizureAnnotations, seizure_scores
 from edgeprune.evaluation.abstention import monitored_windows
 from edgeprune.evaluation.beat_pairs import AnnotatedBeats, DetectedBeats
 from edgeprune.evaluation.ec57 import ec57_scores
@@ -13,6 +13,7 @@ from edgeprune.evidence import (
     BeatScores,
     ProbabilityScores,
     Quantity,
+    SeizureScores,
     Where,
 )
 from edgeprune.evidence.monitor import MonitorEvidence, MonitorLimits
@@ -38,6 +39,16 @@ def example_beats(stage: str, decisions: Decisions, bootstrap: Bootstrap) -> Bea
         )
         found.append(DetectedBeats(beats[3:] + 9, decisions.predictions[mask][3:]))
     return ec57_scores(stage, "test", references, found, bootstrap, notes=("Invented.",))
+
+
+def example_seizures(stage: str, bootstrap: Bootstrap) -> SeizureScores:
+    """Return scores of three recordings of two people, one without any detection."""
+    recordings = (
+        SeizureAnnotations("e1", "p1", 3600.0, ((1000.0, 1060.0),), ((1010.0, 1050.0),)),
+        SeizureAnnotations("e2", "p1", 1800.0, ((200.0, 230.0),), ((900.0, 904.0),)),
+        SeizureAnnotations("e3", "p2", 7200.0, ((10.0, 90.0),), ()),
+    )
+    return seizure_scores(stage, "test", recordings, bootstrap, notes=("Invented.",))
 
 
 def example_probabilities(
