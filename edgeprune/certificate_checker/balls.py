@@ -23,7 +23,7 @@ class Ball:
     @staticmethod
     def read(text: str) -> Ball:
         """Read "100uV" or "3lsb"."""
-        return Ball(Amount.read(text, ("uV", "mV", "lsb")))
+        return Ball(Amount.read(text, ("uV", "mV", "rms", "lsb")))
 
     def _radius(self, space: Space) -> int:
         radius: int = math.ceil(self.radius.counts(space) * (1 + NEAR) * 2**FRACTION)

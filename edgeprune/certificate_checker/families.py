@@ -15,7 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
-from edgeprune.certificate_checker.front_end import BEFORE, BOXCAR, Converter
+from edgeprune.certificate_checker.front_end import Converter
+from edgeprune.certificate_checker.segments import SegmentConverter
 from edgeprune.certificate_checker.stairs import Ints, Refused, times
 
 FRACTION = 20
@@ -28,8 +29,9 @@ Interval = tuple[Fraction, Fraction]
 Parameters = tuple[Interval, ...]
 
 _UNITS = {"uV": Fraction(1), "mV": Fraction(1000), "%": Fraction(1, 100), "Hz": Fraction(1)}
-_UNITS |= {"lsb": Fraction(1), "": Fraction(1)}
-_VOLTAGES = ("uV", "mV")
+# Of a normalised signal, thousandths of its RMS stand in the place of microvolts.
+_UNITS |= {"lsb": Fraction(1), "": Fraction(1), "rms": Fraction(1000)}
+_VOLTAGES = ("uV", "mV", "rms")
 _MOST_GRID = 512
 
 
@@ -45,7 +47,7 @@ class Space:
 
     raw: Ints
     counts: tuple[int, int]
-    converter: Converter | None
+    converter: Converter | SegmentConverter | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +102,8 @@ class Amount:
             return self.value
         if space.converter is None:
             raise Refused("a voltage without a converter")
+        if (self.unit == "rms") != (space.converter.unit == "rms"):
+            raise Refused(f"an amount in {self.unit}, and counts in {space.converter.unit}")
         return self.value / space.converter.microvolt
 
 
@@ -287,8 +291,8 @@ def _extent(
 def _seconds(space: Space) -> list[Fraction]:
     if space.converter is None:
         raise Refused("a sinusoid in seconds without a converter")
-    place = space.converter.factor * (BEFORE + BOXCAR)
-    return [Fraction(k - place) / space.converter.rate for k in range(len(space.raw))]
+    places = space.converter.places(len(space.raw)).tolist()
+    return [Fraction(place) / space.converter.rate for place in places]
 
 
 def _wave(turn: Fraction, space: Space) -> Ints:
@@ -308,17 +312,16 @@ def _wave(turn: Fraction, space: Space) -> Ints:
             cosine += term if order % 4 == 0 else -term
         order += 1
         term = (term * angle >> bits) // order
-    place = space.converter.factor * (BEFORE + BOXCAR)
-    most = max(place, len(space.raw) - place)
+    places = space.converter.places(len(space.raw))
     powers = [(1 << bits, 0)]
-    for _ in range(most):
+    for _ in range(int(np.abs(places).max(initial=0))):
         a, b = powers[-1]
         powers.append(((a * cosine - b * sine) >> bits, (a * sine + b * cosine) >> bits))
     down = bits - FRACTION
     table = np.array([[a >> down, b >> down] for a, b in powers], np.int64).T
-    after = table[:, : len(space.raw) - place]
-    before = table[:, place:0:-1] * np.array([[1], [-1]])
-    return np.concatenate([before, after], axis=1)
+    found = table[:, np.abs(places)]
+    found[1] *= np.where(places < 0, -1, 1)
+    return found
 
 
 def _down(value: Fraction) -> int:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edgeprune.certificate_checker.bounds import CHANGE
 from edgeprune.certificate_checker.front_end import Beat, Converter
 from edgeprune.certificate_checker.network import Network, Step
+from edgeprune.certificate_checker.segments import SegmentConverter, Window
 from edgeprune.certificate_checker.sets import Changes
 from edgeprune.certificate_checker.stairs import LEAST, MOST, Ints, Linear, Refused, stairs
 
@@ -173,20 +174,21 @@ class File:
             if place is None:
                 raise Refused(f"certificate {window}: the data have no such beat")
             held = self.held(window)
-            signal, rhythm = held.inputs(held.raw)
+            known = (data["signal"][place].reshape(-1), data["rhythm"][place])
             if (
-                not np.array_equal(signal, data["signal"][place].reshape(-1))
-                or not np.array_equal(rhythm, data["rhythm"][place])
+                not all(map(np.array_equal, held.inputs(held.raw), known))
                 or data["label"][place] != self.column("label")[window]
             ):
                 raise Refused(f"certificate {window}: the beat is not that of the data")
 
     @cached_property
-    def converter(self) -> Converter | None:
+    def converter(self) -> Converter | SegmentConverter | None:
         """The converter; None where the network's inputs are all that is known."""
         entry = self.header["converter"]
         try:
-            return None if entry is None else Converter.read(entry)
+            if entry is None:
+                return None
+            return (SegmentConverter if "segments" in entry else Converter).read(entry)
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise Refused(f"the converter is not described ({error!r})") from error
 
@@ -196,6 +198,10 @@ class File:
             names = [name for name in ("input0", "input1") if name in self.columns]
             rows = [self.column(name, self.columns[name].ndim)[window] for name in names]
             return Plain(tuple(row.reshape(-1) for row in rows))
+        if isinstance(self.converter, SegmentConverter):
+            segment = Window(self.converter, self.column("raw", 2)[window])
+            segment.require_consistent()
+            return segment
         beat = Beat(
             self.converter,
             self.column("raw", 2)[window],

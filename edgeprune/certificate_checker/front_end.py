@@ -66,6 +66,15 @@ class Converter:
         return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
 
     @property
+    def unit(self) -> str:
+        """Of a count."""
+        return "uV"
+
+    def places(self, count: int) -> Ints:
+        """Return the time of each raw value, in samples from the beat [count]."""
+        return np.arange(count) - self.factor * (BEFORE + BOXCAR)
+
+    @property
     def least_amplitude(self) -> int:
         """Smaller peaks of a template count as this: a sixth of a millivolt, at least 16."""
         return max(16, round(Fraction(1000, 6) / self.microvolt * 2 * self.factor))

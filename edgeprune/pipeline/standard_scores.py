@@ -74,8 +74,6 @@ def standard_scores(
     if context.card.window is not None:
         reason = f"{_BEATS}: the windows are segments and no beats"
         return StandardScores((), (probabilities,), (reason,))
-    if context.card.window is not None:
-        return StandardScores((), (probabilities,))
     unknown = set(windows.class_names) - set(CLASSES)
     if unknown:
         reason = f"{_BEATS}: it has no class {', '.join(sorted(unknown))}"
