@@ -14,6 +14,12 @@ from typing import Protocol
 
 import numpy as np
 
+from edgeprune.certificate_checker.elementwise import (
+    PLANE_BITS,
+    TABLE_BITS,
+    Product,
+    Table,
+)
 from edgeprune.certificate_checker.lines import (
     INTERCEPT_BITS,
     RATIO_BITS,
@@ -22,7 +28,7 @@ from edgeprune.certificate_checker.lines import (
     shifted,
     straight,
 )
-from edgeprune.certificate_checker.network import Copy, Maximum, Network, Step, copied
+from edgeprune.certificate_checker.network import Copy, Maximum, Network, Node, Step, copied
 from edgeprune.certificate_checker.stairs import (
     LEAST,
     NEVER,
@@ -125,6 +131,9 @@ def explore(
         if isinstance(node, Copy):
             region.low[node.output] = copied(node, region.low, region.network.sizes)
             region.high[node.output] = copied(node, region.high, region.network.sizes)
+        elif isinstance(node, Table | Product):
+            ends = node.ends(region.low, region.high)
+            region.low[node.output], region.high[node.output] = ends
         elif isinstance(node, Maximum):
             for box in (region.low, region.high):
                 box[node.output] = np.append(box[node.source], LEAST)[node.taps].max(axis=1)
@@ -186,7 +195,7 @@ def _reads_front(region: Region, step: Step) -> bool:
     return [name for name, _ in step.terms] == [region.front.output]
 
 
-def nodes(region: Region) -> tuple[Step | Maximum | Copy, ...]:
+def nodes(region: Region) -> tuple[Node, ...]:
     """Return the front end's step and the network's nodes."""
     return (region.front, *region.network.nodes)
 
@@ -200,8 +209,10 @@ def _sums(region: Region, step: Step) -> tuple[Ints, Ints]:
     tables = region.network.additions.get(step.name)
     if tables:
         pairs = [(region.low[name] - LEAST, region.high[name] - LEAST) for name, _ in step.terms]
-        low = tables[0][pairs[0][0]] + tables[1][pairs[1][0]]
-        high = tables[0][pairs[0][1]] + tables[1][pairs[1][1]]
+        # A table rises, or that of what is subtracted falls: the ends are the extremes.
+        found = [[table[end] for end in pair] for table, pair in zip(tables, pairs, strict=True)]
+        low = np.minimum(*found[0]) + np.minimum(*found[1])
+        high = np.maximum(*found[0]) + np.maximum(*found[1])
     else:
         low, high = step.constant.copy(), step.constant.copy()
         for name, linear in step.terms:
@@ -289,13 +300,11 @@ def descend(
             sums = narrow(sums)
             for name, linear in node.terms:
                 arrive(name, linear.backward(sums), line.shift)
-        elif rows is not None and isinstance(node, Copy):
-            for name, cells in node.terms:
-                arrive(name, rows[:, cells], 0)
-        elif rows is not None and isinstance(node, Maximum):
-            passed = _through_maximum(region, node, rows)
-            total = total + passed[1]
-            arrive(node.source, passed[0], RATIO_BITS)
+        elif rows is not None:
+            parts, constant, more = _through(region, node, rows)
+            total = total + constant
+            for name, part in parts:
+                arrive(name, part, more)
     for name, rows in pending.items():
         least = _over_box(rows, region.low[name], region.high[name]).astype(object)
         least = least << INTERCEPT_BITS
@@ -335,6 +344,20 @@ def _over_change(region: Region, line: Lines, rows: Ints) -> Ints:
     rounded, slack = _rounded(linear.backward(sums), line.shift, low, high)
     least = region.change.least(rounded).astype(object)
     return np.asarray(constant.astype(object) + slack + (least << INTERCEPT_BITS))
+
+
+def _through(
+    region: Region, node: Copy | Maximum | Table | Product, rows: Ints
+) -> tuple[Sequence[tuple[str, Ints]], Ints, int]:
+    """Return the coefficients of the sources, what is added to the bound, and the former's bits."""
+    if isinstance(node, Copy):
+        return [(name, rows[:, cells]) for name, cells in node.terms], np.zeros(1, np.int64), 0
+    if isinstance(node, Maximum):
+        passed, constant = _through_maximum(region, node, rows)
+        return [(node.source, passed)], constant, RATIO_BITS
+    more = TABLE_BITS if isinstance(node, Table) else PLANE_BITS
+    parts, constant = node.back(rows, region.low, region.high)
+    return parts, shifted(constant.astype(object), more - INTERCEPT_BITS), more
 
 
 def _through_maximum(region: Region, node: Maximum, rows: Ints) -> tuple[Ints, Ints]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.certificate_checker.elementwise import Product, Table
 from edgeprune.certificate_checker.stairs import (
     LEAST,
     MOST,
@@ -77,7 +78,7 @@ class Copy:
     terms: tuple[tuple[str, Ints], ...]
 
 
-Node = Step | Maximum | Copy
+Node = Step | Maximum | Copy | Table | Product
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,8 @@ class Network:
                     for name, linear in node.terms:
                         total = total + linear.forward(values[name][None])[0]
                 values[node.output] = node.exact.values(node.rows, total)
+            elif isinstance(node, Table | Product):
+                values[node.output] = node.run(values)
             elif isinstance(node, Maximum):
                 padded = np.append(values[node.source], LEAST)
                 values[node.output] = padded[node.taps].max(axis=1)
@@ -168,6 +171,7 @@ def read_network(path: Path, *, off_by_one: bool) -> Network:
             nodes += _nodes(entry, tensors, arrays, additions, int(off_by_one))
         sizes = {name: int(np.prod(entry["shape"])) for name, entry in tensors.items()}
         sizes |= {node.output: len(node.taps) for node in nodes if isinstance(node, Maximum)}
+        sizes |= {n.output: len(n.cells[0]) for n in nodes if isinstance(n, Product)}
         (output,) = header["outputs"]
         return Network(
             tuple(header["inputs"]), output, sizes, tuple(nodes), hasher.hexdigest(), additions
@@ -198,6 +202,7 @@ def _nodes(
         slopes: list[Fraction],
         reach: int = REACH,
         slack: tuple[int, int] = (0, 0),
+        reads: Sequence[str] = entry["inputs"],
     ) -> list[Node]:
         low, exact, high = (
             stairs(
@@ -205,33 +210,35 @@ def _nodes(
             )
             for by in (-off, 0, off)
         )
-        named = tuple(zip(entry["inputs"], terms, strict=True))
+        named = tuple(zip(reads, terms, strict=True))
         return [Step(name, output["name"], named, constant, slack, rows, low, high, exact)]
 
     requantizes = kind != "average_pool1d"
-    if kind == "reshape":
-        return [Copy(output["name"], ((source["name"], np.arange(size)),))]
-    if kind == "concat":
-        numbers = np.arange(size).reshape(output["shape"])
-        ends = np.cumsum([each["shape"][entry["axis"]] for each in sources])[:-1]
-        parts = np.split(numbers, ends, axis=entry["axis"])
-        flat = (part.reshape(-1) for part in parts)
-        return [Copy(output["name"], tuple(zip(entry["inputs"], flat, strict=True)))]
+    if kind in ("reshape", "concat", "table"):
+        copies = kind != "table"
+        entries = np.zeros(0, np.int64) if copies else arrays[f"{name}/entries"].astype(np.int64)
+        return [_copy(entry, sources, output) if copies else _table(entry, entries, off)]
     if kind in ("max_pool1d", "average_pool1d"):
         maximum = kind == "max_pool1d"
         found = _maximum(entry, source, output, clamp) if maximum else None
         return found or _average(entry, source, output, step)
+    zeros = np.zeros(size, int)
     if kind == "requantize":
         function, slopes, reach = requantizer([scale / _exact(output["scale"])])
-        constant = np.full(size, -zero)
-        return step([_each(1, size)], constant, np.zeros(size, int), function, slopes, reach)
-    if kind == "add":
-        tables, terms, slack, shift = _addition(sources, size)
+        return step([_each(1, size)], np.full(size, -zero), zeros, function, slopes, reach)
+    if kind == "mul":
+        product = _product(f"{output['name']}/product", sources, size)
+        single = [np.float32(each["scale"]) for each in (*sources, output)]
+        factor = _exact(float(single[0] * single[1] / single[2]))
+        function, slopes, reach = requantizer([factor])
+        terms, reads = [_each(1, size)], [product.output]
+        return [product, *step(terms, zeros, zeros, function, slopes, reach, reads=reads)]
+    if kind in ("add", "sub"):
+        tables, terms, slack, shift = _addition(sources, size, 1 if kind == "add" else -1)
         additions[name] = tables
         common = 2 * max(_exact(each["scale"]) for each in sources)
         function, slopes, reach = requantizer([common / (2**20 * _exact(output["scale"]))])
-        every = np.full(size, shift), np.zeros(size, int)
-        return step(terms, *every, function, slopes, reach, slack)
+        return step(terms, np.full(size, shift), zeros, function, slopes, reach, slack)
     linear = _weighted(kind, entry, source, output, arrays[f"{name}/weights"].astype(np.int64))
     bias = arrays[f"{name}/bias"].astype(np.int64)
     count = len(bias)
@@ -245,25 +252,49 @@ def _nodes(
 
 
 def _addition(
-    sources: Sequence[Mapping[str, Any]], size: int
+    sources: Sequence[Mapping[str, Any]], size: int, sign: int
 ) -> tuple[tuple[Ints, Ints], list[Linear], tuple[int, int], int]:
     """Return what a sum's two inputs count as: exact tables, linear maps and what these leave out.
 
-    TFLite shifts both inputs left by 20 bits and scales them before they are added.
+    With a sign of -1 the second is subtracted. TFLite shifts both inputs left by 20 bits and
+    scales them before they are added.
     """
     common = 2 * max(_exact(each["scale"]) for each in sources)
     tables, terms, low, high, constant = [], [], 0, 0, 0
-    for each in sources:
+    for each, by in zip(sources, (1, sign), strict=True):
         centred = (np.arange(LEAST, MOST + 1) - each["zero_point"])[:, None] << 20
         function, slopes, _ = requantizer([_exact(each["scale"]) / common])
-        table = function(centred)[:, 0]
-        weight = round(slopes[0] * 2**20)
+        table = by * function(centred)[:, 0]
+        weight = by * round(slopes[0] * 2**20)
         rest = table - weight * (centred[:, 0] >> 20)
         tables.append(table)
         terms.append(_each(weight, size))
         low, high = low + int(rest.min()), high + int(rest.max())
         constant -= weight * each["zero_point"]
     return (tables[0], tables[1]), terms, (low, high), constant
+
+
+def _table(entry: Mapping[str, Any], entries: Ints, off: int) -> Table:
+    low, high = (np.clip(entries + by, LEAST, MOST) for by in (-off, off))
+    return Table(entry["output"], entry["inputs"][0], entries, low, high)
+
+
+def _copy(
+    entry: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], output: Mapping[str, Any]
+) -> Copy:
+    numbers = np.arange(int(np.prod(output["shape"]))).reshape(output["shape"])
+    if entry["kind"] == "reshape":
+        return Copy(output["name"], ((entry["inputs"][0], numbers.reshape(-1)),))
+    ends = np.cumsum([each["shape"][entry["axis"]] for each in sources])[:-1]
+    flat = (part.reshape(-1) for part in np.split(numbers, ends, axis=entry["axis"]))
+    return Copy(output["name"], tuple(zip(entry["inputs"], flat, strict=True)))
+
+
+def _product(name: str, sources: Sequence[Mapping[str, Any]], size: int) -> Product:
+    every = np.arange(size)
+    cells = every, every % int(np.prod(sources[1]["shape"]))
+    names = sources[0]["name"], sources[1]["name"]
+    return Product(name, names, cells, (sources[0]["zero_point"], sources[1]["zero_point"]))
 
 
 def _weighted(
