@@ -8,7 +8,6 @@ from pathlib import Path
 from edgeprune.data.cards import DatasetCard
 from edgeprune.errors import ConfigurationError, DataError
 
-
 # Ends of the files of each source, in lower case; events may stand in CSV files beside any.
 SUFFIXES = {
     "edf": (".edf", ".bdf"),
