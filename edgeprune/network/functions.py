@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.errors import UnsupportedOperatorError
 from edgeprune.network.tensor import Int8Array, Tensor
 from edgeprune.registry import Registry
 
@@ -134,3 +136,18 @@ FUNCTIONS: Registry[Function] = Registry(
     sigmoid=Function("Sigmoid", 6, {}, _sigmoid, lambda: 0.0963),
     tanh=Function("Tanh", 6, {}, np.tanh, lambda: 0.7699),
 )
+
+
+def function_of(operator: str, attributes: Mapping[str, Any]) -> tuple[str, tuple[float, ...]]:
+    """Return the name and the parameters of an ONNX operator's function.
+
+    Raises:
+        UnsupportedOperatorError: No function is known by that operator and these attributes.
+    """
+    for name in FUNCTIONS:
+        known = FUNCTIONS.get(name)
+        texts = ((attributes.get(key, b"none").decode(), text) for key, text in known.texts)
+        if known.onnx == operator and all(given == text for given, text in texts):
+            parameters = known.parameters.items()
+            return name, tuple(float(attributes.get(key, usual)) for key, usual in parameters)
+    raise UnsupportedOperatorError("its attributes name no function that is known")

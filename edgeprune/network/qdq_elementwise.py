@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeprune.errors import ModelError
-from edgeprune.network.functions import FUNCTIONS
+from edgeprune.network.functions import FUNCTIONS, function_of
 from edgeprune.network.ops import Add, Mul, Requantize, Sub, Table
 from edgeprune.network.qdq_sketch import Node, Sketch, real_constant
 from edgeprune.network.qdq_values import (
@@ -101,7 +101,7 @@ def batch_normalization(sketch: Sketch, node: Node, inputs: Sequence[Value | Non
 def table(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
     """A function of one number: a table of its values in the two ranges."""
     operand = sketch.activation(inputs[0], node.inputs[0])
-    name, parameters = _function(node)
+    name, parameters = function_of(node.operator, node.attributes)
 
     def finish(output: str, to: Range, clamp: Clamp) -> str:
         def write(output: str) -> str:
@@ -224,18 +224,6 @@ def _by_channel(
     whole = np.broadcast_to(constant, shape)[0].reshape(shape[1], -1)
     node.require((whole == whole[:, :1]).all(), "its constant differs along the length")
     return np.asarray(whole[:, 0], np.float64)
-
-
-def _function(node: Node) -> tuple[str, tuple[float, ...]]:
-    """Return the name and the parameters of a node's function."""
-    for name in FUNCTIONS:
-        known = FUNCTIONS.get(name)
-        texts = ((node.attributes.get(key, b"none").decode(), text) for key, text in known.texts)
-        if known.onnx == node.operator and all(given == text for given, text in texts):
-            parameters = known.parameters.items()
-            return name, tuple(float(node.attributes.get(key, usual)) for key, usual in parameters)
-    node.require(False, "its attributes name no function that is known")
-    raise AssertionError
 
 
 FUNCTION_OPERATORS = tuple(dict.fromkeys(FUNCTIONS.get(name).onnx for name in FUNCTIONS))

@@ -8,25 +8,21 @@ ONNX has [channels, length], so that every value carries the order in which ONNX
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
 from edgeprune.errors import ModelError
-from edgeprune.network.tensor import Int64Array, Tensor
+from edgeprune.network.tensor import Tensor
 from edgeprune.verification.bound_nodes import BoundGraph, Source
-from edgeprune.verification.float_sketch import UNLIMITED, Box, FloatSketch, Limits
+from edgeprune.verification.float_elementwise import ElementwiseLowering
+from edgeprune.verification.float_lowering import attributes_of
+from edgeprune.verification.float_sketch import Box
 from edgeprune.verification.linear_maps import (
     FloatArray,
-    LinearMap,
     Matrix,
-    Scaling,
     SlidingMap,
 )
 from edgeprune.verification.twins import Twin
@@ -79,51 +75,7 @@ def float_twin(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Value:
-    """A node of the graph; `order` lists its elements in the order of ONNX's flat array."""
-
-    node: int
-    shape: tuple[int, ...]
-    order: Int64Array
-
-    @property
-    def in_order(self) -> bool:
-        return bool(np.array_equal(self.order, _map_order(self.shape)))
-
-
-def _map_order(shape: tuple[int, ...]) -> Int64Array:
-    """Return where ONNX's elements [channels, length] are in [length, channels]."""
-    if len(shape) == 1:
-        return np.arange(shape[0], dtype=np.int64)
-    channels, length = shape
-    return np.arange(channels * length, dtype=np.int64).reshape(length, channels).T.reshape(-1)
-
-
-class _Lowering:
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        inputs: Sequence[Tensor],
-        boxes: Sequence[Box] | None,
-        single_precision: bool,
-    ) -> None:
-        self._graph = model.graph
-        self._constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-        self._readers = Counter(name for node in model.graph.node for name in node.input)
-        self._sketch = FloatSketch(single_precision=single_precision)
-        self._values: dict[str, _Value] = {}
-        self._fused: set[str] = set()
-        named = [each for each in model.graph.input if each.name not in self._constants]
-        if len(named) != len(inputs) or len(model.graph.output) != 1:
-            raise ModelError(
-                f"{len(named)} inputs and {len(model.graph.output)} outputs",
-                where="float graph",
-                hint=f"{len(inputs)} inputs and one output are expected",
-            )
-        for position, (info, tensor) in enumerate(zip(named, inputs, strict=True)):
-            self._input(info.name, position, tensor, None if boxes is None else boxes[position])
-
+class _Lowering(ElementwiseLowering):
     def graph(self) -> BoundGraph:
         for node in self._graph.node:
             if node.output[0] in self._fused:
@@ -140,11 +92,6 @@ class _Lowering:
         values = {name: value.node for name, value in self._values.items()}
         return BoundGraph(nodes, sources, output.node, values)
 
-    def _input(self, name: str, position: int, tensor: Tensor, box: Box | None) -> None:
-        shape = tensor.shape[::-1]
-        number = self._sketch.source(tensor, position, box)
-        self._values[name] = _Value(number, shape, _map_order(shape))
-
     # Layers.
 
     def _conv(self, node: onnx.NodeProto) -> None:
@@ -153,7 +100,7 @@ class _Lowering:
         if weights.ndim != 3 or len(value.shape) != 2:
             self._refuse(node, "only 1-D convolutions are known")
         outputs, _, kernel = weights.shape
-        fields = _attributes(node)
+        fields = attributes_of(node)
         groups = int(fields.get("group", 1))
         stride, dilation = (int(fields.get(key, [1])[0]) for key in ("strides", "dilations"))
         left, right = self._padding(node, fields)
@@ -170,7 +117,7 @@ class _Lowering:
         self._weighted(node, (value.node,), (linear,), constant, (outputs, windows))
 
     def _gemm(self, node: onnx.NodeProto) -> None:
-        fields = _attributes(node)
+        fields = attributes_of(node)
         if (
             fields.get("alpha", 1.0) != 1.0
             or fields.get("beta", 1.0) != 1.0
@@ -194,38 +141,8 @@ class _Lowering:
         constant = np.broadcast_to(constant, len(weights)).copy()
         self._weighted(node, (value.node,), (Matrix(entries),), constant, (len(weights),))
 
-    def _batchnormalization(self, node: onnx.NodeProto) -> None:
-        value = self._canonical(self._operand(node, 0))
-        scale, shift, mean, variance = (
-            self._constant(node, i).astype(np.float64) for i in range(1, 5)
-        )
-        factor = scale / np.sqrt(variance + float(_attributes(node).get("epsilon", 1e-5)))
-        positions = math.prod(value.shape[1:])
-        constant = np.tile(shift - mean * factor, positions)
-        linear = Scaling(np.tile(factor, positions))
-        self._weighted(node, (value.node,), (linear,), constant, value.shape)
-
-    def _add(self, node: onnx.NodeProto) -> None:
-        constants = [i for i, name in enumerate(node.input) if name in self._constants]
-        if constants:
-            value = self._canonical(self._operand(node, 1 - constants[0]))
-            added = self._constant(node, constants[0]).astype(np.float64)
-            added = np.broadcast_to(added, (1, *value.shape))[0].reshape(-1)
-            constant = np.empty(added.size)
-            constant[value.order] = added
-            self._weighted(
-                node, (value.node,), (Scaling(np.ones(added.size)),), constant, value.shape
-            )
-            return
-        first, second = (self._canonical(self._operand(node, i)) for i in (0, 1))
-        if first.shape != second.shape:
-            self._refuse(node, f"shapes {first.shape} and {second.shape} differ")
-        ones = Scaling(np.ones(len(first.order)))
-        zeros = np.zeros(len(first.order))
-        self._weighted(node, (first.node, second.node), (ones, ones), zeros, first.shape)
-
     def _averagepool(self, node: onnx.NodeProto) -> None:
-        fields = _attributes(node)
+        fields = attributes_of(node)
         self._average(
             node,
             int(fields["kernel_shape"][0]),
@@ -259,7 +176,7 @@ class _Lowering:
 
     def _maxpool(self, node: onnx.NodeProto) -> None:
         value = self._canonical(self._operand(node, 0))
-        fields = _attributes(node)
+        fields = attributes_of(node)
         kernel, stride = int(fields["kernel_shape"][0]), int(fields.get("strides", [1])[0])
         dilation = int(fields.get("dilations", [1])[0])
         left, right = self._padding(node, fields)
@@ -278,20 +195,11 @@ class _Lowering:
         number = self._sketch.maximum(node.name, value.node, cells)
         self._file(node.output[0], number, (channels, windows))
 
-    # Element-wise clamps that no layer before them takes along.
-
-    def _relu(self, node: onnx.NodeProto) -> None:
-        value = self._operand(node, 0)
-        number = self._sketch.clamp(node.name, value.node, self._limits(node))
-        self._values[node.output[0]] = replace(value, node=number)
-
-    _clip = _relu
-
     # What moves values and changes none.
 
     def _flatten(self, node: onnx.NodeProto) -> None:
         value = self._operand(node, 0)
-        if int(_attributes(node).get("axis", 1)) != 1:
+        if int(attributes_of(node).get("axis", 1)) != 1:
             self._refuse(node, "only axis 1 is known")
         self._values[node.output[0]] = replace(value, shape=(len(value.order),))
 
@@ -306,7 +214,7 @@ class _Lowering:
 
     def _concat(self, node: onnx.NodeProto) -> None:
         values = [self._operand(node, i) for i in range(len(node.input))]
-        if int(_attributes(node)["axis"]) not in (1, -len(values[0].shape)):
+        if int(attributes_of(node)["axis"]) not in (1, -len(values[0].shape)):
             self._refuse(node, "only the axis after the batch is known")
         values = [self._canonical(value) for value in values]
         rest = values[0].shape[1:]
@@ -316,85 +224,3 @@ class _Lowering:
         places = tuple(part.reshape(-1) for part in np.split(numbers, ends, axis=1))
         operands = tuple(value.node for value in values)
         self._file(node.output[0], self._sketch.join(node.name, operands, places), shape)
-
-    # The pieces of a layer.
-
-    def _weighted(
-        self,
-        node: onnx.NodeProto,
-        operands: tuple[int, ...],
-        maps: tuple[LinearMap, ...],
-        constant: FloatArray,
-        shape: tuple[int, ...],
-        factor: FloatArray | None = None,
-    ) -> None:
-        """File an Affine and its Step, with the Relu or Clip that alone reads it."""
-        output, limits = node.output[0], UNLIMITED
-        follower = self._follower(output)
-        if follower is not None:
-            output, limits = follower.output[0], self._limits(follower)
-            self._fused.add(output)
-        number = self._sketch.layer(node.name, operands, maps, constant, factor, limits)
-        self._file(output, number, shape)
-
-    def _follower(self, name: str) -> onnx.NodeProto | None:
-        """Return the Relu or Clip that is the only reader of a value."""
-        if self._readers[name] != 1 or name in {each.name for each in self._graph.output}:
-            return None
-        (reader,) = (node for node in self._graph.node if name in node.input)
-        return reader if reader.op_type in ("Relu", "Clip") else None
-
-    def _limits(self, node: onnx.NodeProto) -> Limits:
-        if node.op_type == "Relu":
-            return 0.0, math.inf
-        ends = [-math.inf, math.inf]
-        for i in range(2):
-            if len(node.input) > i + 1 and node.input[i + 1]:
-                ends[i] = float(self._constant(node, i + 1))
-        return ends[0], ends[1]
-
-    def _canonical(self, value: _Value) -> _Value:
-        """Return the value with its elements where those of a map or vector are."""
-        if value.in_order:
-            return value
-        order = np.empty_like(value.order)
-        order[_map_order(value.shape)] = value.order
-        return replace(
-            value, node=self._sketch.reorder(value.node, order), order=_map_order(value.shape)
-        )
-
-    def _operand(self, node: onnx.NodeProto, which: int) -> _Value:
-        name = node.input[which]
-        if name not in self._values:
-            self._refuse(node, f"its operand '{name}' is a constant or unknown")
-        return self._values[name]
-
-    def _constant(self, node: onnx.NodeProto, which: int) -> npt.NDArray[Any]:
-        name = node.input[which]
-        if name not in self._constants:
-            self._refuse(node, f"its operand '{name}' is not constant")
-        values: npt.NDArray[Any] = self._constants[name]
-        return values
-
-    def _padding(self, node: onnx.NodeProto, fields: dict[str, Any]) -> tuple[int, int]:
-        if fields.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or fields.get(
-            "ceil_mode"
-        ):
-            self._refuse(node, "auto_pad and ceil_mode are not known")
-        left, right = fields.get("pads", [0, 0])
-        return int(left), int(right)
-
-    def _file(self, name: str, number: int, shape: tuple[int, ...]) -> None:
-        self._values[name] = _Value(number, shape, _map_order(shape))
-
-    def _refuse(self, node: onnx.NodeProto, what: str) -> NoReturn:
-        raise ModelError(
-            what,
-            where=f"{node.op_type} '{node.name}'",
-            hint="bounds of float networks know what `edgeprune.quantization.to_float_onnx` writes "
-            "of the reference classifiers",
-        )
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {each.name: helper.get_attribute_value(each) for each in node.attribute}

@@ -14,8 +14,19 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.network.functions import Function
 from edgeprune.network.tensor import INT8_HIGH, INT8_LOW, Int64Array, Tensor
-from edgeprune.verification.bound_nodes import Affine, Join, Maximum, Node, Source, Step
+from edgeprune.verification.bound_nodes import (
+    Affine,
+    Curve,
+    Join,
+    Maximum,
+    Node,
+    Product,
+    Source,
+    Step,
+)
+from edgeprune.verification.curves import SmoothRule
 from edgeprune.verification.linear_maps import (
     FloatArray,
     LinearMap,
@@ -112,6 +123,29 @@ class FloatSketch:
         operand = self.real(operand)
         size = self.nodes[operand].size
         return self._step(name, operand, np.ones(size), np.zeros(size), limits)
+
+    def curve(
+        self, name: str, operand: int, function: Function, parameters: tuple[float, ...]
+    ) -> int:
+        """File a function of each element; see `Curve`."""
+        operand = self.real(operand)
+        rule = SmoothRule(function, parameters, self._unit > 0)
+        ends = rule.ends(*self._ranges[operand])
+        return self._append(Curve(name, operand, rule, self.nodes[operand].size), *ends)
+
+    def product(
+        self, name: str, operands: tuple[int, int], cells: tuple[Int64Array, Int64Array]
+    ) -> int:
+        """File the products of some elements of two operands; see `Product`."""
+        first, second = (self.real(operand) for operand in operands)
+        node = Product(name, (first, second), cells, (0.0, 0.0), integral=False)
+        factors = (
+            (node.centred(i, self._ranges[operand][0]), node.centred(i, self._ranges[operand][1]))
+            for i, operand in enumerate((first, second))
+        )
+        number = self._append(node, *node.ends(*factors))
+        # The layer states the rounding of the product.
+        return self.layer(name, (number,), (Scaling(np.ones(node.size)),), np.zeros(node.size))
 
     def maximum(self, name: str, operand: int, cells: Int64Array) -> int:
         """File the largest of some elements; see `Maximum`."""

@@ -7,7 +7,17 @@ from fractions import Fraction
 import numpy as np
 
 from edgeprune.verification.activations import Activations
-from edgeprune.verification.bound_nodes import Affine, BoundGraph, Join, Maximum, Source, Step
+from edgeprune.verification.bound_nodes import (
+    Affine,
+    BoundGraph,
+    Curve,
+    Join,
+    Maximum,
+    Product,
+    Source,
+    Step,
+)
+from edgeprune.verification.curves import TableRule
 from edgeprune.verification.relaxations import adaptive, kinks, maximum_lines
 
 Row = list[Fraction]
@@ -74,6 +84,12 @@ def exact_lower(
                         carried[lines.upper_cell[window, i]] += coefficient * slope
                         total += coefficient * Fraction(float(lines.upper[window, i]))
                 _add(rows, node.operand, carried)
+            case Curve():
+                carried, constant = _through_curve(node, own, activations, window)
+                total += constant
+                _add(rows, node.operand, carried)
+            case Product():
+                total += _through_product(node, own, activations, window, rows)
             case Join():
                 for operand, places in zip(node.operands, node.places, strict=True):
                     _add(rows, operand, [own[place] for place in places])
@@ -108,6 +124,46 @@ def _through(
         carried.append(coefficient * slope)
         total += coefficient * constant
     return carried, total
+
+
+def _through_curve(
+    node: Curve, own: Row, activations: Activations, window: int
+) -> tuple[Row, Fraction]:
+    rule = node.rule
+    assert isinstance(rule, TableRule)
+    low, high = (bounds[node.operand][window] for bounds in (activations.low, activations.high))
+    below, _, above, _ = rule.lines(low[np.newaxis], high[np.newaxis])
+    carried, total = [], Fraction(0)
+    for i, coefficient in enumerate(own):
+        slope = Fraction(float((below if coefficient > 0 else above)[0, i]))
+        places = range(int(low[i]), int(high[i]) + 1)
+        rest = [int(rule.entries[place + 128]) - slope * place for place in places]
+        total += coefficient * (min(rest) if coefficient > 0 else max(rest))
+        carried.append(coefficient * slope)
+    return carried, total
+
+
+def _through_product(
+    node: Product, own: Row, activations: Activations, window: int, rows: dict[int, Row]
+) -> Fraction:
+    """Add what both factors get, and return the constant: the mean of McCormick's planes."""
+    factors = []
+    for operand, cells, centre in zip(node.operands, node.cells, node.centres, strict=True):
+        ends = (bounds[operand][window][cells] for bounds in (activations.low, activations.high))
+        factors.append([[Fraction(float(v) - centre) for v in end] for end in ends])
+    total = Fraction(0)
+    middles = [[(a + b) / 2 for a, b in zip(*ends, strict=True)] for ends in factors]
+    widths = [[b - a for a, b in zip(*ends, strict=True)] for ends in factors]
+    for which, (operand, cells) in enumerate(zip(node.operands, node.cells, strict=True)):
+        carried = [Fraction(0)] * activations.low[operand].shape[1]
+        for i, coefficient in enumerate(own):
+            carried[cells[i]] += coefficient * middles[1 - which][i]
+            total -= coefficient * middles[1 - which][i] * Fraction(node.centres[which])
+        _add(rows, operand, carried)
+    for i, coefficient in enumerate(own):
+        total -= coefficient * middles[0][i] * middles[1][i]
+        total -= abs(coefficient) * widths[0][i] * widths[1][i] / 4
+    return total
 
 
 def _dot(row: Row, values: np.ndarray) -> Fraction:

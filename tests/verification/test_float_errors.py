@@ -11,12 +11,12 @@ import pytest
 from edgeprune.verification.activations import Activations, bound_activations
 from edgeprune.verification.backward import Owners, backward
 from edgeprune.verification.bound_graph import bound_graph
-from edgeprune.verification.bound_nodes import Affine, BoundGraph, Maximum, Step
+from edgeprune.verification.bound_nodes import Affine, BoundGraph, Curve, Maximum, Product, Step
 from edgeprune.verification.input_forms import InputForms
 from edgeprune.verification.input_sets import InputSets
 from edgeprune.verification.line_tables import Frame
 from edgeprune.verification.linear_bounds import BoundSettings, linear_bounds
-from edgeprune.verification.relaxations import adaptive, kinks, lines, maximum_lines
+from edgeprune.verification.relaxations import adaptive, curve_lines, kinks, lines, maximum_lines
 from tests.verification.exact_pass import adaptive_slopes, exact_lower
 from tests.verification.tiny_networks import TinyCase, tiny_case
 
@@ -97,7 +97,7 @@ def test_a_pass_in_either_arithmetic_is_below_a_rational_one(seed: int, dtype: t
     slopes = adaptive_slopes(graph, found)
     forms = InputForms.of(graph, sets)
     frame = Frame(graph, graph.run([forms.nominal[n] for n in graph.sources]), dtype)
-    steps, maxima = {}, {}
+    steps, others = {}, {}
     for number, node in enumerate(graph.nodes):
         frame.place(number, found.low[number], found.high[number])
         if isinstance(node, Step):
@@ -108,12 +108,17 @@ def test_a_pass_in_either_arithmetic_is_below_a_rational_one(seed: int, dtype: t
             steps[number] = frame.step(number, lines(kinked, *adaptive(kinked)))
         elif isinstance(node, Maximum):
             before = found.low[node.operand], found.high[node.operand]
-            maxima[number] = frame.maximum(number, maximum_lines(node, *before))
+            others[number] = frame.maximum(number, maximum_lines(node, *before))
+        elif isinstance(node, Curve):
+            before = found.low[node.operand], found.high[node.operand]
+            steps[number] = frame.step(number, curve_lines(node, *before).lifted())
+        elif isinstance(node, Product):
+            others[number] = frame.product(number, found.low, found.high)
     random = np.random.default_rng(seed)
     rows = random.normal(0, 3, (case.windows, graph.nodes[graph.output].size)).astype(dtype)
     owners = Owners(np.arange(case.windows), 1)
     span = 0, rows.shape[1]
-    passed = backward(graph, graph.output, rows.copy(), span, owners, frame.tables(steps, maxima))
+    passed = backward(graph, graph.output, rows.copy(), span, owners, frame.tables(steps, others))
     lower = passed.constant + forms.least(passed.sources, owners)
     for window in range(case.windows):
         row = rows[window].astype(np.float64)

@@ -61,6 +61,22 @@ def unusual(graph: FloatModel) -> str:
     return graph.node("Gemm", doubled, graph.weights(3, 22), graph.weights(3), transB=1)
 
 
+def functional(graph: FloatModel) -> str:
+    """Functions, a gate a channel, products, differences, constants on either side."""
+    graph.opset = 20
+    value = graph.conv(graph.input("signal", 3, 12), 3, 4, 3)
+    gate = graph.node("Sigmoid", graph.conv(graph.node("GlobalAveragePool", value), 4, 4, 1))
+    value = graph.node("Mul", graph.node("Elu", value, alpha=0.6), gate)
+    other = graph.node("Gelu", graph.conv(value, 4, 4, 1))
+    value = graph.node("Sub", value, graph.node("Mul", other, value))
+    value = graph.node("Mul", value, graph.weights(4, 1))
+    value = graph.node("Sub", graph.constant(np.float32(0.2)), graph.node("HardSwish", value))
+    value = graph.node("Div", value, graph.constant(np.float32(0.7)))
+    value = graph.node("Tanh", graph.node("LeakyRelu", value, alpha=0.3))
+    value = graph.node("Flatten", graph.node("HardSigmoid", value))
+    return graph.node("Gemm", value, graph.weights(40, 4), graph.weights(4))
+
+
 def built(make: Callable[[FloatModel], str]) -> onnx.ModelProto:
     graph = FloatModel()
     output = make(graph)
@@ -73,7 +89,7 @@ def reals(tensor: Tensor, values: np.ndarray) -> np.ndarray:
     return scaled.swapaxes(1, 2) if tensor.is_map else scaled
 
 
-@pytest.mark.parametrize("make", [chain, residual, unusual])
+@pytest.mark.parametrize("make", [chain, residual, unusual, functional])
 def test_every_value_is_that_of_onnxruntime(make: Callable[[FloatModel], str]) -> None:
     model = built(make)
     tensors = (SIGNAL, RHYTHM)[: len(model.graph.input)]
@@ -166,11 +182,11 @@ def run_all(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, 
 
 
 def test_an_unknown_operator_is_refused_by_name() -> None:
-    def sigmoid(graph: FloatModel) -> str:
-        return graph.node("Sigmoid", graph.input("rhythm", 4))
+    def softplus(graph: FloatModel) -> str:
+        return graph.node("Softplus", graph.input("rhythm", 4))
 
-    with pytest.raises(ModelError, match="'Sigmoid' is not known"):
-        float_graph(built(sigmoid), (RHYTHM,))
+    with pytest.raises(ModelError, match="'Softplus' is not known"):
+        float_graph(built(softplus), (RHYTHM,))
 
 
 def test_inputs_that_are_not_described_are_refused() -> None:
