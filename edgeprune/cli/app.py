@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from edgeprune import __version__
-from edgeprune.cli import check, datasets, doctor, init, ops, stages, sweep, targets
+from edgeprune.cli import (
+    check,
+    cross_validate,
+    datasets,
+    doctor,
+    flash,
+    init,
+    ops,
+    stages,
+    sweep,
+    targets,
+)
 from edgeprune.cli.usage import Verbs
 
 
@@ -34,7 +45,7 @@ def create_app() -> typer.Typer:
     ) -> None:
         """Take the flags that belong to no verb."""
 
-    for verb in (init, doctor, targets, datasets, ops, stages, sweep, check):
+    for verb in (init, doctor, targets, datasets, ops, stages, sweep, cross_validate, flash, check):
         verb.add_to(app)
     return app
 

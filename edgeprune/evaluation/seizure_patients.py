@@ -1,4 +1,4 @@
-"""Scores of events, every patient weighing alike."""
+"""Scores by patients, every patient weighing alike."""
 
 from __future__ import annotations
 
@@ -22,23 +22,33 @@ def patient_average(
         bootstrap: How intervals are made.
         where: Where the decisions were made.
     """
-    draws = bootstrap.draws(len(patients)).astype(np.float64)
     quantities = {}
     for name in _SCORES:
-        scores = [getattr(each, name) for each in patients]
-        unit = scores[0].unit
-        values = np.array([np.nan if each.value is None else each.value for each in scores])
-        defined = ~np.isnan(values)
-        number = int(defined.sum())
-        if not number:
-            note = "undefined: 0/0 in every patient"
-            quantities[name] = Quantity(None, unit, where, 0, "patients", note=note)
-            continue
-        weights = draws[:, defined].sum(axis=1)
-        sums = draws[:, defined] @ values[defined]
-        means = np.divide(sums, weights, out=np.full(len(sums), np.nan), where=weights > 0)
-        interval = bootstrap.interval(means, number)
-        mean = float(values[defined].mean())
-        note = caution(interval, number)
-        quantities[name] = Quantity(mean, unit, where, number, "patients", interval, note)
+        scores: list[Quantity] = [getattr(each, name) for each in patients]
+        values = [each.value for each in scores]
+        quantities[name] = mean_of_patients(values, scores[0].unit, where, bootstrap)
     return PatientAverage(**quantities)
+
+
+def mean_of_patients(
+    values: Sequence[float | None], unit: str, where: Where, bootstrap: Bootstrap
+) -> Quantity:
+    """Return the mean of a score over the patients that have it, with its interval.
+
+    Args:
+        values: Each patient's; None where it is undefined.
+        unit: Its unit.
+        where: Where it was measured.
+        bootstrap: How intervals are made.
+    """
+    numbers = np.array([np.nan if each is None else each for each in values])
+    defined = ~np.isnan(numbers)
+    count = int(defined.sum())
+    if not count:
+        return Quantity(None, unit, where, 0, "patients", note="undefined: 0/0 in every patient")
+    draws = bootstrap.draws(len(numbers)).astype(np.float64)[:, defined]
+    weights, sums = draws.sum(axis=1), draws @ numbers[defined]
+    means = np.divide(sums, weights, out=np.full(len(sums), np.nan), where=weights > 0)
+    interval = bootstrap.interval(means, count)
+    mean = float(numbers[defined].mean())
+    return Quantity(mean, unit, where, count, "patients", interval, caution(interval, count))

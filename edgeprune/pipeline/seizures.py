@@ -45,6 +45,12 @@ def why_no_events(card: DatasetCard) -> str:
     return ""
 
 
+def events_note(card: DatasetCard) -> tuple[str, ...]:
+    """Return why events were not scored, as a line of a report; nothing where they were."""
+    reason = why_no_events(card)
+    return (f"{_WHAT}: {reason}",) if reason and card.window is not None else ()
+
+
 def event_scores(
     card: DatasetCard,
     recordings: Sequence[Recording],
@@ -63,11 +69,8 @@ def event_scores(
         bootstrap: How intervals are made.
         part: The part of the data.
     """
-    reason = why_no_events(card)
-    if card.window is None:
-        return EventScores()
-    if reason:
-        return EventScores(not_tested=(f"{_WHAT}: {reason}",))
+    if why_no_events(card):
+        return EventScores(not_tested=events_note(card))
     scores = tuple(
         seizure_scores(
             stage,
