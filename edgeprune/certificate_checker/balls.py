@@ -13,6 +13,10 @@ from edgeprune.certificate_checker.families import FRACTION, NEAR, Amount, Param
 from edgeprune.certificate_checker.stairs import Ints, narrow
 
 
+# Fractional bits of a root.
+_ROOT_BITS = 20
+
+
 @dataclass(frozen=True)
 class Ball:
     """Whole counts whose sum of squares is at most the radius squared."""
@@ -40,7 +44,9 @@ class Ball:
 
         def least(coefficients: Ints) -> Ints:
             squares = (coefficients.astype(object) ** 2).sum(axis=1)
-            return narrow(np.array([-radius * (math.isqrt(int(each)) + 1) for each in squares]))
+            # Finer than whole roots: the rows of a segment's sums hold nothing but ones.
+            roots = [math.isqrt(int(each) << 2 * _ROOT_BITS) + 1 for each in squares]
+            return narrow(np.array([-(radius * root) >> _ROOT_BITS for root in roots]))
 
         return Reach(-limit, limit, least)
 

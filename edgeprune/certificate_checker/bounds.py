@@ -43,6 +43,9 @@ CHANGE = "change of the samples"
 # Fractional bits of the coefficients of values.
 BITS = 24
 _ROWS = 256
+# Values of a first input beyond which they are bounded one by one: of more, the rows of all sums of
+# raw samples would not fit into memory.
+_MOST_TOGETHER = 4096
 
 
 class ChangeSet(Protocol):
@@ -204,6 +207,9 @@ def _sums(region: Region, step: Step) -> tuple[Ints, Ints]:
     """Return the interval of a step's accumulators from the boxes of what it reads."""
     if step is region.front:
         ((_, linear),) = step.terms
+        if len(step.rows) > _MOST_TOGETHER:
+            least, greatest = linear.interval(region.change.low, region.change.high)
+            return step.constant + least, step.constant + greatest
         rows = linear.backward(np.eye(len(step.rows), dtype=np.int64))
         return step.constant + region.change.least(rows), step.constant - region.change.least(-rows)
     tables = region.network.additions.get(step.name)

@@ -51,7 +51,8 @@ class Changes:
         summed = times(plus, self.rest[0]) + times(minus, self.rest[1])
         for least in self.free:
             summed = summed + least(coefficients)
-        return narrow(np.maximum(boxed, summed >> FRACTION))
+        # Coefficients and changed samples are whole, and so is what they come to.
+        return narrow(np.maximum(boxed, -(-summed >> FRACTION)))
 
 
 @dataclass(frozen=True)

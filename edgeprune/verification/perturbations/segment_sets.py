@@ -18,7 +18,7 @@ from edgeprune.verification.input_sets import (
     Shape,
 )
 from edgeprune.verification.perturbations.front_end_sets import MOST_TOGETHER, single_ranges
-from edgeprune.verification.perturbations.shapes import BoxShape
+from edgeprune.verification.perturbations.shapes import BoxShape, CommonShape
 
 
 def segment_sets(held: HeldSegments, shape: Shape) -> InputSets:
@@ -32,6 +32,9 @@ def segment_sets(held: HeldSegments, shape: Shape) -> InputSets:
     front_end = held.front_end
     count = len(held)
     middle = held.raw.reshape(count, -1, front_end.factor).sum(axis=2, dtype=np.int64)
+    if middle.shape[1] > MOST_TOGETHER and isinstance(shape, CommonShape):
+        # The last of them is a box of all raw samples by themselves, as the checker has it.
+        shape = shape.parts[-1]
     low, high = single_ranges(shape, middle)
     low_signal, high_signal = front_end.scale(low), front_end.scale(high)
 
