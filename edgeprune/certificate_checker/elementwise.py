@@ -39,7 +39,7 @@ class Table:
 
     def run(self, values: Box) -> Ints:
         """Return the output."""
-        return self.exact[values[self.source] - LEAST]
+        return np.asarray(self.exact[values[self.source] - LEAST])
 
     def ends(self, low: Box, high: Box) -> tuple[Ints, Ints]:
         """Return the least and greatest entries between the ends."""
@@ -146,4 +146,4 @@ def _slope(places: Ints, values: Ints) -> Ints:
         right, above = np.where(to_right, place, right), np.where(to_right, value, above)
         if not lower.any():
             break
-    return np.rint(slope[:, 0] * 2**TABLE_BITS).astype(np.int64)
+    return np.asarray(np.rint(slope[:, 0] * 2**TABLE_BITS), np.int64)

@@ -109,7 +109,7 @@ def table(sketch: Sketch, node: Node, inputs: Sequence[Value | None]) -> Value:
             target = Tensor(output, source.shape, to.scale, to.zero_point)
             header = sketch.header(node.name, (operand.tensor,), output)
             entries = FUNCTIONS.get(name).entries(parameters, source, target)
-            operation = Table(**header, function=name, parameters=parameters, entries=entries)
+            operation = Table(**header, function=name, arguments=parameters, entries=entries)
             return sketch.append(operation, to)
 
         return clamped_after(sketch, node, write, output, to, clamp)

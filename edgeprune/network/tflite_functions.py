@@ -101,7 +101,7 @@ def _append(
 ) -> None:
     sketch.require(name, f"its 256 entries are none of {', '.join(FUNCTIONS)}")
     header = sketch.header(sketch.file.tensors[operator.outputs[0]].name, (sketch.natural(number),))
-    table = Table(**header, function=name, parameters=parameters, entries=entries)
+    table = Table(**header, function=name, arguments=parameters, entries=entries)
     sketch.finish(operator, table)
 
 

@@ -146,8 +146,10 @@ class SmoothRule(Rule):
 
     def ends(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
         """See `Rule.ends`: the extremes are at the ends, at kinks and where the function turns."""
-        inside = (*self.function.kinks(*self.parameters), *self.function.turns)
-        found = np.stack([self.of(np.clip(each, low, high)) for each in (low, high, *inside)])
+        places = [low, high]
+        for place in (*self.function.kinks(*self.parameters), *self.function.turns):
+            places.append(np.clip(np.full_like(low, place), low, high))
+        found = np.stack([self.of(each) for each in places])
         least, most = found.min(axis=0), found.max(axis=0)
         return least - self._error(least), most + self._error(most)
 

@@ -203,8 +203,8 @@ class _Writer:
             case Table():
                 known = FUNCTIONS.get(operation.function)
                 self.opset = max(self.opset, known.opset)
-                fields = dict(zip(known.parameters, operation.parameters, strict=True))
-                fields |= dict(known.texts)
+                fields: dict[str, Any] = dict(known.texts)
+                fields |= zip(known.parameters, operation.arguments, strict=True)
                 name = self.node(
                     known.onnx, operation.inputs, f"{operation.output}/value", **fields
                 )

@@ -334,7 +334,7 @@ def _table(draw: st.DrawFn, sketch: Sketch, source: Tensor) -> Tensor:
     target = Tensor("", source.shape, float(np.float32(scale / 16)), zero_point)
     entries = function.entries(parameters, source, target)
     header = sketch.header(source)
-    operation = Table(**header, function=name, parameters=parameters, entries=entries)
+    operation = Table(**header, function=name, arguments=parameters, entries=entries)
     return sketch.append(operation, target.scale, zero_point)
 
 

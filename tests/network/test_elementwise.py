@@ -35,7 +35,7 @@ def tables(name: str) -> Iterator[IntegerNetwork]:
         )
         parameters = tuple(float(np.float32(each)) for each in function.parameters.values())
         entries = function.entries(parameters, source, target)
-        operation = Table(**header("y", "x"), function=name, parameters=parameters, entries=entries)
+        operation = Table(**header("y", "x"), function=name, arguments=parameters, entries=entries)
         yield network_of(operation, target, source)
 
 
@@ -131,11 +131,11 @@ def test_a_product_is_bounded_by_its_corners() -> None:
 
 def test_what_a_table_must_have() -> None:
     source, target = Tensor("x", (4,), 0.5, 0), Tensor("y", (4,), 0.25, 0)
-    fields = {**header("y", "x"), "function": "elu", "parameters": (1.0,), "entries": EVERY}
+    fields = {**header("y", "x"), "function": "elu", "arguments": (1.0,), "entries": EVERY}
     network_of(Table(**fields), target, source)
     for change, error, words in (
         ({"entries": EVERY[1:]}, NetworkError, "255 entries"),
-        ({"parameters": ()}, NetworkError, "alpha"),
+        ({"arguments": ()}, NetworkError, "alpha"),
         ({"function": "sine"}, UnknownNameError, "sine"),
     ):
         with pytest.raises(error, match=words):

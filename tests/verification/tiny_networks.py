@@ -390,7 +390,7 @@ def _table(sketch: _Sketch, source: str) -> str:
     target = Tensor("", tensor.shape, scale, sketch.zero_point())
     entries = function.entries(parameters, near, target)
     header = sketch.header(moved)
-    operation = Table(**header, function=name, parameters=parameters, entries=entries)
+    operation = Table(**header, function=name, arguments=parameters, entries=entries)
     return sketch.append(operation, scale, target.zero_point)
 
 

@@ -24,7 +24,7 @@ class Table(Operation):
 
     Args:
         function: A name of `FUNCTIONS`.
-        parameters: The function's parameters, in its order.
+        arguments: The function's parameters, in its order.
         entries: int8 [256]: what -128, -127, ... 127 become.
     """
 
@@ -34,7 +34,7 @@ class Table(Operation):
     )
 
     function: str
-    parameters: tuple[float, ...]
+    arguments: tuple[float, ...]
     entries: Int8Array
 
     def __post_init__(self) -> None:
@@ -50,9 +50,9 @@ class Table(Operation):
         self.require(self.entries.shape == (256,), f"it has {self.entries.size} entries, not 256")
         known = FUNCTIONS.get(self.function, where=f"{self.kind} '{self.name}'")
         self.require(
-            len(self.parameters) == len(known.parameters),
+            len(self.arguments) == len(known.parameters),
             f"{self.function} has the parameters {', '.join(known.parameters) or 'none'}, "
-            f"given are {len(self.parameters)}",
+            f"given are {len(self.arguments)}",
         )
 
     def run(self, tensors: Tensors, *values: Int8Array) -> Int8Array:
@@ -101,10 +101,10 @@ class Table(Operation):
         source, output = tensors[self.inputs[0]], tensors[self.output]
         known = FUNCTIONS.get(self.function)
         self.require(
-            np.array_equal(known.entries(self.parameters, source, output), self.entries),
+            np.array_equal(known.entries(self.arguments, source, output), self.entries),
             f"its entries are not those of {self.function} in its ranges: ONNX cannot hold them",
         )
         graph.needs_opset(known.opset)
-        attributes = dict(zip(known.parameters, self.parameters, strict=True))
+        attributes = dict(zip(known.parameters, self.arguments, strict=True))
         value = graph.value(self.inputs[0])
         graph.node(self, output, known.onnx, (value,), **attributes, **dict(known.texts))
