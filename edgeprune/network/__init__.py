@@ -15,11 +15,15 @@ from edgeprune.network.ops import (
     OPERATORS,
     Add,
     AveragePool1d,
+    AveragePool2d,
     Concat,
     Conv1d,
+    Conv2d,
     Dense,
     DepthwiseConv1d,
+    DepthwiseConv2d,
     MaxPool1d,
+    MaxPool2d,
     Mul,
     Requantize,
     Reshape,
@@ -31,11 +35,14 @@ from edgeprune.network.tensor import Tensor
 if TYPE_CHECKING:
     from edgeprune.network.qdq_reader import load_onnx, read_qdq
     from edgeprune.network.qdq_writer import write_qdq
+    from edgeprune.network.tflite_reader import TfliteReading, read_tflite
     from edgeprune.network.tflite_writer import write_tflite
 
 _LATE = {
     "load_onnx": "qdq_reader",
+    "TfliteReading": "tflite_reader",
     "read_qdq": "qdq_reader",
+    "read_tflite": "tflite_reader",
     "write_qdq": "qdq_writer",
     "write_tflite": "tflite_writer",
 }
@@ -44,13 +51,17 @@ __all__ = [
     "OPERATORS",
     "Add",
     "AveragePool1d",
+    "AveragePool2d",
     "CCall",
     "Concat",
     "Conv1d",
+    "Conv2d",
     "Dense",
     "DepthwiseConv1d",
+    "DepthwiseConv2d",
     "IntegerNetwork",
     "MaxPool1d",
+    "MaxPool2d",
     "Mul",
     "Operation",
     "Requantize",
@@ -58,8 +69,10 @@ __all__ = [
     "Sub",
     "Table",
     "Tensor",
+    "TfliteReading",
     "load_onnx",
     "read_qdq",
+    "read_tflite",
     "write_qdq",
     "write_tflite",
 ]
