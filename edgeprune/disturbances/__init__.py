@@ -19,6 +19,9 @@
 | `qrs-jitter:20ms`       | each beat is found up to that much too early or too late             |
 | `missed-beats:5%`       | beats are not found and get no window                                |
 | `extra-beats:5%`        | beats are found where there are none                                 |
+| `eye-blink:100uV`       | eye blinks of that height at the frontal poles (EEG); `@20/min`      |
+| `emg-burst:20uV`        | bursts of muscle of that RMS (EEG); `@20/min`                        |
+| `electrode-pop:200uV`   | single electrodes jump by that and decay (EEG); `@20/min`            |
 """
 
 from edgeprune.disturbances.clock import ClockDrift, SamplingJitter
@@ -32,6 +35,7 @@ from edgeprune.disturbances.disturbance import (
     Surroundings,
 )
 from edgeprune.disturbances.drop_out import DropOut, LeadOff
+from edgeprune.disturbances.eeg import ElectrodePop, EmgBurst, EyeBlink
 from edgeprune.disturbances.mains import MainsHum
 from edgeprune.disturbances.noise import BaselineWander, ElectrodeMotion, MuscleNoise
 from edgeprune.disturbances.other_data import other_windows
@@ -62,6 +66,9 @@ _FAMILIES: tuple[type[Disturbance], ...] = (
     QrsJitter,
     MissedBeats,
     ExtraBeats,
+    EyeBlink,
+    EmgBurst,
+    ElectrodePop,
 )
 for _family in _FAMILIES:
     DISTURBANCES.add(_family.name, _family)
