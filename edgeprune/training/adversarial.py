@@ -21,9 +21,10 @@ from edgeprune.errors import ConfigurationError
 from edgeprune.quantization import float_inputs
 from edgeprune.training.adversarial_losses import ADVERSARIAL_LOSSES, decision_loss, wrong_by
 from edgeprune.training.batches import Batch
-from edgeprune.training.changes import LargestChange, Perturbed, TotalChange, training_spec
+from edgeprune.training.changes import LargestChange, TotalChange, training_spec
 from edgeprune.training.determinism import generator_of
 from edgeprune.training.objective import Objective, WorstCase
+from edgeprune.training.segment_changes import perturbed
 
 if TYPE_CHECKING:
     from edgeprune.data.front_ends import FrontEnd
@@ -112,7 +113,7 @@ class Adversary:
         self._model = model
         self.ball = ChangeBall.parse(robust.settings.perturbation, robust.adc)
         spec = training_spec(robust.settings.perturbation, robust.adc)
-        self._perturbed = Perturbed(spec, front_end, robust.adc)
+        self._perturbed = perturbed(spec, front_end, robust.adc)
 
     @property
     def samples(self) -> int:

@@ -19,8 +19,9 @@ from edgeprune.quantization import float_inputs
 from edgeprune.training.batches import Batch
 from edgeprune.training.bounds import BoundedClassifier
 from edgeprune.training.certified_losses import MARGINS, asked_penalties, worst_case_loss
-from edgeprune.training.changes import Perturbed, training_spec
+from edgeprune.training.changes import training_spec
 from edgeprune.training.objective import Objective, WorstCase
+from edgeprune.training.segment_changes import perturbed
 
 if TYPE_CHECKING:
     from edgeprune.data.front_ends import FrontEnd
@@ -95,7 +96,7 @@ class CertifiedObjective(Objective):
         self._bounded = BoundedClassifier(model)
         self._margins = MARGINS.get(settings.loss, where="robustness.loss")
         spec = training_spec(settings.perturbation, certified.adc)
-        self._perturbed = Perturbed(spec, front_end, certified.adc)
+        self._perturbed = perturbed(spec, front_end, certified.adc)
         self._penalties = asked_penalties(settings)
         self._offsets = offsets
 
@@ -132,7 +133,7 @@ def certified_share(
     settings = certified.settings
     bounded = BoundedClassifier(copy.deepcopy(model).eval())
     spec = training_spec(settings.perturbation, certified.adc)
-    perturbed = Perturbed(spec, front_end, certified.adc)
+    moves = perturbed(spec, front_end, certified.adc)
     margins = MARGINS.get(settings.loss, where="robustness.loss")
     signal, rhythm = map(torch.from_numpy, float_inputs(windows, front_end))
     gain = torch.from_numpy(windows.gain.astype(np.float32))
@@ -141,7 +142,7 @@ def certified_share(
     with torch.no_grad():
         for start in range(0, len(label), _BATCH):
             part = slice(start, start + _BATCH)
-            inputs = perturbed.inputs(signal[part], rhythm[part], gain[part], 1.0)
+            inputs = moves.inputs(signal[part], rhythm[part], gain[part], 1.0)
             least = margins(bounded(*inputs), label[part])
             least = least.scatter(1, label[part, None], float("inf"))
             held += int((least > 0).all(1).sum())

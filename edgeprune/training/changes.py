@@ -24,7 +24,7 @@ from edgeprune.training.bounded import Bounded, Interval, related_signal
 from edgeprune.verification.perturbations import parse_perturbation
 
 if TYPE_CHECKING:
-    from edgeprune.data.front_ends import FrontEnd
+    from edgeprune.data.front_end import BeatFrontEnd
 
 _CONDITIONED = 4096  # the conditioning matrix is in units of 1 / this
 _GAIN = 1 << 14  # and the gain
@@ -165,6 +165,9 @@ def training_spec(text: str, adc: Adc) -> PerturbationSpec:
     total = PerturbationSpec()
     rounds = False
     for part in parse_perturbation(text).parts:
+        for size in (getattr(part, "radius", None), getattr(part, "size", None)):
+            if size is not None:
+                size.check_unit(adc.unit, "robustness.perturbation")
         spec = FAMILIES.get(part.name, where="robustness.perturbation")(part, adc)
         rounds = rounds or part.rounds
         total = PerturbationSpec(
@@ -188,7 +191,7 @@ class Perturbed:
         adc: The converter.
     """
 
-    def __init__(self, spec: PerturbationSpec, front_end: FrontEnd, adc: Adc) -> None:
+    def __init__(self, spec: PerturbationSpec, front_end: BeatFrontEnd, adc: Adc) -> None:
         self.spec = spec
         self._front_end = front_end
         matrix = torch.from_numpy(conditioning_matrix(front_end)).double()
@@ -218,8 +221,8 @@ class Perturbed:
         intervals = self._front_end.interval_features
         features = torch.cat((rhythm[:, :intervals], rhythm[:, intervals:] + form), 1)
         return (
-            _within(moved, signal, _HIGHEST * step),
-            _within(features, rhythm, _HIGHEST * self._front_end.rhythm_scale),
+            within(moved, signal, _HIGHEST * step),
+            within(features, rhythm, _HIGHEST * self._front_end.rhythm_scale),
         )
 
     def _form(self, signal: Tensor, per_count: Tensor, change: Tensor | float = 0.0) -> Tensor:
@@ -293,7 +296,7 @@ class Perturbed:
         return self.spec.rhythm_lsb * self._front_end.rhythm_scale * factor
 
 
-def _within(value: Tensor, before: Tensor, limit: float) -> Tensor:
+def within(value: Tensor, before: Tensor, limit: float) -> Tensor:
     """Clip at a limit, unless the value before the change was beyond it already."""
     return torch.maximum(torch.minimum(value, before.clamp(min=limit)), before.clamp(max=-limit))
 

@@ -17,8 +17,9 @@ from edgeprune.classifiers import deciding
 from edgeprune.training.batches import Batch
 from edgeprune.training.bounds import BoundedClassifier
 from edgeprune.training.certified_losses import asked_penalties
-from edgeprune.training.changes import Perturbed, training_spec
+from edgeprune.training.changes import training_spec
 from edgeprune.training.objective import Objective, PenalizedObjective
+from edgeprune.training.segment_changes import perturbed
 
 if TYPE_CHECKING:
     from edgeprune.data.front_ends import FrontEnd
@@ -50,7 +51,7 @@ class StabilityObjective(PenalizedObjective):
         self._penalties = asked_penalties(robust.settings)
         self._bounded = BoundedClassifier(model)
         spec = training_spec(robust.settings.perturbation, robust.adc)
-        self._perturbed = Perturbed(spec, front_end, robust.adc)
+        self._perturbed = perturbed(spec, front_end, robust.adc)
 
     def penalty(self, batch: Batch, risen: float) -> Tensor:
         """Return the weighted penalties of a batch."""
