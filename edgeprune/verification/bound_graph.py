@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from edgeprune.network import (
-    AveragePool1d,
     Concat,
-    Conv1d,
     Dense,
-    DepthwiseConv1d,
     IntegerNetwork,
-    MaxPool1d,
     Mul,
     Operation,
     Requantize,
@@ -19,7 +15,13 @@ from edgeprune.network import (
     Table,
 )
 from edgeprune.network.arithmetic import Multiplier
+from edgeprune.network.convolution import (
+    Convolution,
+    DepthwiseConvolution,
+    GroupedConvolution,
+)
 from edgeprune.network.operation import ClampedOperation
+from edgeprune.network.pool import AveragePool, MaxPool
 from edgeprune.network.summing import LEFT_SHIFT, Summing
 from edgeprune.network.tensor import Int64Array
 from edgeprune.network.weighted import WeightedOperation
@@ -43,7 +45,7 @@ from edgeprune.verification.linear_maps import (
     LinearMap,
     Matrix,
     Scaling,
-    SlidingMap,
+    sliding_map,
 )
 
 __all__ = ["BoundGraph", "bound_graph", "factors", "pair", "rounding_error"]
@@ -96,7 +98,7 @@ class _Lowering:
         match operation:
             case WeightedOperation():
                 number = self._weighted(operation)
-            case AveragePool1d():
+            case AveragePool():
                 number = self._average(operation)
             case Summing():
                 number = self._add(operation)
@@ -109,7 +111,7 @@ class _Lowering:
                 number = self._append(Curve(operation.name, operand, rule, size))
             case Requantize():
                 number = self._requantize(operation)
-            case MaxPool1d():
+            case MaxPool():
                 number = self._maximum(operation)
             case Concat():
                 number = self._concat(operation)
@@ -144,19 +146,20 @@ class _Lowering:
         weights = operation.weights.astype(np.float64)
         if isinstance(operation, Dense):
             return Matrix(weights)
-        assert isinstance(operation, Conv1d | DepthwiseConv1d)
-        length, channels = self._shape(operation.inputs[0])
-        taps = np.zeros((operation.sliding.kernel, operation.outputs, channels))
-        if isinstance(operation, Conv1d):
+        assert isinstance(operation, Convolution)
+        *sizes, channels = self._shape(operation.inputs[0])
+        taps = np.zeros((*operation.kernel, operation.outputs, channels))
+        if isinstance(operation, GroupedConvolution):
             outs, ins = operation.outputs // operation.groups, channels // operation.groups
             for group in range(operation.groups):
                 own = slice(group * outs, (group + 1) * outs)
-                taps[:, own, group * ins : (group + 1) * ins] = weights[own].transpose(1, 0, 2)
+                filters = np.moveaxis(weights[own], 0, -2)
+                taps[..., own, group * ins : (group + 1) * ins] = filters
         else:
-            filters = np.arange(operation.outputs)
-            taps[:, filters, filters // operation.channel_multiplier] = weights
-        lengths = length, self._shape(operation.output)[0]
-        return SlidingMap(taps, lengths, operation.stride, operation.dilation, operation.padding[0])
+            assert isinstance(operation, DepthwiseConvolution)
+            every = np.arange(operation.outputs)
+            taps[..., every, every // operation.channel_multiplier] = weights
+        return sliding_map(taps, operation.windows, sizes)
 
     def _requantized(
         self,
@@ -224,16 +227,16 @@ class _Lowering:
         multiplier = _tiled(operation.multiplier(self._network.tensors), len(every))
         return self._requantized(operation, self._append(product), multiplier)
 
-    def _average(self, operation: AveragePool1d) -> int:
+    def _average(self, operation: AveragePool) -> int:
         source = operation.inputs[0]
-        length, channels = self._shape(source)
-        taps = np.repeat(np.eye(channels)[np.newaxis], operation.kernel, axis=0)
-        outputs = self._shape(operation.output)[0]
-        linear = SlidingMap(taps, (length, outputs), operation.stride, 1, operation.padding[0])
+        *sizes, channels = self._shape(source)
+        windows = operation.windows
+        taps = np.broadcast_to(np.eye(channels), (*windows.kernel, channels, channels))
+        linear = sliding_map(taps, windows, sizes)
         size = linear.outputs
         operand = self.values[source]
         sums = self._append(Affine(operation.name, (operand,), (linear,), np.zeros(size), True))
-        cells = np.repeat(operation.sliding.valid_cells(length), channels)
+        cells = np.repeat(windows.valid_cells(sizes).reshape(-1), channels)
         # A mean of int8 is at most 128, so that the rounded 1 / cells is off by less than 2^-45.
         error = np.full(size, 0.5 + self._rounding + 2.0**-45)
         step = Step(
@@ -250,15 +253,17 @@ class _Lowering:
         )
         return self._append(step)
 
-    def _maximum(self, operation: MaxPool1d) -> int:
+    def _maximum(self, operation: MaxPool) -> int:
         source = operation.inputs[0]
-        length, channels = self._shape(source)
-        windows = self._shape(operation.output)[0]
-        starts = np.arange(windows) * operation.stride - operation.padding[0]
-        positions = starts[:, np.newaxis] + np.arange(operation.kernel)
-        inside = np.clip(positions, 0, length - 1)
-        cells = inside[:, np.newaxis] * channels + np.arange(channels)[:, np.newaxis]
-        cells = cells.reshape(windows * channels, operation.kernel)
+        *sizes, channels = self._shape(source)
+        cells: Int64Array = np.zeros((1, 1), np.int64)
+        for axis, size in zip(operation.windows.axes, sizes, strict=True):
+            # A cell in the padding repeats one of its own window.
+            inside = np.clip(axis.positions(size), 0, size - 1)
+            cells = size * cells[:, np.newaxis, :, np.newaxis] + inside[:, np.newaxis]
+            cells = cells.reshape(-1, cells.shape[2] * inside.shape[1])
+        cells = cells[:, np.newaxis] * channels + np.arange(channels)[:, np.newaxis]
+        cells = cells.reshape(-1, cells.shape[2])
         number = self._append(Maximum(operation.name, self.values[source], cells))
         if not operation.clamps:
             return number

@@ -25,13 +25,8 @@ import numpy.typing as npt
 from edgeprune.errors import NetworkError
 from edgeprune.files import write_bytes, write_text
 from edgeprune.network import (
-    AveragePool1d,
     Concat,
-    Conv1d,
-    Dense,
-    DepthwiseConv1d,
     IntegerNetwork,
-    MaxPool1d,
     Mul,
     Operation,
     Requantize,
@@ -209,7 +204,7 @@ class _Writer:
                     known.onnx, operation.inputs, f"{operation.output}/value", **fields
                 )
             case Concat():
-                axis = 2 - operation.axis if self._tensors[operation.output].is_map else 1
+                axis = len(self._tensors[operation.output].shape) - operation.axis
                 name = self.node("Concat", operation.inputs, f"{operation.output}/all", axis=axis)
             case Requantize():
                 name = self.node("Identity", operation.inputs, f"{operation.output}/same")
@@ -229,13 +224,14 @@ class _Writer:
             self.node("Reshape", (flat, sizes), output)
             return
         rows = self.node("Reshape", (flat, sizes), f"{output}/rows")
-        self.node("Transpose", (rows,), output, perm=[0, 2, 1])
+        self.node("Transpose", (rows,), output, perm=_reversed(shape))
 
     def _reshape(self, operation: Reshape) -> None:
         source, output = self._tensors[operation.inputs[0]], operation.output
         flat = source.name
         if source.is_map:
-            flat = self.node("Transpose", (flat,), f"{output}/lengthwise", perm=[0, 2, 1])
+            order = _reversed(source.shape)
+            flat = self.node("Transpose", (flat,), f"{output}/lengthwise", perm=order)
             sizes = self.constant(f"{output}/size", np.array([1, source.size], np.int64))
             flat = self.node("Reshape", (flat, sizes), f"{output}/flat")
         self._shaped(flat, operation.shape, output)
@@ -247,13 +243,10 @@ class _Writer:
             f"{operation.name}/bias",
             (operation.bias * scales * source.scale).astype(np.float32),
         )
-        match operation:
-            case Dense():
-                weights = operation.weights * scales[:, None]
-            case Conv1d() | DepthwiseConv1d():
-                weights = operation.onnx_weights() * scales[:, None, None]
-            case _:
-                raise NetworkError("it has no float form", where=operation.name)
+        filters = operation.weights
+        if isinstance(operation, Convolution):
+            filters = operation.onnx_weights()
+        weights = filters * scales.reshape(-1, *([1] * (filters.ndim - 1)))
         names = (
             operation.inputs[0],
             self.constant(f"{operation.name}/weights", weights.astype(np.float32)),
@@ -266,23 +259,16 @@ class _Writer:
             "Conv",
             names,
             output,
-            kernel_shape=[operation.sliding.kernel],
-            strides=[operation.stride],
-            dilations=[operation.dilation],
-            pads=list(operation.padding),
+            **operation.windows.onnx_attributes(),
             group=operation.onnx_groups,
         )
 
     def _pool(self, operation: Pool) -> str:
-        kind = "MaxPool" if isinstance(operation, MaxPool1d) else "AveragePool"
-        assert isinstance(operation, MaxPool1d | AveragePool1d)
         return self.node(
-            kind,
+            operation.onnx_operator,
             operation.inputs,
             f"{operation.output}/pool",
-            kernel_shape=[operation.kernel],
-            strides=[operation.stride],
-            pads=list(operation.padding),
+            **operation.windows.onnx_attributes(dilates=False),
         )
 
     def _clamp(self, operation: Operation, name: str) -> None:
@@ -305,3 +291,8 @@ class _Writer:
                 for what, end in (("least", low), ("most", high))
             ]
             self.node("Clip", (name, *ends), output.name)
+
+
+def _reversed(shape: tuple[int, ...]) -> list[int]:
+    """Return the order of axes that turns our layout of a map into ONNX's, and back."""
+    return [0, *range(len(shape), 0, -1)]
