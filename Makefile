@@ -5,7 +5,7 @@ OUT ?= result
 DATA ?= ../shared/data
 export EDGEPRUNE_TEST_DATA ?= $(DATA)
 
-.PHONY: demo test system-test study-build study-firmware study-verification study-robustness study-pruning reference clean
+.PHONY: demo test system-test arm-root study-build study-firmware study-verification study-robustness study-pruning reference clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeprune build --target cortex-m7 --robust linf:20uV --out $(OUT)
@@ -18,10 +18,14 @@ test: $(INSTALLED)
 
 system-test: $(INSTALLED)
 	apt-get update
-	apt-get install -y --no-install-recommends gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm cmake cppcheck libxml2-utils arduino-builder arduino-ctags
+	apt-get install -y --no-install-recommends gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm qemu-user-static cmake cppcheck libxml2-utils arduino-builder arduino-ctags
 	$(PYTHON) -m venv .venv/platformio
 	.venv/platformio/bin/python -m pip install --quiet platformio==6.2.0 scons==4.11.1
 	PATH="$$PATH:$(CURDIR)/.venv/platformio/bin" $(BIN)/pytest -m system
+
+# a Debian arm64 folder with the real aarch64 wheels; EDGEPRUNE_ARM_ROOT says where, ~/.cache otherwise
+arm-root: $(INSTALLED)
+	$(BIN)/python -m tests.studies.arm_root
 
 study-build: $(INSTALLED)
 	$(BIN)/python -m tests.studies.build --data $(DATA)

@@ -66,7 +66,7 @@ def add_to(app: typer.Typer) -> None:
             settings = CheckSettings(
                 device, baud, windows, attacked, queries, ball, seed or 0, timeout
             )
-            return _check(console, result, settings)
+            return held_against(console, result, settings)
 
         run_verb("check", console, body)
 
@@ -81,7 +81,8 @@ def _write_image(result: Path, image: Path) -> Answer:
     return Answer({"image": str(image)}, verdict=f"{image} answers over the UART when flashed")
 
 
-def _check(console: Console, result: Path, settings: CheckSettings) -> Answer:
+def held_against(console: Console, result: Path, settings: CheckSettings) -> Answer:
+    """Check a device and say what was found."""
     from edgeprune.pipeline.check import check_device
 
     found = check_device(result, settings, console)
@@ -137,8 +138,8 @@ def _show(console: Console, found: DeviceCheck) -> None:
             f"a window: {attack.successes} of {attack.windows} decisions changed; raw counts of "
             "the beat's own window, what the device remembers is held"
         )
-    if found.timing is not None:
-        console.line(found.timing.text)
+    untimed = "timing: the device tells of no counter"
+    console.line(found.timing.text if found.timing else untimed)
     line = found.line
     if line is not None:
         console.line(

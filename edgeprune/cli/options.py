@@ -55,6 +55,14 @@ MaxInstructions = Annotated[
 Quantizer = Annotated[str | None, typer.Option(help="onnxruntime or neural-compressor.")]
 Toolchain = Annotated[str | None, typer.Option(help="zig or gnu.")]
 Emulator = Annotated[str | None, typer.Option(help="unicorn or qemu.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEVICE",
+        help="With bench: compare and time the board that holds the result of --out, e.g. "
+        "/dev/ttyACM0 or ssh://user@host; see check.",
+    ),
+]
 Optimize = Annotated[
     str | None, typer.Option(help="What the code makes small: balanced, speed, size or ram.")
 ]

@@ -22,6 +22,7 @@ _VERBS = {
     "disturb": "Disturb whole recordings more and more, and score what is decided of them.",
     "build": "Everything: from recordings to certified firmware and its report.",
 }
+_BOARD_WINDOWS = 200
 _WINDOWS_OF = {"attack": "attacks", "disturb": "disturbances"}
 
 
@@ -62,6 +63,7 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         quantizer: options.Quantizer = None,
         toolchain: options.Toolchain = None,
         emulator: options.Emulator = None,
+        device: options.Device = None,
         optimize: options.Optimize = None,
         layout: options.Layout = None,
         perturbation: options.Perturbations = None,
@@ -121,6 +123,8 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         }
 
         def body() -> Answer:
+            if device is not None:
+                return _on_board(console, verb, out, device, windows)
             resolved = options.resolve_config(config, flags, settings, from_sweep, point)
             from edgeprune.cli.answers import answer_for
             from edgeprune.pipeline.build import build
@@ -129,3 +133,22 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
             return answer_for(verb, result, console)
 
         run_verb(verb, console, body)
+
+
+def _on_board(
+    console: Console, verb: str, result: Path, device: str, windows: int | None
+) -> Answer:
+    """Compare and time a board: as `check`, without what is no measurement."""
+    from edgeprune.errors import ConfigurationError
+
+    if verb != "bench":
+        raise ConfigurationError(
+            f"'{verb}' talks to no device",
+            where=f"--device {device}",
+            hint="take edgeprune bench --device, or edgeprune check --device",
+        )
+    from edgeprune.cli.check import held_against
+    from edgeprune.pipeline.check import CheckSettings
+
+    settings = CheckSettings(device, windows=windows or _BOARD_WINDOWS, queries=0)
+    return held_against(console, result, settings)

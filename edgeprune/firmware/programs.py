@@ -106,7 +106,7 @@ def serial(target: Target) -> BoardFiles:
     )
 
 
-UARTS = Registry("UART", cmsdk="uart_cmsdk.c", nrf="uart_nrf.c")
+UARTS = Registry("UART", cmsdk="uart_cmsdk.c", nrf="uart_nrf.c", stm32h7="uart_stm32h7.c")
 PROGRAMS: Registry[Callable[[Target], BoardFiles]] = Registry(
     "program", exchange=exchange, monitored=monitored, serial=serial, stream=stream, twin=twin
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgeprune.config import BuildConfig
+from edgeprune.devices import timing as timing_module
 from edgeprune.firmware import compile_image, generate
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline import checked_result
@@ -61,6 +63,31 @@ def test_a_good_device_passes(edgeprune: Edgeprune, result: Path, network: Integ
     for words in ("counterexamples", "linf:2000uV", "requests answered", "remembers is held"):
         assert words in shown.out
     assert shown.verdict.startswith("PASS check: ")
+
+
+def test_bench_compares_and_times_a_board(
+    edgeprune: Edgeprune, result: Path, network: IntegerNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake_device(network, ticks=5000) as device:
+        flags = ("bench", "--out", result, "--device", device.address, "--windows", 9)
+        document = edgeprune(*flags, "--json").json
+        found = document["check"]
+        assert (document["verdict"], found["mismatches"], found["attack"]) == ("PASS", 0, None)
+        assert found["asked"] == device.windows == 9 + REPLAYS
+        timing = found["timing"]
+        assert timing["unit"] == "cycle"
+        # A pseudo-terminal is no board: the figures are kept, but not said.
+        assert timing["where"] != "silicon"
+        assert "timing: not measured" in edgeprune(*flags).out
+        monkeypatch.setattr(timing_module, "_PORT", re.compile(r"/dev/pts/\d+"))
+        shown = edgeprune(*flags)
+    assert (
+        "timing (silicon): 5,028 to 5,041, mean 5,034 cycles a window over 14 windows" in shown.out
+    )
+    with fake_device(network) as device:
+        out = edgeprune("bench", "--out", result, "--device", device.address).out
+    assert "tells of no counter" in out
+    edgeprune("train", "--device", "/dev/ttyACM0").failed(2, "EP101", "talks to no device")
 
 
 def test_another_network_is_refused_before_anything_runs(

@@ -25,16 +25,18 @@ class FakeDevice:
         network: What it computes.
         fault: How it fails: one of `FAULTS`.
         after: Windows that it answers before.
+        ticks: What its counter tells of the first window, one more of each next; 0: it has none.
 
     Attributes:
         address: The port.
         windows: Windows that it was asked for.
     """
 
-    def __init__(self, network: IntegerNetwork, fault: str, after: int) -> None:
+    def __init__(self, network: IntegerNetwork, fault: str, after: int, ticks: int = 0) -> None:
         assert fault in FAULTS
         self.windows = 0
         self._network, self._fault, self._after = network, fault, after
+        self._ticks = ticks
         self._line, self._port = pty.openpty()
         tty.setraw(self._port)
         self.address = os.ttyname(self._port)
@@ -81,6 +83,8 @@ class FakeDevice:
             payload = self._classify(frame.payload, failing == "wrong")
         elif frame.command == frames.STACK:
             payload = bytes((1, 0, 0, 0, 2, 0, 0, 0))
+        elif frame.command == frames.TICKS and self._ticks:
+            payload = (self._ticks + self.windows - 1).to_bytes(4, "little")
         elif frame.command == frames.CHECK:
             payload = bytes(1)
         else:
@@ -95,7 +99,8 @@ class FakeDevice:
     def _info(self) -> bytes:
         sizes = [self._network.tensors[name].size for name in self._network.inputs]
         rhythm = sizes[1] if len(sizes) > 1 else 0
-        content = bytes((frames.PROTOCOL, frames.FLAG_SYNTHETIC))
+        flags = frames.FLAG_SYNTHETIC | (frames.FLAG_TICKS if self._ticks else 0)
+        content = bytes((frames.PROTOCOL, flags))
         for value, length in (
             (self._network.output_tensor.size, 2),
             (sizes[0], 4),
@@ -118,9 +123,11 @@ class FakeDevice:
 
 
 @contextmanager
-def fake_device(network: IntegerNetwork, fault: str = "", after: int = 0) -> Iterator[FakeDevice]:
+def fake_device(
+    network: IntegerNetwork, fault: str = "", after: int = 0, ticks: int = 0
+) -> Iterator[FakeDevice]:
     """Plug a device in; pull it out afterwards."""
-    device = FakeDevice(network, fault, after)
+    device = FakeDevice(network, fault, after, ticks)
     try:
         yield device
     finally:

@@ -39,7 +39,7 @@ device_garbage = st.one_of(
 def test_the_numbers_are_those_of_the_c_header() -> None:
     text = (BOARDS / "frames.h").read_text()
     found = dict(re.findall(r"#define FRAME_(\w+) (0x\w+|\d+)u", text))
-    assert len(found) == 26
+    assert len(found) == 28
     for name, value in found.items():
         assert getattr(frames, name) == int(value, 0), name
 
@@ -179,10 +179,14 @@ def test_the_program_classifies(device: HostDevice, network: IntegerNetwork) -> 
     info = link.info()
     assert (info.signal_bytes, info.rhythm_bytes, info.classes) == (120, 5, 4)
     assert (info.network_sha256, info.flags & 3) == (network.sha256, frames.FLAG_SYNTHETIC)
+    assert info.flags & frames.FLAG_TICKS
     assert info.most_payload == 125
     windows = inputs_for(network, 6, seed=2)
     for signal, rhythm, logits in zip(*windows, network.run(*windows), strict=True):
         np.testing.assert_array_equal(link.classify(signal, rhythm), logits)
+    # This board's clock goes on by 7, 14, 21 ...: 14 for an empty measurement, and the sixth window
+    # took the fourteenth step.
+    assert link.ticks() == 7 * 14 - 14
     assert link.stack() == (300, 4000)
     assert link.check() == 0
     with pytest.raises(DeviceError, match="a wrong length"):
