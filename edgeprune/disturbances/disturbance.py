@@ -27,6 +27,10 @@ THREAT_MODEL = (
 )
 
 
+THREAT_MODEL_OF_SEGMENTS = (
+    "The whole recording changes: windows are cut from it where they were before it was disturbed."
+)
+
 # How a disturbance meets recordings of several channels.
 EACH_CHANNEL = "each"
 ALL_ALIKE = "alike"

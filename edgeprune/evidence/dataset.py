@@ -93,12 +93,15 @@ class AdcEvidence:
         microvolt_per_count: Size of one count.
         bits: Width of a sample.
         clipped: Share of samples at either end of the range after conversion.
+        unit: "uV", or "rms" where the publisher normalised the signal: thousandths of its RMS then
+            stand in the place of microvolts.
     """
 
     rate_hz: float
     microvolt_per_count: float
     bits: int
     clipped: Quantity | None = None
+    unit: str = "uV"
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ def _transfers(moved: Findings) -> Iterator[Transfer]:
 def _worst(context: Context, moved: Findings, balls: Sequence[Ball]) -> Iterator[WorstWindow]:
     """Yield windows that were turned within the smallest balls, each window once."""
     held, windows = moved.attacked.held, moved.windows
-    volts = held.adc.microvolt_per_count
+    volts = held.adc.microvolt_per_count / (1000 if held.adc.unit == "rms" else 1)
     drawn: set[int] = set()
     for ball in balls:
         for result in moved.found[INT8]:

@@ -18,6 +18,7 @@ from edgeprune.disturbances import (
     parse_disturbance,
     parse_family,
 )
+from edgeprune.disturbances.disturbance import THREAT_MODEL_OF_SEGMENTS
 from edgeprune.errors import ConfigurationError
 from edgeprune.evaluation import Bootstrap
 from edgeprune.evaluation.disturbances import disturbance_evidence
@@ -85,18 +86,18 @@ def disturb_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
             f"{len(windows)} test windows, drawn in proportion from every record that has any "
             f"({records}), seed {context.seed}"
         )
-        save_record(
-            folder / DISTURBANCES_FILE,
-            disturbance_evidence(
-                INT8,
-                choice,
-                windows,
-                disturbances,
-                found,
-                undisturbed,
-                Bootstrap(context.seed),
-            ),
+        evidence = disturbance_evidence(
+            INT8,
+            choice,
+            windows,
+            disturbances,
+            found,
+            undisturbed,
+            Bootstrap(context.seed),
         )
+        if context.card.window is not None:
+            evidence = replace(evidence, threat_model=THREAT_MODEL_OF_SEGMENTS)
+        save_record(folder / DISTURBANCES_FILE, evidence)
         first = windows.select(np.flatnonzero(windows.record == windows.record[0])[:_KEPT])
         parts = [
             disturbed_windows(recordings, first, context.front_end, each, context.seed)

@@ -35,8 +35,9 @@ def attacked_window_chart(window: Citation, name: str) -> Markup:
         return [(place(index), height(value)) for index, value in enumerate(values)]
 
     # The change has an axis of its own: on that of the signal it could hardly be seen.
-    signal, parts = _axis(_SIGNAL, before + after, "µV", 6)
-    moved, axis = _axis(_CHANGE, [*change, 0.0], "µV", 4)
+    unit = "RMS" if str(window.unit) == "rms" else "µV"
+    signal, parts = _axis(_SIGNAL, before + after, unit, 6)
+    moved, axis = _axis(_CHANGE, [*change, 0.0], unit, 4)
     parts += axis
     parts += _time(start, span)
     parts.append(svg.polyline(curve(before, signal), "trace before"))

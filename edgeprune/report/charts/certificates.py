@@ -21,7 +21,7 @@ def curve_points(network: Citation) -> list[Citation]:
     """Return the sets of a network that differ in one radius alone, by rising radius."""
     balls = [each for each in network.perturbations if each.family == "linf" and each.radius]
     units = [str(each.unit) for each in balls]
-    chosen = "uV" if "uV" in units else next(iter(units), "")
+    chosen = next((unit for unit in ("uV", "rms", *units) if unit in units), "")
     return sorted(
         (each for each in balls if each.unit == chosen), key=lambda each: number(each.radius)
     )
@@ -141,9 +141,9 @@ def _axis(points: Sequence[Citation], places: Sequence[float]) -> list[Markup]:
         if place - last >= _LABEL_GAP:
             last = place
             parts.append(svg.cited(point.radius, (place, _BOTTOM + 20), "middle"))
-    unit = "µV" if points[0].unit == "uV" else "LSB"
+    unit = {"uV": "µV", "rms": "RMS"}.get(str(points[0].unit), "LSB")
     parts.append(svg.text(unit, (_RIGHT + 22, _BOTTOM + 20), "unit"))
-    where = "at the converter" if unit == "µV" else "of the network's input"
+    where = "of the network's input" if unit == "LSB" else "at the converter"
     name = f"radius: largest change of any sample {where}"
     parts.append(svg.text(name, ((_LEFT + _RIGHT) / 2, 336), "middle name"))
     return parts
