@@ -8,6 +8,7 @@ import typer
 
 from edgeprune import __version__
 from edgeprune.cli import (
+    analyze,
     check,
     cross_validate,
     datasets,
@@ -45,7 +46,19 @@ def create_app() -> typer.Typer:
     ) -> None:
         """Take the flags that belong to no verb."""
 
-    for verb in (init, doctor, targets, datasets, ops, stages, sweep, cross_validate, flash, check):
+    for verb in (
+        init,
+        doctor,
+        targets,
+        datasets,
+        ops,
+        analyze,
+        stages,
+        sweep,
+        cross_validate,
+        flash,
+        check,
+    ):
         verb.add_to(app)
     return app
 

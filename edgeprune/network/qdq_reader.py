@@ -38,6 +38,11 @@ _RANGE_HINT = (
     "quant_format=QuantFormat.QDQ)"
 )
 
+_QOPERATOR_HINT = (
+    "quantize again, statically and to QDQ format: onnxruntime.quantization.quantize_static(..., "
+    "quant_format=QuantFormat.QDQ)"
+)
+
 
 def read_qdq(source: Path | str | bytes | onnx.ModelProto) -> IntegerNetwork:
     """Read a quantized network in ONNX's QDQ format.
@@ -120,7 +125,9 @@ class _Reader:
             raise UnsupportedOperatorError(
                 f"{len(self._refused)} node(s) are not supported: " + "; ".join(self._refused),
                 where=self._where,
-                hint="`edgeprune ops` lists what is; leave softmax and the like to the host and "
+                hint=_QOPERATOR_HINT
+                if any(_is_qoperator(node) for node in self._graph.node)
+                else "`edgeprune ops` lists what is; leave softmax and the like to the host and "
                 "end the graph at the logits",
             )
         missing = self._sketch.missing_ranges
@@ -238,6 +245,13 @@ class _Reader:
 
     def _is_quantized(self) -> bool:
         return any(node.op_type in QUANTIZERS for node in self._graph.node)
+
+
+def _is_qoperator(node: onnx.NodeProto) -> bool:
+    """Return whether a node is of onnxruntime's QOperator format or quantizes as it runs."""
+    return node.op_type.startswith(("QLinear", "QGemm", "DynamicQuantize")) or (
+        node.op_type in ("ConvInteger", "MatMulInteger")
+    )
 
 
 def _opset(model: onnx.ModelProto, where: str) -> int:

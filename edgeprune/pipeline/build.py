@@ -22,6 +22,7 @@ from edgeprune.pipeline.cost import Meter
 from edgeprune.pipeline.deploy import export_stage, firmware_stage
 from edgeprune.pipeline.disturb import disturb_stage, disturbances_of
 from edgeprune.pipeline.emulation import QEMU_USER, emulator_of
+from edgeprune.pipeline.given_model import is_file, trainability
 from edgeprune.pipeline.kinds import converter_of, fitted_to_kind
 from edgeprune.pipeline.learn import data_stage, prune_stage, quantize_stage, train_stage
 from edgeprune.pipeline.monitor import monitor_stage
@@ -160,7 +161,7 @@ def open_context(
     if config.firmware.layout:
         LAYOUTS.get(config.firmware.layout, where="firmware.layout")
     BACKENDS.get(config.firmware.emulator, where="firmware.emulator")
-    if not _is_file(config.model) and ":" not in config.model:
+    if not is_file(config.model) and ":" not in config.model:
         CLASSIFIERS.get(config.model, where="model")
     check_classes(config.requirements, card.class_names)
     target = load_target(config.target)
@@ -240,8 +241,12 @@ def _with_epochs(config: BuildConfig, recommended: int) -> BuildConfig:
     )
 
 
-def _is_file(model: str) -> bool:
-    return model.endswith(".onnx")
+def _trains_file(context: Context) -> bool:
+    """Return whether the user's file becomes a torch module; say so where it does not."""
+    found = trainability(context)
+    if found.note:
+        context.progress.note(found.note)
+    return found.trains
 
 
 def _makers(context: Context, stages: dict[str, Stage]) -> dict[str, Callable[[], Stage]]:
@@ -249,7 +254,7 @@ def _makers(context: Context, stages: dict[str, Stage]) -> dict[str, Callable[[]
     meter = Meter(context)
 
     makers: dict[str, Callable[[], Stage]] = {"data": lambda: data_stage(context)}
-    if not _is_file(context.config.model):
+    if not is_file(context.config.model) or _trains_file(context):
         makers["train"] = lambda: train_stage(context, stages["data"])
         makers["prune"] = lambda: prune_stage(
             context,

@@ -33,6 +33,7 @@ from edgeprune.evidence import (
 )
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.given_model import QuantizedModel
 from edgeprune.pruning import CRITERIA, Counts, PrunedClassifier, count
 from edgeprune.pruning.methods import METHODS
 from edgeprune.pruning.words import edits_in_words
@@ -79,6 +80,7 @@ def data_evidence(context: Context, dataset: Dataset) -> DataEvidence:
             adc.microvolt_per_count,
             adc.bits,
             Quantity(clipped / samples, "1", Where.HOST, n=samples, n_of="samples"),
+            adc.unit,
         ),
         window=WindowEvidence(
             length,
@@ -140,7 +142,8 @@ def _exclusions(context: Context, counts: Sequence[RecordCount]) -> tuple[Exclus
     if short:
         found.append(
             Exclusion(
-                "too near the end of the recording for a window or the next beat",
+                "too near the end of the recording for a window"
+                + (" or the next beat" if context.card.window is None else ""),
                 sum(count.excluded for count in short),
                 tuple(count.record for count in short),
             )
@@ -165,14 +168,16 @@ def training_evidence(context: Context, result: TrainingResult) -> TrainingEvide
     if robust.perturbation:
         settings = certified_settings(settings, robust)
     best = result.history[result.best_epoch - 1]
+    rhythms = ""
+    if context.card.window is None:
+        rhythms = f"{settings.simulated_rhythms:.0%} of the heartbeats with a simulated rhythm; "
     summary = (
         f"AdamW, one cycle to a learning rate of {settings.learning_rate:g}, "
         f"{len(result.history)} epochs of {settings.epoch_steps} batches of "
         f"{settings.batch_size}; cross-entropy with label smoothing "
         f"{settings.label_smoothing:g}; rare classes drawn more often than they occur; "
         f"augmented as a sensor would (strength {settings.augmentation:g}); "
-        f"{settings.simulated_rhythms:.0%} of the heartbeats with a simulated rhythm; "
-        f"weight decay {settings.weight_decay:g}, L1 {settings.l1:g}, group lasso "
+        f"{rhythms}weight decay {settings.weight_decay:g}, L1 {settings.l1:g}, group lasso "
         f"{settings.group_lasso:g}; "
         f"distilled from {settings.teachers} classifiers trained first on the same windows"
     )
@@ -296,10 +301,16 @@ def quantization_evidence(
     )
 
 
-def given_quantization(context: Context, network: IntegerNetwork) -> QuantizationEvidence:
+def given_quantization(
+    context: Context, network: IntegerNetwork, given: QuantizedModel
+) -> QuantizationEvidence:
     """Describe a network that came quantized."""
     return QuantizationEvidence(
-        "quantized by the user", _INT8_SCHEME, 0, network.parameters(), _operators(network)
+        "; ".join((f"quantized by the user ({given.format})", *given.notes)),
+        _INT8_SCHEME,
+        0,
+        network.parameters(),
+        _operators(network),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeprune.data import FrontEnd
 from edgeprune.errors import MissingRangeError, ModelError
-from edgeprune.network import IntegerNetwork, Requantize, Tensor, read_qdq
+from edgeprune.network import IntegerNetwork, Requantize, Reshape, Tensor, read_qdq
 from edgeprune.pipeline.context import Context
 from edgeprune.quantization.graph import clean_float_onnx
 from edgeprune.quantization.inputs import graph_inputs
@@ -49,7 +49,11 @@ def fitted_to_front_end(network: IntegerNetwork, context: Context) -> IntegerNet
     Raises:
         ModelError: The inputs are not the front end's windows, or the logits not the classes.
     """
-    given = sorted(network.input_tensors, key=lambda tensor: -len(tensor.shape))
+    given = sorted(network.input_tensors, key=lambda tensor: (-len(tensor.shape), -tensor.size))
+    own = front_end_tensors(context.front_end)
+    given = [
+        _reshapable(tensor, wanted) for tensor, wanted in zip(given, own, strict=False)
+    ] + list(given[len(own) :])
     _check_inputs([tensor.shape for tensor in given], context)
     classes = context.card.class_names
     if network.output_tensor.size != len(classes):
@@ -60,8 +64,8 @@ def fitted_to_front_end(network: IntegerNetwork, context: Context) -> IntegerNet
             hint="end the graph in one logit a class, in the order of the data card",
         )
     fitted = replace(network, inputs=tuple(tensor.name for tensor in given))
-    for tensor, own in zip(given, front_end_tensors(context.front_end), strict=False):
-        fitted = _with_input(fitted, tensor, own)
+    for tensor, wanted in zip(given, own, strict=False):
+        fitted = _with_input(fitted, network.tensors[tensor.name], wanted)
     return fitted
 
 
@@ -97,8 +101,31 @@ def _check_inputs(shapes: Sequence[tuple[int, ...]], context: Context) -> None:
         )
 
 
+def _reshapable(tensor: Tensor, own: Tensor) -> Tensor:
+    """Return an input in the front end's shape where axes of one cell are all that differs."""
+    long, wanted = ([size for size in each.shape if size > 1] for each in (tensor, own))
+    return replace(tensor, shape=own.shape) if long == wanted else tensor
+
+
 def _with_input(network: IntegerNetwork, tensor: Tensor, own: Tensor) -> IntegerNetwork:
     """Return the network with `own` in the place of the input `tensor`."""
+    if tensor.shape != own.shape:
+        viewed = replace(own, name=f"{own.name}_view", shape=tensor.shape)
+        turned = _with_input(network, tensor, viewed)
+        view = Reshape(
+            name=f"{own.name}_reshape",
+            inputs=(own.name,),
+            output=viewed.name if viewed.name in turned.inputs else tensor.name,
+            shape=tensor.shape,
+        )
+        inputs = tuple(own.name if name == view.output else name for name in turned.inputs)
+        tensors = {**turned.tensors, own.name: own}
+        if view.output == tensor.name:
+            # The range is the front end's within a float32's last bits: it must be so in all.
+            tensors[tensor.name] = replace(own, name=tensor.name, shape=tensor.shape)
+        return replace(
+            turned, tensors=tensors, inputs=inputs, operations=(view, *turned.operations)
+        )
     same = abs(tensor.scale / own.scale - 1) <= _SAME_SCALE
     if same and tensor.zero_point == own.zero_point:
         return network

@@ -23,6 +23,7 @@ from edgeprune.files import sha256_file, write_bytes
 from edgeprune.network import IntegerNetwork, load_onnx, read_qdq
 from edgeprune.pipeline import describe
 from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.given_model import float_model, is_file, is_quantized, quantized_model
 from edgeprune.pipeline.given_network import check_float_graph, fitted_to_front_end
 from edgeprune.pipeline.guarding import PatientGuard
 from edgeprune.pipeline.products import (
@@ -118,8 +119,9 @@ def train_stage(context: Context, data: Stage) -> Stage:
             len(training.class_names),
         )
         model = create(**asdict(spec), seed=context.seed)
-        if config.weights:
-            load_weights(model, Path(config.weights))
+        if config.weights or spec.is_file:
+            if config.weights:
+                load_weights(model, Path(config.weights))
             save_record(folder / "training.json", describe.given_weights(context))
         else:
             checkpoints = folder / "checkpoints"
@@ -180,7 +182,9 @@ def _remove_folder(folder: Path) -> None:
 
 
 def _user_code_hash(model: str) -> str:
-    """Return the hash of the file that holds a user's factory, as far as it can be found."""
+    """Return the hash of the user's file: a graph, or a factory's as far as it can be found."""
+    if is_file(model):
+        return sha256_file(Path(model))
     module, separator, _ = model.partition(":")
     path = Path(*module.split(".")).with_suffix(".py")
     return sha256_file(path) if separator and path.is_file() else ""
@@ -189,7 +193,7 @@ def _user_code_hash(model: str) -> str:
 def classifier_of(context: Context, stage: Stage) -> tuple[nn.Module, ClassifierSpec]:
     """Return the classifier that a stage saved."""
     model = context.config.model
-    user = model if ":" in model else None
+    user = model if ":" in model or is_file(model) else None
     return load_classifier(stage.file(CLASSIFIER), user_classifier=user)
 
 
@@ -242,17 +246,21 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
     Args:
         context: The build.
         data: Where the calibration windows are; None where a QDQ graph needs none.
-        pruned: The classifier; None where the user gave an ONNX file.
+        pruned: The classifier; None where the user gave a file that is not trained here.
     """
     config = context.config
     given = Path(config.model) if pruned is None else None
     robust = _robustness(context) if given is None else {}
 
     def produce(folder: Path) -> None:
-        if given is not None and _is_qdq(given):
-            write_bytes(folder / QDQ_ONNX, given.read_bytes())
-            network = fitted_to_front_end(read_qdq(given), context)
-            evidence = describe.given_quantization(context, network)
+        if given is not None and is_quantized(given):
+            found = quantized_model(given, context.front_end)
+            for note in found.notes:
+                context.progress.note(note)
+            if given.suffix == ".onnx":
+                write_bytes(folder / QDQ_ONNX, given.read_bytes())
+            network = fitted_to_front_end(found.network, context)
+            evidence = describe.given_quantization(context, network, found)
         else:
             model = _float_model(context, pruned, given)
             if given is not None:
@@ -334,14 +342,10 @@ def _trained_as_quantized(
 
 def _float_model(context: Context, pruned: Stage | None, given: Path | None) -> Any:
     if given is not None:
-        return load_onnx(given)
+        return float_model(given, context.front_end)
     assert pruned is not None
     model, spec = classifier_of(context, pruned)
     return to_float_onnx(model, spec.signal_shape, spec.rhythm_features)
-
-
-def _is_qdq(path: Path) -> bool:
-    return any(node.op_type == "DequantizeLinear" for node in load_onnx(path).graph.node)
 
 
 def quantize_quickly(context: Context, model: nn.Module, training: Windows) -> IntegerNetwork:

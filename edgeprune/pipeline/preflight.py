@@ -8,6 +8,7 @@ from pathlib import Path
 from edgeprune.errors import ConfigurationError, DiskError, ModelError
 from edgeprune.evidence import MANIFEST_NAME
 from edgeprune.pipeline.context import Context
+from edgeprune.pipeline.given_model import is_file
 
 
 def work_folder(out: Path) -> Path:
@@ -51,7 +52,7 @@ def check_files(context: Context) -> None:
     """
     config = context.config
     files = {"--weights": config.weights}
-    if config.model.endswith(".onnx"):
+    if is_file(config.model):
         files["--model"] = config.model
     for flag, name in files.items():
         if name and not Path(name).is_file():

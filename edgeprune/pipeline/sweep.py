@@ -114,6 +114,7 @@ def sweep(
         EdgepruneError: Something cannot be used, or is missing.
     """
     from edgeprune.pipeline.build import open_context
+    from edgeprune.pipeline.given_model import is_file, trainability
     from edgeprune.pipeline.preflight import check_files, check_tools
     from edgeprune.pipeline.sweep_point import measure_point, train_parent
 
@@ -125,11 +126,15 @@ def sweep(
             point_config(config, replace(plan.points[0], setting=setting)), folder, Silent()
         )
     _check_measuring(config)
-    if context.config.model.endswith(".onnx"):
-        raise ConfigurationError(
-            "a graph of operators cannot be pruned", where="model", hint="name a classifier"
-        )
     check_files(context)
+    if is_file(context.config.model):
+        found = trainability(context)
+        if not found.trains:
+            raise ConfigurationError(
+                found.note or "a network that is quantized already cannot be pruned",
+                where="model",
+                hint="give the float graph, or name a classifier",
+            )
     check_tools(context, ("firmware",))
     _announce(plan, context, progress)
     resolved = open_context(config, folder, Silent()).config

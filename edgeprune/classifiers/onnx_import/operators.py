@@ -212,7 +212,8 @@ def _concat(builder: Builder, node: OnnxNode, inputs: Sequence[Operand]) -> Valu
         index = np.concatenate(
             [each.index + start for each, start in zip(parts, starts, strict=False)], axis=1
         )
-        along, shape = 0, (int(starts[-1]),)
+        along = 0
+        shape: Shape = (int(starts[-1]),)
     else:
         parts = [builder.as_map(each, rank - 2) for each in values]
         along = axis - 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import fx, nn
@@ -31,10 +33,12 @@ class OnnxClassifier:
     Attributes:
         module: Takes the signal [n, channels, length] and, where the graph has that input, the
             rhythm [n, features]; returns the logits [n, classes].
+        classes: Number of logits.
         notes: What was left to the host; in words.
     """
 
     module: nn.Module
+    classes: int
     notes: tuple[str, ...]
 
 
@@ -127,7 +131,7 @@ class _Reader:
         self._builder.graph.output(flat.node)
         self._builder.graph.lint()
         module = fx.GraphModule(self._builder.root, self._builder.graph, "OnnxClassifier")
-        return OnnxClassifier(module.eval(), tuple(self._builder.notes))
+        return OnnxClassifier(module.eval(), flat.shape[0], tuple(self._builder.notes))
 
     def _visit(self, proto: onnx.NodeProto, node: OnnxNode) -> list[Value | Array | None]:
         if proto.domain not in _DOMAINS:
@@ -183,7 +187,7 @@ class _Reader:
                 found[RHYTHM] = entry.name, np.arange(rhythm_features).reshape(1, -1)
             else:
                 raise ModelError(
-                    f"input '{entry.name}' has the shape {sizes} after the batch; the front end "
+                    f"input '{entry.name}' is {'x'.join(map(str, sizes))}; the front end "
                     f"makes {channels}x{length}"
                     + (f" and {rhythm_features}" if rhythm_features else ""),
                     where=self._where,
@@ -233,6 +237,21 @@ class _Reader:
             where=self._where,
             hint=f"export it with an opset of ai.onnx from {OLDEST_OPSET} to {NEWEST_OPSET}",
         )
+
+
+def load_onnx_classifier(
+    path: Path, signal_shape: tuple[int, int], rhythm_features: int
+) -> nn.Module:
+    """Return the module of a float ONNX file; see `module_of_onnx`."""
+    try:
+        model = onnx.load(str(path))
+    except (OSError, DecodeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"this is no readable ONNX file ({(str(error) or 'empty').splitlines()[0]})",
+            where=str(path),
+            hint="check the path, and that the file was copied whole",
+        ) from error
+    return module_of_onnx(model, signal_shape, rhythm_features, where=str(path)).module
 
 
 def signal_index(sizes: list[int], length: int, channels: int) -> Index | None:
