@@ -10,6 +10,7 @@ from edgeprune.verification.linear_bounds import BoundSettings
 from edgeprune.verification.verify import VerifySettings
 from tests.verification import provers
 from tests.verification.complete_mutations import COMPLETE, COMPLETE_MUTATIONS, nothing
+from tests.verification.elementwise_mutations import ELEMENTWISE_MUTATIONS
 from tests.verification.linear_mutations import LINEAR_MUTATIONS
 from tests.verification.mutations import INTERVAL_MUTATIONS, try_mutation
 from tests.verification.perturbed_networks import lsb_case, raw_case
@@ -23,7 +24,9 @@ PROVERS = {
     "linear, optimised": provers.linear(BoundSettings(iterations=4)),
 }
 ANY_RUNTIME = provers.linear(BoundSettings(iterations=2), rounding_lsb=1)
-ALL_MUTATIONS = INTERVAL_MUTATIONS + LINEAR_MUTATIONS + COMPLETE_MUTATIONS
+ALL_MUTATIONS = (
+    INTERVAL_MUTATIONS + LINEAR_MUTATIONS + ELEMENTWISE_MUTATIONS + COMPLETE_MUTATIONS
+)
 
 
 @pytest.mark.parametrize("name", PROVERS)
