@@ -48,17 +48,18 @@ def blink_shape(rate_hz: float) -> FloatArray:
     return np.asarray(np.sin(np.pi * np.arange(count) / (count - 1)) ** 2)
 
 
-def pop_shape(rate_hz: float) -> FloatArray:
+def pop_shape(rate_hz: float, count: int | None = None) -> FloatArray:
     """Return an electrode's pop of height 1: a step that the amplifier's high-pass takes back.
 
     Args:
         rate_hz: Samples a second.
+        count: Samples; None until a thousandth is left.
 
     Returns:
         float64 [samples]: exp(-t / 0.3 s) from its first sample on.
     """
-    count = max(2, round(-np.log(_POP_REST) * POP_SECONDS * rate_hz))
-    return np.asarray(np.exp(-np.arange(count) / (POP_SECONDS * rate_hz)))
+    number = max(2, round(-np.log(_POP_REST) * POP_SECONDS * rate_hz)) if count is None else count
+    return np.asarray(np.exp(-np.arange(number) / (POP_SECONDS * rate_hz)))
 
 
 def muscle_noise(generator: np.random.Generator, count: int, rate_hz: float) -> FloatArray:

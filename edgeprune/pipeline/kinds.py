@@ -15,7 +15,10 @@ from edgeprune.verification.perturbations import parse_perturbation
 from edgeprune.verification.perturbations.quantity import Amount
 
 # Where nothing is asked for: an EEG's microvolts are tenths of an ECG's.
-_SETS = ("linf:0.5uV", "linf:1uV", "linf:2uV", "linf:5uV", "gain:10%", "hum:5uV@50Hz")
+_SETS = (
+    *("linf:0.5uV", "linf:1uV", "linf:2uV", "linf:5uV", "gain:10%", "hum:5uV@50Hz"),
+    *("blink:20uV", "pop:20uV"),
+)
 _BALLS = ("linf:1uV", "linf:2uV", "linf:5uV")
 _SETS_OF_RMS = ("linf:0.005rms", "linf:0.01rms", "linf:0.02rms", "linf:0.05rms", "gain:10%")
 _BALLS_OF_RMS = ("linf:0.01rms", "linf:0.02rms", "linf:0.05rms")
@@ -23,7 +26,11 @@ _CASES = (
     *("baseline-wander:12dB", "baseline-wander:0dB", "muscle-noise:12dB", "muscle-noise:0dB"),
     *("lead-off:200ms", "lead-off:1000ms"),
 )
-_HUM = ("mains-hum:5uV", "mains-hum:20uV", "mains-hum:50uV")
+_CASES_IN_VOLTS = (
+    *("mains-hum:5uV", "mains-hum:20uV", "mains-hum:50uV"),
+    *("eye-blink:100uV", "eye-blink:300uV", "emg-burst:20uV", "emg-burst:80uV"),
+    *("electrode-pop:100uV", "electrode-pop:400uV"),
+)
 
 
 def converter_of(target: Target, card: DatasetCard) -> Adc:
@@ -52,7 +59,7 @@ def fitted_to_kind(config: BuildConfig, card: DatasetCard) -> BuildConfig:
         if attacks.balls == AttackPlan().balls:
             attacks = replace(attacks, balls=_BALLS if in_volts else _BALLS_OF_RMS)
         if disturbances.cases == DisturbancePlan().cases:
-            cases = (*_CASES, *_HUM) if in_volts else _CASES
+            cases = (*_CASES, *_CASES_IN_VOLTS) if in_volts else _CASES
             disturbances = replace(disturbances, cases=cases)
         config = replace(
             config,

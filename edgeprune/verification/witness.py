@@ -53,6 +53,8 @@ def explain(
     for rest in perturbation.parts:
         if not rest.dimensions:
             low, high = rest.widen(held, low, high)
+    if parts[0].whole_moves:
+        return parts[0].explain(held, low[0], high[0])
     for chosen in product(*(part.bends() for part in parts)):
         found = _search(held, parts, chosen, low[0], high[0])
         if found is not None:

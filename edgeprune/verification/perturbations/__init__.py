@@ -11,6 +11,9 @@
 | `offset:200uV`       | all samples are shifted by up to 200 uV                                  |
 | `wander:500uV@0.5Hz` | a sinusoid of up to 500 uV, up to 0.5 Hz, any phase                      |
 | `hum:100uV@50Hz`     | mains hum of up to 100 uV, any phase; `@50/60Hz`: of one of the two      |
+| `blink:100uV`        | an eye blink of up to 100 uV, beginning at any sample (EEG);             |
+|                      | `@1/0.35`: what each channel sees of it                                  |
+| `pop:200uV`          | an electrode's step of up to 200 uV that decays, in any one channel      |
 | `drift:1%`           | the sampling clock is off by up to 1 %                                   |
 | `rr:8ms`             | the RR intervals before and after the beat are wrong by up to 8 ms each  |
 | `linf:2lsb`          | each value of the network's signal input moves by up to 2          |
@@ -26,6 +29,7 @@ from collections.abc import Callable, Sequence
 
 from edgeprune.errors import ConfigurationError
 from edgeprune.registry import Registry
+from edgeprune.verification.perturbations.artefacts import Blink, Pop
 from edgeprune.verification.perturbations.ball import L0, L2
 from edgeprune.verification.perturbations.band import Band
 from edgeprune.verification.perturbations.drift import Drift
@@ -38,7 +42,7 @@ from edgeprune.verification.perturbations.perturbation import Perturbation
 from edgeprune.verification.perturbations.sinusoid import Hum, Wander
 
 PERTURBATIONS: Registry[Callable[[str, str], Part]] = Registry("perturbation")
-_FAMILIES = (LInfinity, L2, L0, Band, Flat, Gain, Offset, Wander, Hum, Drift, Intervals)
+_FAMILIES = (LInfinity, L2, L0, Band, Flat, Gain, Offset, Wander, Hum, Blink, Pop, Drift, Intervals)
 for _family in _FAMILIES:
     PERTURBATIONS.add(_family.name, _family.parse)
 
@@ -77,7 +81,7 @@ def _check_sum(parts: Sequence[Part], text: str) -> None:
         main.pop()
     if len(main) > 1 and isinstance(main[-1], LInfinity):
         main.pop()
-    apart = any(part.in_counts for part in main)
+    apart = any(part.in_counts or part.whole_moves for part in main)
     if (len(main) > 1 and apart) or (len(parts) > 1 and isinstance(main[0], Intervals)):
         raise ConfigurationError("these cannot be added", where=text, hint=hint)
     if len({part.of_inputs for part in parts}) > 1:

@@ -86,6 +86,8 @@ class Part(ABC):
         rounds: The converter rounds what the part adds.
         of_signal: The part moves the signal; others move what is beside it in raw.
         dimensions: Parameters that the set can be split by, 0 for none.
+        whole_moves: Which parameters made a change is found by trying all (`explain`), and nothing
+            but linf can be added.
     """
 
     name: ClassVar[str]
@@ -93,6 +95,7 @@ class Part(ABC):
     rounds: ClassVar[bool] = True
     of_signal: ClassVar[bool] = True
     dimensions: ClassVar[int] = 0
+    whole_moves: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -156,6 +159,13 @@ class Part(ABC):
         from edgeprune.verification.perturbations.feasibility import feasible
 
         return feasible(held, (self,), low, high)
+
+    def explain(self, held: Held, low: FloatArray, high: FloatArray) -> FloatArray | None:
+        """Return parameters whose change lies between `low` and `high` [size] of one window.
+
+        Of parts with `whole_moves` alone.
+        """
+        raise NotImplementedError
 
     def linear(self, held: Held, bend: FloatArray) -> Linear:
         """Return the changes as linear in all parameters but `bend` [n, bends].

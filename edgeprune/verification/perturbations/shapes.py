@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class BoxShape:
     def magnitude(self) -> FloatArray:
         """Return what no change of a block exceeds [n, blocks]."""
         return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    def extents(self) -> tuple[FloatArray, FloatArray]:
+        """Return the least and greatest change of each block [n, blocks] each."""
+        return self.low, self.high
 
     def select(self, rows: Selection) -> BoxShape:
         """Return the sets of some windows."""
@@ -149,14 +154,23 @@ class HullShape:
 _CHUNK = 1 << 24
 
 
+@runtime_checkable
+class Extended(Protocol):
+    """A set that knows the least and greatest change of each block itself."""
+
+    def extents(self) -> tuple[FloatArray, FloatArray]:
+        """Return the least and greatest change of each block [n, blocks] each."""
+        ...
+
+
 def extents(shape: Shape) -> tuple[FloatArray, FloatArray]:
     """Return the least and greatest change of each block by itself, float64 [n, blocks] each.
 
     Before float error is accounted for; where a set has no shorter way, by the supports of the
     unit directions.
     """
-    if isinstance(shape, BoxShape):
-        return shape.low, shape.high
+    if isinstance(shape, Extended):
+        return shape.extents()
     if isinstance(shape, HullShape):
         low, high = shape.vertices.min(axis=1), shape.vertices.max(axis=1)
         return (

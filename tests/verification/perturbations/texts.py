@@ -28,6 +28,8 @@ PARAMETRIC = [
     "gain:5%+hum:50uV@50Hz",
     "drift:1%",
     "flat:60ms",
+    "blink:200uV",
+    "pop:300uV",
 ]
 SUMS = ["gain:10%+linf:5uV", "gain:5%+hum:50uV@50Hz+linf:10uV", "drift:1%+linf:5uV"]
 RAW = [*dict.fromkeys([*QUICK, *PARAMETRIC, *SUMS])]
