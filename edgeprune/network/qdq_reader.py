@@ -241,7 +241,8 @@ class _Reader:
         if dims[0] and dims[0] > 1:
             self._sketch.batch = dims[0]
         shape = (1, *(size for size in dims[1:] if size))
-        return GraphInput(entry.name, np.zeros(shape, np.int64))
+        positions = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
+        return GraphInput(entry.name, positions, shape)
 
     def _is_quantized(self) -> bool:
         return any(node.op_type in QUANTIZERS for node in self._graph.node)

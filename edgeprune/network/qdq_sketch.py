@@ -110,6 +110,8 @@ class Sketch:
         if len(shape) == 3 and 1 in shape:
             # Of one channel, one row or one column it is a map [length, channels]: the bytes are
             # the same, and that is what a front end delivers.
+            if sizes[1] == 1 and value.names_length_first:
+                shape, index = sizes[2:], np.arange(index.size).reshape(sizes)
             kept = [size for size in shape if size != 1]
             shape = (*kept, *([1] * (2 - len(kept))))
         self.tensors[value.name] = Tensor(value.name, shape, to.scale, to.zero_point)

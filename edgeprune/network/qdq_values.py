@@ -60,11 +60,25 @@ class GraphInput:
 
     Args:
         name: The input's name.
-        index: An array of the value's ONNX shape; see the module.
+        index: An array of the value's ONNX shape: which element of the graph's own input each is.
+        shape: The shape of the graph's own input, batch 1 first.
     """
 
     name: str
     index: Int64Array
+    shape: Shape
+
+    @property
+    def names_length_first(self) -> bool:
+        """Whether a map of one channel [1, 1, height, width] has its length along the height.
+
+        Of an input [1, channels, length] that is where its last axis went; of an input of two axes
+        the longer one is taken for the length: windows have more samples than electrodes.
+        """
+        height, width = self.index.shape[2:]
+        if len(self.shape) == 3 and min(height, width) > 1:
+            return int(self.index[0, 0, 1, 0] - self.index[0, 0, 0, 0]) == 1
+        return height > width
 
 
 @dataclass(frozen=True, eq=False)
