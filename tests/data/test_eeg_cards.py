@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyedflib
 import pytest
 
 from edgeprune.data.cards import load_card, split_statement
@@ -169,6 +170,53 @@ def test_a_recording_finds_its_seizures(tmp_path: Path) -> None:
         chb_notes(tmp_path / "chb06_05.edf")
     with pytest.raises(DataError, match="chb17-summary.txt cannot be read"):
         chb_notes(tmp_path / "chb17a_03.edf")
+
+
+def test_a_recording_of_chb_mit_as_its_publisher_lays_it_out(tmp_path: Path) -> None:
+    card = load_card("chb-mit")
+    (tmp_path / "chb06").mkdir()
+    path = tmp_path / "chb06" / "chb06_04.edf"
+    names = ["FP1-F7", "F7-T7", "T7-P7", "F8-T8", "T8-P8", "-", "T8-P8"]
+    values = np.random.default_rng(1).integers(-2048, 2048, (len(names), 256 * 60))
+    values[6] = values[4]
+    writer = pyedflib.EdfWriter(str(path), len(names), file_type=pyedflib.FILETYPE_EDF)
+    limits = {"physical_max": 800, "physical_min": -800, "digital_max": 2047, "digital_min": -2048}
+    writer.setSignalHeaders(
+        [{"label": name, "dimension": "uV", "sample_frequency": 256, **limits} for name in names]
+    )
+    writer.writeSamples([row.astype(np.int32) for row in values], digital=True)
+    writer.close()
+    text = SUMMARY.replace("6211", "40").replace("6231", "55").replace("327", "8")
+    (tmp_path / "chb06" / "chb06-summary.txt").write_text(text.replace("347", "21"), "utf-8")
+    split = replace(card.split, development=("chb06_04",), validation=(), test=())
+    (recording,) = read_recordings(replace(card, split=split), tmp_path, Silent(), 0)
+    assert recording.patient == "chb06"
+    # -2048 is -800 uV and 2047 is 800 uV: 0 is half a step above 0 uV.
+    np.testing.assert_array_equal(recording.samples, 2 * values[[1, 3]].T + 1)
+    assert [(event.begin_s, event.end_s) for event in recording.events] == [(8, 21), (40, 55)]
+    assert np.flatnonzero(recording.labels).tolist() == [2, 3, 4, 10, 11, 12, 13]
+
+
+def test_imagined_fists_as_pyedflib_reads_them(shared_data: Callable[[str], Path]) -> None:
+    card = load_card("eegmmidb")
+    split = replace(card.split, development=("S001R04",), validation=(), test=("S001R08",))
+    folder = shared_data("eegmmidb")
+    for recording in read_recordings(replace(card, split=split), folder, Silent(), 0):
+        with pyedflib.EdfReader(str(folder / "S001" / f"{recording.name}.edf")) as reader:
+            begins, lengths, texts = reader.readAnnotations()
+            signal = reader.readSignal(63, digital=True)
+            count = reader.getNSamples()[0]
+        assert recording.samples.shape == (count, 64)
+        np.testing.assert_array_equal(recording.samples[:, 63], signal)
+        wanted = []
+        for start in range(0, count - 480 + 1, 160):
+            for begin, length, text in zip(begins, lengths, texts, strict=True):
+                first, last = round(begin * 160), round((begin + length) * 160)
+                if first <= start and start + 480 <= last:
+                    wanted.append((start, ("T0", "T1", "T2").index(text)))
+        found = zip(recording.beats.tolist(), recording.labels.tolist(), strict=True)
+        assert list(found) == wanted
+        assert {label for _, label in wanted} == {0, 1, 2}
 
 
 def test_a_folder_that_is_no_pattern(tmp_path: Path) -> None:
