@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +46,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _analyze(
-    console: Console, model: str, names: list[str] | None, flags: dict[str, object]
+    console: Console, model: str, names: list[str] | None, flags: Mapping[str, object]
 ) -> Answer:
     from edgeprune.data import front_end_for, load_card
     from edgeprune.errors import UnsupportedOperatorError

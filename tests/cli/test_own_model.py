@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,10 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("own") / "result"
 
 
-def _build(edgeprune: Edgeprune, small: Small, model: object, out: Path) -> IntegerNetwork:
-    result = edgeprune("build", *small.flags, "--model", model, "--out", out)
+def _build(
+    edgeprune: Edgeprune, small: Small, model: object, out: Path, *flags: str
+) -> IntegerNetwork:
+    result = edgeprune("build", *small.flags, "--model", model, "--out", out, *flags)
     assert result.code == 0, result.out + result.err
     return IntegerNetwork.load(out / "network.safetensors")
 
@@ -46,7 +49,8 @@ def test_an_own_float_onnx_gives_the_network_that_it_was_made_of(
     edgeprune: Edgeprune, small: Small, own: Path, tmp_path: Path
 ) -> None:
     network = _made(edgeprune, small, own)
-    assert _build(edgeprune, small, own / "float.onnx", tmp_path / "result") == network
+    unpruned = ("--pruning", "none")
+    assert _build(edgeprune, small, own / "float.onnx", tmp_path / "result", *unpruned) == network
 
 
 def test_an_own_qdq_onnx_is_that_network(
@@ -81,10 +85,44 @@ def test_a_qdq_onnx_with_a_range_of_its_own_gets_a_change_of_range(
     assert np.array_equal(fitted.run(signal, rhythm), own_ranges.run(finer, rhythm))
 
 
+def test_an_own_tflite_file_is_that_network(
+    edgeprune: Edgeprune, small: Small, own: Path, tmp_path: Path
+) -> None:
+    network = _made(edgeprune, small, own)
+    out = small_copy(own, tmp_path)
+    result = edgeprune("quantize", *small.flags, "--model", own / "model.tflite", "--out", out)
+    assert result.code == 0, result.out + result.err
+    read = IntegerNetwork.load(tmp_path / "result.work" / "quantize" / "network.safetensors")
+    rng = np.random.default_rng(0)
+    inputs = [
+        rng.integers(-128, 128, (40, *tensor.shape)).astype(np.int8)
+        for tensor in network.input_tensors
+    ]
+    assert np.array_equal(read.run(*inputs), network.run(*inputs))
+
+
+def test_a_float_onnx_is_pruned_and_fine_tuned(
+    edgeprune: Edgeprune, small: Small, own: Path, tmp_path: Path
+) -> None:
+    network = _made(edgeprune, small, own)
+    out = small_copy(own, tmp_path)
+    result = edgeprune("quantize", *small.flags, "--model", own / "float.onnx", "--out", out)
+    assert result.code == 0, result.out + result.err
+    read = IntegerNetwork.load(tmp_path / "result.work" / "quantize" / "network.safetensors")
+    assert read.parameters() < 0.8 * network.parameters()
+
+
+def small_copy(own: Path, folder: Path) -> Path:
+    """Return a result directory elsewhere that has the data of `own`."""
+    work = own.with_name(f"{own.name}.work")
+    shutil.copytree(work / "data", folder / "result.work" / "data")
+    return folder / "result"
+
+
 def test_a_signal_alone_is_enough(edgeprune: Edgeprune, small: Small, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     onnx.save(_float_onnx(CHANNELS, LENGTH, 5), str(path))
-    network = _build(edgeprune, small, path, tmp_path / "result")
+    network = _build(edgeprune, small, path, tmp_path / "result", "--pruning", "none")
     assert len(network.inputs) == 1
 
 

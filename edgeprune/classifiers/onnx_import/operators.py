@@ -186,7 +186,7 @@ def _reduced(
         if is_max
         else (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
     )
-    layer = kinds[not flat](size[0] if flat else size)  # type: ignore[arg-type]
+    layer = kinds[not flat](size[0] if flat else size)
     shape = tuple(1 if place in gone else each for place, each in enumerate(value.shape))
     called = value.node if not gone else builder.layer(node, layer, value)
     # What is left of each axis lies where it lay, one cell of what was reduced standing for all.
