@@ -116,15 +116,26 @@ def _show(console: Console, name: str) -> Answer:
 def _dataset_facts(card: DatasetCard) -> tuple[tuple[str, str], ...]:
     from edgeprune.data import split_statement
 
+    unit = "thousandths of the RMS" if card.signal.unit == "rms" else "uV"
     return (
-        ("signal", f"{card.signal.rate_hz} Hz, {card.signal.microvolt_per_count} uV a count"),
-        ("leads", ", ".join(card.signal.leads)),
+        ("signal", f"{card.signal.rate_hz} Hz, {card.signal.microvolt_per_count} {unit} a count"),
+        ("leads" if card.window is None else "channels", card.signal.lead_words),
+        *_window_rows(card),
         ("classes", ", ".join(card.class_names)),
         ("train", " ".join(card.split.train)),
         ("validation", " ".join(card.split.validation)),
         ("test", " ".join(card.split.test)),
         ("split", split_statement(card)),
     )
+
+
+def _window_rows(card: DatasetCard) -> tuple[tuple[str, str], ...]:
+    window = card.window
+    if window is None:
+        return ()
+    step = window.step_seconds or window.seconds
+    words = f"{window.seconds:g} s, one every {step:g} s; full scale {window.full_scale:g} "
+    return (("windows", words + card.signal.unit),)
 
 
 def _noise_facts(card: NoiseCard) -> tuple[tuple[str, str], ...]:

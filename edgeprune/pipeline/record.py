@@ -14,7 +14,6 @@ from typing import TypeVar
 import numpy as np
 
 from edgeprune import __version__
-from edgeprune.config import BuildConfig
 from edgeprune.data import Windows
 from edgeprune.evaluation import (
     Bootstrap,
@@ -262,7 +261,7 @@ def collect(context: Context, stages: Stages) -> Evidence:
         limits=_limits(context, disturbances),
         not_tested=(
             *_NOT_TESTED,
-            *_left_out(context.config),
+            *_left_out(context),
             *exported.absent,
             *benched.absent,
             *standard.not_tested,
@@ -284,10 +283,13 @@ def _limits(context: Context, disturbances: DisturbanceEvidence) -> tuple[str, .
     return (*limits, f"No recorded noise was at hand: made by rule (SYNTHETIC) were {made}.")
 
 
-def _left_out(config: BuildConfig) -> Iterator[str]:
+def _left_out(context: Context) -> Iterator[str]:
+    config = context.config
     if not config.attacks.names:
         yield "attacks: attacks.names is empty"
-    if not config.monitor.enabled:
+    if context.card.window is not None:
+        yield "an input monitor: it is made for beats, and these windows are segments"
+    elif not config.monitor.enabled:
         yield "an input monitor: monitor.enabled is false"
     if not config.disturbance_texts:
         yield "disturbances: disturbances.cases is empty"

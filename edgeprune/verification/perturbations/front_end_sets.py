@@ -28,7 +28,7 @@ from edgeprune.verification.perturbations.shapes import extents
 
 # Values of an input beyond which only the box of its set is kept: a layer would need a row of so
 # many for each of its outputs.
-MOST_TOGETHER = 4096
+MOST_TOGETHER = 2048
 
 
 def front_end_sets(
