@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.certificate_checker import maps
 from edgeprune.certificate_checker.elementwise import Product, Table
 from edgeprune.certificate_checker.stairs import (
     LEAST,
@@ -213,13 +214,13 @@ def _nodes(
         named = tuple(zip(reads, terms, strict=True))
         return [Step(name, output["name"], named, constant, slack, rows, low, high, exact)]
 
-    requantizes = kind != "average_pool1d"
+    requantizes = not kind.startswith("average_pool")
     if kind in ("reshape", "concat", "table"):
         copies = kind != "table"
         entries = np.zeros(0, np.int64) if copies else arrays[f"{name}/entries"].astype(np.int64)
         return [_copy(entry, sources, output) if copies else _table(entry, entries, off)]
-    if kind in ("max_pool1d", "average_pool1d"):
-        maximum = kind == "max_pool1d"
+    if kind.startswith(("max_pool", "average_pool")):
+        maximum = kind.startswith("max_pool")
         found = _maximum(entry, source, output, clamp) if maximum else None
         return found or _average(entry, source, output, step)
     zeros = np.zeros(size, int)
@@ -245,7 +246,7 @@ def _nodes(
     scales = [_exact(each) for each in arrays[f"{name}/weight_scales"].tolist()]
     factors = [scale * each / _exact(output["scale"]) for each in scales]
     function, slopes, reach = requantizer(factors if len(factors) == count else factors * count)
-    cells = source["shape"][0] if len(source["shape"]) == 2 else 1
+    cells = source["shape"][0] if len(source["shape"]) > 1 else 1
     inside = linear.forward(np.ones((1, linear.weights.shape[1] * cells), np.int64))[0]
     constant = np.tile(bias, size // count) - zero * inside
     return step([linear], constant, np.arange(size) % count, function, slopes, reach)
@@ -309,6 +310,8 @@ def _weighted(
         for channel in range(outputs):
             first = channel // (outputs // groups) * width
             full[:, first : first + width, channel] = weights[channel]
+    elif kind in ("conv2d", "depthwise_conv2d"):
+        return maps.convolution(entry, source, output, weights)
     elif kind == "depthwise_conv1d":
         kernel, outputs = weights.shape
         full = np.zeros((kernel, source["shape"][1], outputs), np.int64)
@@ -334,10 +337,13 @@ def _cells(entry: Mapping[str, Any], length: int, windows: int) -> Ints:
 def _maximum(
     entry: Mapping[str, Any], source: Any, output: Any, clamp: tuple[int, int]
 ) -> list[Node]:
-    (length, channels), windows = source["shape"], output["shape"][0]
-    cells = _cells(entry, length, windows)[:, None, :]
-    taps = np.where(cells < 0, -1, cells * channels + np.arange(channels)[:, None])
-    size = windows * channels
+    size = int(np.prod(output["shape"]))
+    if entry["kind"] == "max_pool2d":
+        taps = maps.maximum(entry, source, output)
+    else:
+        (length, channels), windows = source["shape"], output["shape"][0]
+        cells = _cells(entry, length, windows)[:, None, :]
+        taps = np.where(cells < 0, -1, cells * channels + np.arange(channels)[:, None])
     if clamp == (LEAST, MOST):
         return [Maximum(entry["name"], output["name"], source["name"], taps.reshape(size, -1))]
     inner = f"{output['name']}/unclamped"
@@ -352,19 +358,21 @@ def _maximum(
 def _average(
     entry: Mapping[str, Any], source: Any, output: Any, step: Callable[..., list[Node]]
 ) -> list[Node]:
-    (length, channels), windows = source["shape"], output["shape"][0]
-    inside = (_cells(entry, length, windows) >= 0).sum(axis=1)
+    if entry["kind"] == "average_pool2d":
+        linear, inside = maps.average(entry, source, output)
+    else:
+        (length, channels), windows = source["shape"], output["shape"][0]
+        inside = np.repeat((_cells(entry, length, windows) >= 0).sum(axis=1), channels)
+        ones = np.eye(channels, dtype=np.int64)[None].repeat(entry["kernel"], axis=0)
+        linear = Linear(ones, length, windows, entry["stride"], 1, entry["padding"][0])
     counts, which = np.unique(inside, return_inverse=True)
-    ones = np.broadcast_to(np.eye(channels, dtype=np.int64), (entry["kernel"], channels, channels))
-    linear = Linear(ones, length, windows, entry["stride"], 1, entry["padding"][0])
 
     def mean(sums: Ints) -> Ints:
         # Half away from zero.
         return np.where(sums > 0, (sums + counts // 2) // counts, -((counts // 2 - sums) // counts))
 
     slopes = [Fraction(1, int(count)) for count in counts]
-    zeros = np.zeros(windows * channels, np.int64)
-    return step([linear], zeros, np.repeat(which, channels), mean, slopes)
+    return step([linear], np.zeros(len(inside), np.int64), which, mean, slopes)
 
 
 def _exact(number: float) -> Fraction:
