@@ -65,19 +65,50 @@ Constants = dict[str, Tensor]
 Layer = Callable[[dict[str, Any], onnx.NodeProto, Constants], nn.Module]
 
 
-class _Add(nn.Module):
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return first + second
+class _Pair(nn.Module):
+    """An operation of two values, of which one may be a constant.
+
+    Args:
+        operate: The operation.
+        first: The first operand, where it is a constant.
+        second: The second.
+    """
+
+    first: Tensor | None
+    second: Tensor | None
+
+    def __init__(
+        self,
+        operate: Callable[[Tensor, Tensor], Tensor],
+        first: Tensor | None,
+        second: Tensor | None,
+    ) -> None:
+        super().__init__()
+        self.operate = operate
+        self.register_buffer("first", first)
+        self.register_buffer("second", second)
+
+    def forward(self, *values: Tensor) -> Tensor:
+        given = iter(values)
+        operands = [
+            next(given) if known is None else _alongside(known, values[0])
+            for known in (self.first, self.second)
+        ]
+        return self.operate(operands[0], operands[1])
 
 
-class _Sub(nn.Module):
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return first - second
+def _alongside(constant: Tensor, value: Tensor) -> Tensor:
+    """Lift a constant [(1,) channels, length] as the maps are lifted that it meets."""
+    is_flat = constant.ndim == 2 or (constant.ndim == 3 and constant.shape[0] == 1)
+    return constant.unsqueeze(-2) if value.ndim == 4 and is_flat else constant
 
 
-class _Mul(nn.Module):
-    def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return first * second
+def _pair(operate: Callable[[Tensor, Tensor], Tensor]) -> Layer:
+    def build(_: dict[str, Any], node: onnx.NodeProto, constants: Constants) -> nn.Module:
+        first, second = (constants.get(name) for name in node.input)
+        return _Pair(operate, first, second)
+
+    return build
 
 
 class _HardSigmoid(nn.Module):
@@ -200,9 +231,10 @@ _LAYERS: dict[str, Layer] = {
     "Sigmoid": lambda *_: nn.Sigmoid(),
     "Tanh": lambda *_: nn.Tanh(),
     "GlobalAveragePool": lambda *_: nn.AdaptiveAvgPool2d(1),
-    "Add": lambda *_: _Add(),
-    "Sub": lambda *_: _Sub(),
-    "Mul": lambda *_: _Mul(),
+    "Add": _pair(torch.add),
+    "Sub": _pair(torch.sub),
+    "Mul": _pair(torch.mul),
+    "Div": _pair(torch.div),
     "Concat": lambda *_: _Concat(),
     "Flatten": lambda *_: nn.Flatten(),
     "Reshape": lambda *_: nn.Flatten(),

@@ -55,7 +55,8 @@ class Functions(nn.Module):
     def forward(self, signal: Tensor, rhythm: Tensor) -> Tensor:
         value = self.elu(self.stem(signal))
         value = self.gelu(self.second(value))
-        gate = torch.sigmoid(self.squeeze(value.mean(2, keepdim=True)))
+        mean = nn.functional.adaptive_avg_pool1d(value, 1)
+        gate = torch.sigmoid(self.squeeze(mean))
         value = value * gate
         value = value - self.silu(self.third(value))
         value = self.hard(value * self.scale - 0.25)
