@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from edgeprune.data import list_cards
 from edgeprune.network import OPERATORS
 from edgeprune.targets import list_targets
 from tests.cli.conftest import Edgeprune, Small
+from tests.firmware.linux import fake_qemu, native_toml
 
 CHAIN = {
     "train": "training",
@@ -152,3 +155,29 @@ def test_a_closed_pipe_is_no_error(edgeprune: Edgeprune, monkeypatch: pytest.Mon
     monkeypatch.setattr("edgeprune.cli.bars.print", closed, raising=False)
     result = edgeprune("targets", "list")
     assert (result.code, result.err, len(dup2)) == (141, "", 1)
+
+
+def test_a_command_that_nothing_runs_is_not_tested(
+    edgeprune: Edgeprune, built: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = built.copy(tmp_path)
+    flags = (*built.flags, "--set", "monitor.enabled=false", "--target", native_toml(tmp_path))
+    refused = edgeprune("bench", *flags, "--out", out)
+    refused.failed(3, "EP602", "not tested", "fake-qemu is not installed", "apt-get install")
+    assert "not tested: the command for native" in refused.out
+    fake_qemu(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    found = edgeprune("bench", *flags, "--out", out, "--json").json
+    assert found["verdict"] == "PASS"
+    rows = {(row["implementation"], row["compared"]): row for row in found["parity"]}
+    for compared in ("logits", "front end and logits"):
+        row = rows["command", compared]
+        assert (row["mismatches"], row["place"]) == (0, "qemu-user, cortex-a53")
+        assert row["values"] > 0
+    assert found["device"]["instructions"] is None
+    assert found["device"]["cycles"] is None
+    assert found["device"]["memory"]["stack_measured"] is None
+    made = sorted(path.name for path in (tmp_path / "result.work/firmware/linux").iterdir())
+    assert "libedgeprune.a" in made
+    edgeprune("bench", *flags, "--toolchain", "gnu", "--out", out).failed(2, "EP101", "runs Linux")
+    shutil.rmtree(tmp_path / "result.work")

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from edgeprune.resources import resource_folder
 from edgeprune.targets import QemuUserSettings, Target, load_target
 
 
@@ -19,6 +20,15 @@ def native() -> Target:
         toolchain=dataclasses.replace(target.toolchain, zig=()),
         qemu_user=QemuUserSettings("fake-qemu", "this-one"),
     )
+
+
+def native_toml(folder: Path) -> Path:
+    """Write a target of Arm Linux whose compiler makes programs of this machine."""
+    lines = (resource_folder("targets") / "cortex-a53.toml").read_text().splitlines()
+    changed = {"zig": "zig = []", "program": 'program = "fake-qemu"'}
+    path = folder / "native.toml"
+    path.write_text("\n".join(changed.get(line.partition(" ")[0], line) for line in lines) + "\n")
+    return path
 
 
 def fake_qemu(folder: Path) -> Path:
