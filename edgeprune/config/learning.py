@@ -199,6 +199,9 @@ class QuantizationSettings:
         percentile: Percentile of the activations that a range covers; 100 is the full range.
         search: Try other ranges too and keep those whose decisions stay nearest to the float ones.
         correct_biases: Try to take each channel's mean rounding error out of its bias.
+        accuracy_loss: Share of the float network's accuracy on the calibration windows that int8
+            may lose, e.g. 0.01; losing more ends the build. neural-compressor tunes until it is
+            kept. 0 states no limit: the nearest decisions are taken.
     """
 
     quantizer: str = "onnxruntime"
@@ -206,3 +209,4 @@ class QuantizationSettings:
     percentile: float = 100.0
     search: bool = True
     correct_biases: bool = True
+    accuracy_loss: float = 0.0

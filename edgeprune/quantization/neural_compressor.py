@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 
 from edgeprune.errors import ModelError
 from edgeprune.quantization.calibration import ActivationRange
@@ -44,12 +45,20 @@ class TunedRanges:
     layers: int
 
 
-def tuned_ranges(model: onnx.ModelProto, fed: Feeds) -> TunedRanges:
+def tuned_ranges(
+    model: onnx.ModelProto,
+    fed: Feeds,
+    labels: NDArray[np.int64] | None = None,
+    accuracy_loss: float = 0.0,
+) -> TunedRanges:
     """Let neural-compressor's autotune choose the activation ranges of a clean float graph.
 
     Args:
         model: A clean float graph.
         fed: Calibration windows by input name.
+        labels: Class of each window, where an accuracy loss is stated.
+        accuracy_loss: Share of the float graph's accuracy that may be lost: the first configuration
+            within it ends the tuning. 0 tries all, and takes the nearest probabilities.
 
     Raises:
         UnsupportedOperatorError: An operator has no 2-D layer.
@@ -70,11 +79,15 @@ def tuned_ranges(model: onnx.ModelProto, fed: Feeds) -> TunedRanges:
         with torch.no_grad():
             return torch.cat([candidate(*batch) for batch in batches])
 
+    truth = None if labels is None or accuracy_loss <= 0 else torch.from_numpy(labels)
     trials: list[float] = []
 
     def agreement(candidate: torch.nn.Module) -> float:
         found = run(candidate).log_softmax(1)
-        score = float(torch.exp(-(wanted.exp() * (wanted - found)).sum(1).mean()))
+        if truth is not None:
+            score = float((found.argmax(1) == truth).double().mean())
+        else:
+            score = float(torch.exp(-(wanted.exp() * (wanted - found)).sum(1).mean()))
         trials.append(score)
         return score
 
@@ -97,7 +110,8 @@ def tuned_ranges(model: onnx.ModelProto, fed: Feeds) -> TunedRanges:
                     INT8StaticQuantConfig(act_algo=algorithm, act_sym=False, act_dtype="int8")
                     for algorithm in algorithms
                 ],
-                tolerable_loss=-1.0,  # out of reach: every configuration is tried
+                # Out of reach where none is stated: every configuration is tried.
+                tolerable_loss=-1.0 if truth is None else accuracy_loss,
                 max_trials=len(algorithms),
             ),
             eval_fn=agreement,

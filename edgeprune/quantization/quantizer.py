@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgeprune.config import QuantizationSettings
-from edgeprune.errors import DataError
+from edgeprune.errors import DataError, ModelError
 from edgeprune.progress import Progress
 from edgeprune.quantization.bias_correction import correct_biases
 from edgeprune.quantization.calibration import (
@@ -68,8 +68,10 @@ class QuantizationResult:
     ranges: Ranges
 
 
+Labels = NDArray[np.int64]
 Calibrator = Callable[
-    [onnx.ModelProto, Feeds, Mapping[str, Histogram], QuantizationSettings], Mapping[str, Ranges]
+    [onnx.ModelProto, Feeds, Mapping[str, Histogram], QuantizationSettings, Labels],
+    Mapping[str, Ranges],
 ]
 
 
@@ -78,6 +80,7 @@ def _by_onnxruntime(
     fed: Feeds,
     histograms: Mapping[str, Histogram],
     settings: QuantizationSettings,
+    _: Labels,
 ) -> Mapping[str, Ranges]:
     def percentiles(percentile: float) -> Ranges:
         return {name: percentile_range(h, percentile) for name, h in histograms.items()}
@@ -95,10 +98,11 @@ def _by_neural_compressor(
     fed: Feeds,
     histograms: Mapping[str, Histogram],
     settings: QuantizationSettings,
+    labels: Labels,
 ) -> Mapping[str, Ranges]:
     from edgeprune.quantization.neural_compressor import tuned_ranges
 
-    tuned = tuned_ranges(model, fed)
+    tuned = tuned_ranges(model, fed, labels, settings.accuracy_loss)
     full = {name: percentile_range(histogram, 100.0) for name, histogram in histograms.items()}
     return {f"neural-compressor {tuned.description}": {**full, **tuned.ranges}}
 
@@ -140,7 +144,7 @@ def quantize(
 
     Raises:
         UnknownNameError: No quantizer has that name.
-        ModelError: The graph cannot be quantized.
+        ModelError: The graph cannot be quantized, or not within the stated loss of accuracy.
         DataError: There are no calibration windows.
     """
     calibrate = QUANTIZERS.get(settings.quantizer, where="quantization.quantizer")
@@ -158,10 +162,12 @@ def quantize(
     if ranges is not None:
         ways = {AS_TRAINED: ranges}
     else:
-        ways = calibrate(clean, fed, measure(clean, fed), settings)
+        ways = calibrate(clean, fed, measure(clean, fed), settings, drawn.label)
     output = clean.graph.output[0].name
     wanted = _log_probabilities(clean, output, fed)
     trials: list[Trial] = []
+    limit = _least_accuracy(wanted, drawn.label, settings)
+    accuracies: list[float] = []
     best = None
     with progress.task("calibration", len(ways), "trial") as advance:
         for way, tried in ways.items():
@@ -174,10 +180,20 @@ def quantize(
                 found = _log_probabilities(candidate, output, fed)
                 trial = Trial(name, _divergence(wanted, found))
                 trials.append(trial)
+                accuracies.append(_accuracy(found, drawn.label))
+                if accuracies[-1] < limit:
+                    continue
                 if best is None or trial.divergence < best[0].divergence:
                     best = trial, candidate, complete
             advance(1)
-    assert best is not None
+    if best is None:
+        raise ModelError(
+            f"int8 decides at best {max(accuracies):.4f} of the calibration windows rightly, the "
+            f"float network {_accuracy(wanted, drawn.label):.4f}: more is lost than allowed",
+            where=f"quantization.accuracy_loss = {settings.accuracy_loss:g}",
+            hint="allow more, prune less, or calibrate with more windows "
+            "(quantization.calibration_windows)",
+        )
     progress.note(f"quantized by {best[0].calibration}: divergence {best[0].divergence:.2e} nats")
     return QuantizationResult(best[1], best[0], tuple(trials), len(drawn.label), best[2])
 
@@ -191,6 +207,19 @@ def input_ranges(model: onnx.ModelProto, front_end: FrontEnd) -> Ranges:
         scale = float(np.float32(front_end.rhythm_scale))
         forced[rhythm] = ActivationRange(scale, front_end.rhythm_zero_point)
     return forced
+
+
+def _least_accuracy(
+    wanted: NDArray[np.float64], labels: Labels, settings: QuantizationSettings
+) -> float:
+    """Return the accuracy that int8 must keep; 0 where no loss is stated."""
+    if settings.accuracy_loss <= 0:
+        return 0.0
+    return _accuracy(wanted, labels) * (1 - settings.accuracy_loss)
+
+
+def _accuracy(log_probabilities: NDArray[np.float64], labels: Labels) -> float:
+    return float((log_probabilities.argmax(axis=1) == labels).mean())
 
 
 def _log_probabilities(model: onnx.ModelProto, output: str, fed: Feeds) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from edgeprune.classifiers import create
 from edgeprune.config import QuantizationSettings
-from edgeprune.errors import DataError, MissingRangeError, UnknownNameError
+from edgeprune.errors import DataError, MissingRangeError, ModelError, UnknownNameError
 from edgeprune.network import read_qdq
 from edgeprune.progress import Silent
 from edgeprune.quantization import clean_float_onnx, quantize, to_float_onnx
@@ -135,6 +135,32 @@ def test_no_windows_and_unknown_quantizer() -> None:
     other = replace(SETTINGS, quantizer="onnx-runtime")
     with pytest.raises(UnknownNameError, match="did you mean 'onnxruntime'"):
         quantize(float_graph(), WINDOWS, FRONT_END, other, Silent(), seed=1)
+
+
+def test_more_than_the_stated_loss_of_accuracy_is_refused() -> None:
+    graph = float_graph()
+    # Untrained it would decide for one class alone.
+    last = next(node for node in graph.graph.node if "logits" in node.output)
+    bias = next(each for each in graph.graph.initializer if each.name == last.input[2])
+    balanced = numpy_helper.to_array(bias) - logits(graph).mean(axis=0)
+    bias.CopyFrom(numpy_helper.from_array(balanced.astype(np.float32), bias.name))
+    right = replace(WINDOWS, label=logits(graph).argmax(1))
+    plain = replace(SETTINGS, search=False, correct_biases=False)
+    good = quantize(graph, right, FRONT_END, plain, Silent(), seed=1).ranges
+    coarse = {n: ActivationRange(40 * each.scale, each.zero_point) for n, each in good.items()}
+    found = quantize(graph, right, FRONT_END, plain, Silent(), seed=1, ranges=coarse)
+    drawn = draw_calibration(right, SETTINGS.calibration_windows, 1)
+    fed = feeds(found.model, drawn, FRONT_END)
+    decided = np.concatenate([batch for (batch,) in run_batches(found.model, ("logits",), fed)])
+    lost = 1 - float((decided.argmax(1) == drawn.label).mean())
+    assert 0 < lost < 1
+    enough = replace(plain, accuracy_loss=lost + 1e-6)
+    again = quantize(graph, right, FRONT_END, enough, Silent(), seed=1, ranges=coarse)
+    assert again.model == found.model
+    less = replace(plain, accuracy_loss=lost - 1e-6)
+    with pytest.raises(ModelError, match="more is lost than allowed") as caught:
+        quantize(graph, right, FRONT_END, less, Silent(), seed=1, ranges=coarse)
+    assert "quantization.accuracy_loss" in caught.value.where
 
 
 def test_calibration_windows_are_drawn_evenly() -> None:
