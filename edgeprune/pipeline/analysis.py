@@ -131,6 +131,9 @@ def analyze(opened: OpenedModel, targets: Sequence[Target], optimize: str = "bal
     programs: dict[object, Program | EdgepruneError] = {}
     found = []
     for target in targets:
+        if target.memories is not None and network.weight_bytes() > target.flash_bytes:
+            found.append(_too_heavy(network, target))
+            continue
         # The code depends on the instruction set alone, and boards share theirs.
         key = instruction_set(target)
         if key not in programs:
@@ -147,6 +150,20 @@ def analyze(opened: OpenedModel, targets: Sequence[Target], optimize: str = "bal
         tuple(_layer(network, operation) for operation in network.operations),
         opened.notes,
         tuple(found),
+    )
+
+
+def _too_heavy(network: IntegerNetwork, target: Target) -> TargetAnalysis:
+    """Refuse a target whose flash does not hold the weights, without writing any code for it."""
+    lacking = network.weight_bytes() - target.flash_bytes
+    return TargetAnalysis(
+        target.name,
+        target.title,
+        fits=False,
+        why_not=(f"{lacking:,} bytes of flash too few for the weights alone",),
+        flash_bytes=network.weight_bytes(),
+        flash_available=target.flash_bytes,
+        ram_available=target.ram_bytes,
     )
 
 
