@@ -70,6 +70,16 @@ class Sliding:
         starts = np.arange(windows, dtype=np.int64) * self.stride - self.padding[0]
         return starts[:, np.newaxis] + np.arange(self.kernel) * self.dilation
 
+    def inside(self, length: int) -> npt.NDArray[np.int64]:
+        """Return `positions` [windows, kernel], ascending, with no padding in them.
+
+        A cell in the padding repeats one of its own window; each window must have one inside.
+        """
+        positions = self.positions(length)
+        valid = (positions >= 0) & (positions < length)
+        first = np.take_along_axis(positions, valid.argmax(axis=1)[:, np.newaxis], axis=1)
+        return np.sort(np.where(valid, positions, first), axis=1)
+
     def valid_cells(self, length: int) -> npt.NDArray[np.int64]:
         """Return how many cells of each window lie inside the unpadded length."""
         positions = self.positions(length)
@@ -183,6 +193,19 @@ class Windows:
         for axis, size in zip(self.axes, sizes, strict=True):
             counts = np.multiply.outer(counts, axis.valid_cells(size))
         return np.asarray(counts)
+
+    def elements(self, sizes: Sequence[int], channels: int) -> npt.NDArray[np.int64]:
+        """Return which elements of a map each output reads of its own channel [outputs, cells].
+
+        Ascending; a cell in the padding repeats one of its own window.
+        """
+        cells = np.zeros((1, 1), np.int64)
+        for axis, size in zip(self.axes, sizes, strict=True):
+            inside = axis.inside(size)
+            cells = size * cells[:, np.newaxis, :, np.newaxis] + inside[:, np.newaxis]
+            cells = cells.reshape(-1, cells.shape[2] * inside.shape[1])
+        elements = cells[:, np.newaxis] * channels + np.arange(channels)[:, np.newaxis]
+        return np.asarray(elements.reshape(-1, elements.shape[2]))
 
     def c_fields(self, *, dilates: bool = True) -> dict[str, int]:
         """Return the geometry as fields of a C kernel's parameter struct, in order."""

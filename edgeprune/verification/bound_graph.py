@@ -256,14 +256,7 @@ class _Lowering:
     def _maximum(self, operation: MaxPool) -> int:
         source = operation.inputs[0]
         *sizes, channels = self._shape(source)
-        cells: Int64Array = np.zeros((1, 1), np.int64)
-        for axis, size in zip(operation.windows.axes, sizes, strict=True):
-            # A cell in the padding repeats one of its own window.
-            inside = np.clip(axis.positions(size), 0, size - 1)
-            cells = size * cells[:, np.newaxis, :, np.newaxis] + inside[:, np.newaxis]
-            cells = cells.reshape(-1, cells.shape[2] * inside.shape[1])
-        cells = cells[:, np.newaxis] * channels + np.arange(channels)[:, np.newaxis]
-        cells = cells.reshape(-1, cells.shape[2])
+        cells = operation.windows.elements(sizes, channels)
         number = self._append(Maximum(operation.name, self.values[source], cells))
         if not operation.clamps:
             return number

@@ -1,8 +1,9 @@
 """From a float ONNX graph to the graph that linear bounds work on.
 
 Its inputs are the integers that the device's front end delivers: `x = scale * (q - zero_point)`,
-so that a float network and its int8 twin share one input. Values are flat rows [length, channels];
-ONNX has [channels, length], so that every value carries the order in which ONNX reads it.
+so that a float network and its int8 twin share one input. Values are flat rows, maps [length,
+(height,) channels]; ONNX has [channels, (height,) length], so that every value carries the order in
+which ONNX reads it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import onnx
 
 from edgeprune.errors import ModelError
 from edgeprune.network.tensor import Tensor
+from edgeprune.network.windows import Windows
 from edgeprune.verification.bound_nodes import BoundGraph, Source
 from edgeprune.verification.float_elementwise import ElementwiseLowering
-from edgeprune.verification.float_lowering import attributes_of
+from edgeprune.verification.float_lowering import Value, attributes_of
 from edgeprune.verification.float_sketch import Box
 from edgeprune.verification.linear_maps import (
     FloatArray,
     Matrix,
-    SlidingMap,
+    sliding_map,
 )
 from edgeprune.verification.twins import Twin
 
@@ -38,7 +40,7 @@ def float_graph(
     boxes: Sequence[Box] | None = None,
     single_precision: bool = False,
 ) -> BoundGraph:
-    """Lower a float graph of 1-D convolutions, pools, sums, joins and dense layers.
+    """Lower a float graph of convolutions, pools (over one axis or two), sums, joins, dense layers.
 
     Args:
         model: Inputs [n, channels, length] or [n, features], one output [n, classes]. Its weights
@@ -95,26 +97,24 @@ class _Lowering(ElementwiseLowering):
     # Layers.
 
     def _conv(self, node: onnx.NodeProto) -> None:
-        value = self._operand(node, 0)
+        value = self._canonical(self._operand(node, 0))
         weights = self._constant(node, 1)
-        if weights.ndim != 3 or len(value.shape) != 2:
-            self._refuse(node, "only 1-D convolutions are known")
-        outputs, _, kernel = weights.shape
-        fields = attributes_of(node)
-        groups = int(fields.get("group", 1))
-        stride, dilation = (int(fields.get(key, [1])[0]) for key in ("strides", "dilations"))
-        left, right = self._padding(node, fields)
-        channels, length = value.shape
-        taps = np.zeros((kernel, outputs, channels))
+        outputs = len(weights)
+        windows = self._windows(node, weights.shape[2:], value)
+        groups = int(attributes_of(node).get("group", 1))
+        channels, sizes = value.shape[0], value.shape[:0:-1]
+        taps = np.zeros((*windows.kernel, outputs, channels))
         outs, ins = outputs // groups, channels // groups
         for group in range(groups):
             own = slice(group * outs, (group + 1) * outs)
-            taps[:, own, group * ins : (group + 1) * ins] = weights[own].transpose(2, 0, 1)
-        windows = (length + left + right - (kernel - 1) * dilation - 1) // stride + 1
-        linear = SlidingMap(taps, (length, windows), stride, dilation, left)
+            # [out, in, (kernel height,) kernel] to [kernel, (kernel height,) out, in]
+            filters = weights[own].T.swapaxes(-1, -2)
+            taps[..., own, group * ins : (group + 1) * ins] = filters
+        linear = sliding_map(taps, windows, sizes)
         bias = self._constant(node, 2) if len(node.input) > 2 else np.zeros(outputs)
-        constant = np.tile(bias.astype(np.float64), windows)
-        self._weighted(node, (value.node,), (linear,), constant, (outputs, windows))
+        constant = np.tile(bias.astype(np.float64), linear.outputs // outputs)
+        found = windows.output_sizes(sizes, where=node.name)
+        self._weighted(node, (value.node,), (linear,), constant, (outputs, *reversed(found)))
 
     def _gemm(self, node: onnx.NodeProto) -> None:
         fields = attributes_of(node)
@@ -142,58 +142,38 @@ class _Lowering(ElementwiseLowering):
         self._weighted(node, (value.node,), (Matrix(entries),), constant, (len(weights),))
 
     def _averagepool(self, node: onnx.NodeProto) -> None:
+        value = self._canonical(self._operand(node, 0))
         fields = attributes_of(node)
-        self._average(
-            node,
-            int(fields["kernel_shape"][0]),
-            int(fields.get("strides", [1])[0]),
-            self._padding(node, fields),
-            counts_padding=bool(fields.get("count_include_pad", 0)),
-        )
+        windows = self._windows(node, fields["kernel_shape"], value)
+        self._average(node, value, windows, counts_padding=bool(fields.get("count_include_pad", 0)))
 
     def _globalaveragepool(self, node: onnx.NodeProto) -> None:
-        length = self._operand(node, 0).shape[1]
-        self._average(node, length, 1, (0, 0), counts_padding=False)
+        value = self._canonical(self._operand(node, 0))
+        windows = self._windows(node, value.shape[1:], value)
+        self._average(node, value, windows, counts_padding=False)
 
     def _average(
-        self,
-        node: onnx.NodeProto,
-        kernel: int,
-        stride: int,
-        padding: tuple[int, int],
-        *,
-        counts_padding: bool,
+        self, node: onnx.NodeProto, value: Value, windows: Windows, *, counts_padding: bool
     ) -> None:
-        value = self._canonical(self._operand(node, 0))
-        channels, length = value.shape
-        windows = (length + sum(padding) - kernel) // stride + 1
-        taps = np.repeat(np.eye(channels)[np.newaxis], kernel, axis=0)
-        linear = SlidingMap(taps, (length, windows), stride, 1, padding[0])
-        cells = linear.forward(np.ones((1, linear.inputs)))[0]
-        factor = 1.0 / (np.full(cells.size, float(kernel)) if counts_padding else cells)
-        zeros = np.zeros(cells.size)
-        self._weighted(node, (value.node,), (linear,), zeros, (channels, windows), factor)
+        channels, sizes = value.shape[0], value.shape[:0:-1]
+        taps = np.broadcast_to(np.eye(channels), (*windows.kernel, channels, channels))
+        linear = sliding_map(taps, windows, sizes)
+        cells = np.repeat(windows.valid_cells(sizes).reshape(-1).astype(np.float64), channels)
+        factor = 1.0 / (np.full(cells.size, float(windows.cells)) if counts_padding else cells)
+        found = windows.output_sizes(sizes, where=node.name)
+        shape = (channels, *reversed(found))
+        self._weighted(node, (value.node,), (linear,), np.zeros(cells.size), shape, factor)
 
     def _maxpool(self, node: onnx.NodeProto) -> None:
         value = self._canonical(self._operand(node, 0))
-        fields = attributes_of(node)
-        kernel, stride = int(fields["kernel_shape"][0]), int(fields.get("strides", [1])[0])
-        dilation = int(fields.get("dilations", [1])[0])
-        left, right = self._padding(node, fields)
-        channels, length = value.shape
-        windows = (length + left + right - (kernel - 1) * dilation - 1) // stride + 1
-        starts = np.arange(windows) * stride - left
-        positions = starts[:, np.newaxis] + np.arange(kernel) * dilation
-        inside = (positions >= 0) & (positions < length)
-        if not inside.any(axis=1).all():
+        windows = self._windows(node, attributes_of(node)["kernel_shape"], value)
+        channels, sizes = value.shape[0], value.shape[:0:-1]
+        if not windows.valid_cells(sizes).all():
             self._refuse(node, "a window lies in the padding altogether")
-        # What lies in the padding is replaced by a position of the same window.
-        first = np.take_along_axis(positions, inside.argmax(axis=1)[:, np.newaxis], axis=1)
-        positions = np.sort(np.where(inside, positions, first), axis=1)
-        cells = positions[:, np.newaxis] * channels + np.arange(channels)[:, np.newaxis]
-        cells = cells.reshape(windows * channels, kernel)
+        cells = windows.elements(sizes, channels)
         number = self._sketch.maximum(node.name, value.node, cells)
-        self._file(node.output[0], number, (channels, windows))
+        found = windows.output_sizes(sizes, where=node.name)
+        self._file(node.output[0], number, (channels, *reversed(found)))
 
     # What moves values and changes none.
 
@@ -208,9 +188,21 @@ class _Lowering(ElementwiseLowering):
         target = self._constant(node, 1).astype(np.int64).tolist()[1:]
         known = math.prod(size for size in target if size > 0)
         shape = tuple(len(value.order) // known if size < 0 else size for size in target)
-        if 0 in shape or len(shape) > 2 or math.prod(shape) != len(value.order):
+        if 0 in shape or len(shape) > 3 or math.prod(shape) != len(value.order):
             self._refuse(node, f"the shape {target} is not known")
         self._values[node.output[0]] = replace(value, shape=shape)
+
+    def _unsqueeze(self, node: onnx.NodeProto) -> None:
+        value = self._operand(node, 0)
+        axes = self._constant(node, 1).reshape(-1).tolist() if len(node.input) > 1 else []
+        rank = 1 + len(value.shape) + len(axes)
+        places = sorted(int(axis) % rank for axis in axes)
+        if not places or places[0] == 0 or rank > 4:
+            self._refuse(node, f"the axes {axes} are not known")
+        shape = list(value.shape)
+        for place in places:
+            shape.insert(place - 1, 1)
+        self._values[node.output[0]] = replace(value, shape=tuple(shape))
 
     def _concat(self, node: onnx.NodeProto) -> None:
         values = [self._operand(node, i) for i in range(len(node.input))]

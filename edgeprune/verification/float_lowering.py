@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 
 from edgeprune.errors import ModelError
 from edgeprune.network.tensor import Int64Array, Tensor
+from edgeprune.network.windows import Sliding, Windows
 from edgeprune.verification.float_sketch import UNLIMITED, Box, FloatSketch, Limits
 from edgeprune.verification.linear_maps import FloatArray, LinearMap
 
@@ -34,11 +35,9 @@ class Value:
 
 
 def map_order(shape: tuple[int, ...]) -> Int64Array:
-    """Return where ONNX's elements [channels, length] are in [length, channels]."""
-    if len(shape) == 1:
-        return np.arange(shape[0], dtype=np.int64)
-    channels, length = shape
-    return np.arange(channels * length, dtype=np.int64).reshape(length, channels).T.reshape(-1)
+    """Return where ONNX's elements [channels, (height,) length] are in ours, channels last."""
+    ours = np.arange(math.prod(shape), dtype=np.int64).reshape(tuple(reversed(shape)))
+    return np.asarray(ours.T.reshape(-1))
 
 
 class FloatLowering:
@@ -131,13 +130,22 @@ class FloatLowering:
         values: npt.NDArray[Any] = self._constants[name]
         return values
 
-    def _padding(self, node: onnx.NodeProto, fields: dict[str, Any]) -> tuple[int, int]:
+    def _windows(self, node: onnx.NodeProto, kernel: Sequence[int], value: Value) -> Windows:
+        """Return the geometry of a Conv or pool, the length first."""
+        fields, spatial = attributes_of(node), len(kernel)
         if fields.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or fields.get(
             "ceil_mode"
         ):
             self._refuse(node, "auto_pad and ceil_mode are not known")
-        left, right = fields.get("pads", [0, 0])
-        return int(left), int(right)
+        if spatial not in (1, 2) or len(value.shape) != 1 + spatial:
+            self._refuse(node, "only windows of one axis or two over maps of as many are known")
+        strides, dilations = (fields.get(key, [1] * spatial) for key in ("strides", "dilations"))
+        pads = fields.get("pads", [0] * 2 * spatial)
+        axes = tuple(
+            Sliding(int(size), int(strides[i]), int(dilations[i]), (pads[i], pads[i + spatial]))
+            for i, size in enumerate(kernel)
+        )
+        return Windows(tuple(reversed(axes)))
 
     def _file(self, name: str, number: int, shape: tuple[int, ...]) -> None:
         self._values[name] = Value(number, shape, map_order(shape))
