@@ -62,7 +62,7 @@ _FRONT_END_STACK = 1700
 # The front end's state beside its ring of 16-bit samples.
 _FRONT_END_STATE = 760
 # The front end of segments, beside its ring and a sum for each channel.
-_SEGMENTS_CODE = 700
+_SEGMENTS_CODE = 500
 _SEGMENTS_STATE = 32
 # The monitor with its tables; what it remembers of the window that waits.
 _MONITOR_CODE = 1300

@@ -111,7 +111,7 @@ def bench_stage(
             "seed": context.seed,
             "lacking": lacking_emulator(context.target),
         },
-        rooms=("network", "firmware", "devices", "data/front_end"),
+        rooms=("network", "firmware", "devices", "data/front_end", "data/segment_front_end"),
     )
 
 

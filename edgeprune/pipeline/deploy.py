@@ -168,7 +168,7 @@ def firmware_stage(
             "small_steps": context.config.firmware.small_steps,
             "labels": asdict(_labels(context)),
         },
-        rooms=("network", "firmware", "data/front_end"),
+        rooms=("network", "firmware", "data/front_end", "data/segment_front_end"),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from edgeprune.config import AttackPlan, BuildConfig, DisturbancePlan, VerificationSettings
 from edgeprune.data import DatasetCard
-from edgeprune.disturbances import parse_disturbance
+from edgeprune.disturbances import Surroundings, parse_family
 from edgeprune.disturbances.disturbance import BEATS_ONLY
 from edgeprune.errors import ConfigurationError
 from edgeprune.targets import Adc, Target
@@ -41,7 +41,7 @@ def converter_of(target: Target, card: DatasetCard) -> Adc:
 def fitted_to_kind(config: BuildConfig, card: DatasetCard) -> BuildConfig:
     """Return the configuration for the kind of windows that a data set has.
 
-    Of segments, defaults that are made for an ECG give way to others, and there is no monitor.
+    Of segments, defaults that are made for an ECG give way to others.
 
     Raises:
         ConfigurationError: Something is asked for that has no meaning for these windows.
@@ -66,7 +66,6 @@ def fitted_to_kind(config: BuildConfig, card: DatasetCard) -> BuildConfig:
             verification=verification,
             attacks=attacks,
             disturbances=disturbances,
-            monitor=replace(config.monitor, enabled=False),
         )
     for fault in _faults(config, card):
         raise fault
@@ -99,10 +98,11 @@ def _faults(config: BuildConfig, card: DatasetCard) -> Iterator[ConfigurationErr
                 card.signal.unit, f"ball '{text}'"
             )
     for text in config.disturbance_texts if segments else ():
-        family = parse_disturbance(text) if any(map(str.isdigit, text)) else None
-        if family is not None and family.channels == BEATS_ONLY:
+        # With or without a severity: the family decides.
+        first, *_ = parse_family(text, Surroundings())
+        if first.channels == BEATS_ONLY:
             yield ConfigurationError(
-                f"'{family.title}' is of beats, and these are segments of a signal",
+                f"'{first.title}' is of beats, and these are segments of a signal",
                 where=f"disturbance '{text}'",
                 hint="leave it out",
             )

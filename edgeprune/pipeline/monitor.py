@@ -6,12 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeprune.data import Windows
-from edgeprune.data.held_front_end import hold
+from edgeprune.data.held import HeldWindows, hold_windows
+from edgeprune.data.held_front_end import HeldBeats
 from edgeprune.data.recordings import Recording
 from edgeprune.devices import count_front_end, run_front_end, run_image
 from edgeprune.disturbances import Disturbance, disturbed_windows
@@ -31,12 +33,11 @@ from edgeprune.pipeline.emulation import lacking_emulator
 from edgeprune.pipeline.learn import network_of, windows_of
 from edgeprune.pipeline.products import (
     inputs_of,
-    load_array,
     load_record,
     save_record,
     stratified,
 )
-from edgeprune.pipeline.recordings import held_of, recordings_of
+from edgeprune.pipeline.recordings import held_of, recordings_of, replayed_recording
 from edgeprune.pipeline.store import Stage
 
 MONITOR = "monitor.json"
@@ -151,7 +152,7 @@ def _sets(
 ) -> Iterator[MonitoredWindows]:
     """Yield all undisturbed test windows, then some of them under each severest disturbance."""
     test = windows_of(data, "test")
-    raw = monitor.raw_of(held_of(context, data, test))
+    raw = _raw_of(monitor, held_of(context, data, test))
     clean = _Watched(test, _logits(network, test), raw)
     yield _scored(context, "undisturbed", monitor, clean)
     some = test.select(stratified(test, context.config.disturbances.windows, context.seed))
@@ -180,11 +181,17 @@ def _disturbed(
     own = windows.select(windows.record == windows.record_names.index(recording.name))
     cut = disturbed_windows([recording], own, context.front_end, disturbance, context.seed)
     present = cut.windows.select(cut.present)
+    if monitor.raw_before is None:
+        return _Watched(present, _logits(network, present), None)
     samples = disturb(recording, disturbance, context.seed).recording.samples
-    assert monitor.raw_before is not None
     reach = np.arange(monitor.samples.count) - monitor.raw_before
     places = np.clip(present.beat[:, None] + reach, 0, len(samples) - 1)
     return _Watched(present, _logits(network, present), samples[places])
+
+
+def _raw_of(monitor: InputMonitor, held: HeldWindows) -> npt.NDArray[np.int16] | None:
+    """Return the raw samples that the monitor looks at; None where it looks at the int8 signal."""
+    return None if monitor.raw_before is None else monitor.raw_of(cast(HeldBeats, held))
 
 
 def _scored(
@@ -251,11 +258,11 @@ def _on_device(
         front = run_front_end(
             image.elf, target, samples, beats, shape, features, classes + 1, backend=backend
         )
-        valid = context.front_end.run(samples, beats).valid
-        held = hold(context.front_end, context.adc, samples, beats, valid)
+        valid = np.flatnonzero(context.front_end.run(samples, beats).valid)
+        held = hold_windows(context.front_end, context.adc, samples, beats, valid)
         own = held.inputs()[: len(network.inputs)]
         logits = network.run(*own)
-        reasons = monitor.verdicts(own[0], logits, monitor.raw_of(held))
+        reasons = monitor.verdicts(own[0], logits, _raw_of(monitor, held))
         pairs.append((front.logits, logits, reasons))
         instructions = None
         if target.emulator is not None:
@@ -272,14 +279,13 @@ def _raw_recording(
     context: Context, data: Stage
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64]]:
     """Return the start of a test recording, with a stretch held and a stretch at the rails."""
-    count = round(_FRONT_END_SECONDS * context.adc.rate_hz)
-    samples = load_array(data.file("raw_samples.npy")).astype(np.int16)[:count].copy()
-    beats = load_array(data.file("raw_beats.npy")).astype(np.int64)
+    samples, beats = replayed_recording(context, data, _FRONT_END_SECONDS)
+    samples = samples.copy()
     second, half = round(context.adc.rate_hz), 1 << (context.adc.bits - 1)
     samples[8 * second : 9 * second] = samples[8 * second]
     samples[16 * second : 17 * second : 2] = -half
     samples[16 * second + 1 : 17 * second : 2] = half - 1
-    return samples, beats[beats < len(samples)]
+    return samples, beats
 
 
 def _mismatches(

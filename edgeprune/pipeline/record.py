@@ -287,9 +287,7 @@ def _left_out(context: Context) -> Iterator[str]:
     config = context.config
     if not config.attacks.names:
         yield "attacks: attacks.names is empty"
-    if context.card.window is not None:
-        yield "an input monitor: it is made for beats, and these windows are segments"
-    elif not config.monitor.enabled:
+    if not config.monitor.enabled:
         yield "an input monitor: monitor.enabled is false"
     if not config.disturbance_texts:
         yield "disturbances: disturbances.cases is empty"

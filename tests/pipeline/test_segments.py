@@ -80,6 +80,7 @@ def test_a_build_on_segments_ends_in_a_verdict(tmp_path: Path) -> None:
         ("verification.perturbations", "linf:0.01rms", "this one is in uV"),
         ("attacks.balls", "linf:0.01rms", "this one is in uV"),
         ("disturbances.cases", "qrs-jitter:20ms", "'QRS detection jitter' is of beats"),
+        ("disturbances.cases", "missed-beats", "is of beats"),
     ],
 )
 def test_what_has_no_meaning_is_refused_before_anything_runs(
@@ -98,7 +99,6 @@ def test_a_normalised_signal_is_given_sets_of_its_own(tmp_path: Path) -> None:
     assert context.adc.unit == "rms"
     assert all(not text.endswith("V") for text in context.config.perturbations)
     assert context.config.balls[0] == "linf:0.01rms"
-    assert not context.config.monitor.enabled
     flags = {"dataset": str(card), "model": "r1", "attacks.balls": ("linf:7uV",)}
     asked = load_config(None, flags)
     with pytest.raises(ConfigurationError, match="this one was normalised"):
