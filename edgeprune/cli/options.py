@@ -25,7 +25,8 @@ Target = Annotated[str | None, typer.Option(help="Name of a target, or path of i
 Dataset = Annotated[str | None, typer.Option(help="Name of a data card, or path of its TOML file.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder that holds the recordings.")]
 Model = Annotated[
-    str | None, typer.Option(help="Classifier name, package.module:factory, or ONNX file.")
+    str | None,
+    typer.Option(help="Classifier name, package.module:factory, or ONNX or TFLite file."),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Trained weights; they are not trained again.")]
 Epochs = Annotated[int | None, typer.Option(help="Rounds of training.")]
