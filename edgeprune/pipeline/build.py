@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeprune import __version__
-from edgeprune.config import BuildConfig
+from edgeprune.config import BuildConfig, TrainingSettings
 from edgeprune.config_text import render_config
-from edgeprune.data import front_end_for, load_card
+from edgeprune.data import DatasetCard, front_end_for, load_card
 from edgeprune.data.protocols import with_protocol
 from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameError
 from edgeprune.evidence import Evidence, Outcome
@@ -39,6 +39,8 @@ from edgeprune.targets import load_target
 LAST = "build"
 # Bounds are learnt later than scores: rare classes are lost where training ends early.
 _LEAST_ROBUST_EPOCHS = 18
+# How classifiers of segments are trained, where that is left open.
+_OF_SEGMENTS = {"teachers": 0, "batch_size": 64, "epoch_steps": 50}
 # The classifier where none is named: natural training's, and the one whose decisions are provable.
 _MODELS = {False: "residual-ecg", True: "certifiable-ecg"}
 GOALS = {
@@ -190,7 +192,7 @@ def open_context(
     _check_perturbations(config)
     check_attacks(config)
     disturbances_of(config)
-    config = _with_epochs(config, card.epochs)
+    config = _with_training(_with_epochs(config, card.epochs), card)
     config = fitted_to_kind(config, card)
     adc = converter_of(target, card)
     return Context(
@@ -239,6 +241,21 @@ def _with_epochs(config: BuildConfig, recommended: int) -> BuildConfig:
         training=replace(config.training, epochs=epochs),
         pruning=replace(config.pruning, fine_tune_epochs=fine_tune),
     )
+
+
+def _with_training(config: BuildConfig, card: DatasetCard) -> BuildConfig:
+    """Leave out of the recipe for segments what was found for beats, where nothing is asked for.
+
+    A window of segments is as long as many beats, so that far fewer are drawn a step, and teachers
+    would cost more than the classifier itself.
+    """
+    if card.window is None:
+        return config
+    usual, training = TrainingSettings(), config.training
+    for name, value in _OF_SEGMENTS.items():
+        if getattr(training, name) == getattr(usual, name):
+            training = replace(training, **{name: value})
+    return replace(config, training=training)
 
 
 def _trains_file(context: Context) -> bool:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from edgeprune.classifiers import check_finite, create, example_inputs, logits_of
 from edgeprune.classifiers.replacements import hold, is_held
 from edgeprune.config import TrainingSettings
+from edgeprune.data.front_ends import BEATS, SEGMENTS
 from edgeprune.errors import ConfigurationError, DataError, ModelError
 from edgeprune.progress import Advance, Progress
 from edgeprune.training.average import WeightAverage
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from edgeprune.data.windows import Windows
 
 _FILE = "checkpoint.safetensors"
-_TEACHER = "residual-ecg"
+_TEACHERS = {BEATS: "residual-ecg", SEGMENTS: "eeg-tcn"}
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _train_teachers(
         own_seed = derive_seed(seed, "teacher", number)
         progress.note(f"training teacher {number + 1} of {settings.teachers}")
         start = create(
-            _TEACHER,
+            _TEACHERS[front_end.kind],
             front_end.signal_shape,
             front_end.rhythm_features,
             len(windows.class_names),
