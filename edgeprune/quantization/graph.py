@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from edgeprune.errors import ModelError
 from edgeprune.quantization.constants import choose_channels, fold_constants, fold_pads
+from edgeprune.quantization.fused_functions import fuse_functions
 
 LEAST_OPSET = 13  # per-channel DequantizeLinear
 _ONE = np.ones(1, np.int64)
@@ -43,6 +44,8 @@ def clean_float_onnx(model: onnx.ModelProto, *, where: str) -> onnx.ModelProto:
     fold_constants(graph)
     fold_pads(graph)
     _drop_identities(graph)
+    clean = fuse_functions(clean)
+    graph = clean.graph
     _name_nodes(graph)
     _join_biases(graph)
     _fold_normalizations(graph, where)
