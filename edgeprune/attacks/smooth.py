@@ -22,6 +22,7 @@ from edgeprune.attacks.settings import AttackSettings
 from edgeprune.attacks.steps import led, step
 from edgeprune.attacks.victims import Victim
 from edgeprune.data.held import HeldWindows
+from edgeprune.data.held_segments import HeldSegments
 from edgeprune.progress import Progress
 from edgeprune.verification.falsify import Windows
 from edgeprune.verification.outcomes import Int16Array
@@ -64,7 +65,10 @@ class Smoother:
     def __init__(self, held: Windows) -> None:
         rate = held.adc.rate_hz if isinstance(held, HeldWindows) else _RATE_HZ
         size, count = held.raw.shape[1], movable(held)
-        kernel = smoothing_kernel(rate)
+        self._kernel = kernel = smoothing_kernel(rate)
+        self._segments = held if isinstance(held, HeldSegments) else None
+        if self._segments is not None:
+            return
         half = len(kernel) // 2
         self._matrix = np.zeros((size, size))
         for place in range(count):
@@ -73,11 +77,23 @@ class Smoother:
 
     def smooth(self, noise: Float64Array) -> Float64Array:
         """Return noises [n, reach] smoothed."""
-        return noise @ self._matrix
+        return noise @ self._matrix if self._segments is None else self._by_channel(noise)
 
     def pull(self, slope: Float64Array) -> Float64Array:
         """Return slopes by the noise, given those by the samples [n, reach]."""
-        return slope @ self._matrix.T
+        # The kernel is symmetric.
+        return slope @ self._matrix.T if self._segments is None else self._by_channel(slope)
+
+    def _by_channel(self, values: Float64Array) -> Float64Array:
+        """Return raw values of segments [n, reach] smoothed in time, each channel by itself."""
+        assert self._segments is not None
+        front_end = self._segments.front_end
+        shape = (len(values), front_end.length, front_end.channels, front_end.factor)
+        series = values.reshape(shape).transpose(0, 2, 1, 3)
+        flat = series.reshape(len(values) * front_end.channels, -1)
+        smoothed = [np.convolve(each, self._kernel)[len(self._kernel) // 2 :] for each in flat]
+        cut = np.array([each[: flat.shape[1]] for each in smoothed]).reshape(series.shape)
+        return np.ascontiguousarray(cut.transpose(0, 2, 1, 3)).reshape(values.shape)
 
 
 def smooth(

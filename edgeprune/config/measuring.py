@@ -44,6 +44,8 @@ class VerificationSettings:
     Attributes:
         perturbations: What each decision must withstand at the converter, one set a text:
             "linf:20uV", "gain:10%", "wander:500uV@0.5Hz", "gain:10%+linf:5uV".
+            Segments get smaller sets where nothing is asked for, and those of a normalised signal
+            shares of its RMS: "linf:0.005rms".
         windows: Test windows, drawn stratified by record.
         seconds: Processor time that a window may take until it is given up as a timeout; 0 stops
             after plain bounds and a short attack, which always end the same, and leaves the rest

@@ -3,6 +3,7 @@
 | text                 | what may happen                                                          |
 |----------------------|--------------------------------------------------------------------------|
 | `linf:20uV`          | each raw sample moves by up to 20 uV                                     |
+| `linf:0.005rms`      | the same of a signal that its publisher normalised: a share of its RMS   |
 | `l2:100uV`           | all together: the root of the sum of squares is up to 100 uV             |
 | `l0:3`               | any 3 raw samples take any value                                         |
 | `band:50ms`          | any 50 ms take any values                                                |
