@@ -17,16 +17,18 @@ class EdgepruneError(Exception):
     Attributes:
         code: A stable identifier, listed in the documentation.
         exit_code: The exit code of the command line when this error ends a verb.
+        usual_hint: The hint where none is given.
     """
 
     code = "EP000"
     exit_code = 2
+    usual_hint = ""
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
-        self.hint = hint
+        self.hint = hint or self.usual_hint
 
     def __str__(self) -> str:
         lines = [f"{self.code}: {self.what}"]
@@ -78,12 +80,14 @@ class ModelError(EdgepruneError):
     """A model file cannot be used as it is."""
 
     code = "EP301"
+    usual_hint = "export the model again, and check that the file was copied whole"
 
 
 class UnsupportedOperatorError(ModelError):
     """A graph holds operators outside the supported set; all of them are listed."""
 
     code = "EP302"
+    usual_hint = "`edgeprune ops` lists what is supported"
 
 
 class MissingRangeError(ModelError):
@@ -96,6 +100,7 @@ class NetworkError(EdgepruneError):
     """An IntegerNetwork is inconsistent: shapes, ranges or references do not fit."""
 
     code = "EP401"
+    usual_hint = "check the scales, zero points and weights of the model that it was made of"
 
 
 class TargetTooSmallError(EdgepruneError):

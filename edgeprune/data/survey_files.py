@@ -19,6 +19,7 @@ from edgeprune.data.survey import (
     count_texts,
     describe_values,
     fault_of,
+    names_of_files,
     plain_names,
 )
 from edgeprune.data.wfdb_annotations import parse_annotations
@@ -37,26 +38,32 @@ _NO_ANNOTATIONS = ("hea", "dat", "txt", "md5", "xws", "csv", "html", "pdf")
 def survey_edf(folder: Path, files: tuple[Path, ...], hints: Hints, progress: Progress) -> Survey:
     """Look at EDF and BDF files: header, annotations and every voltage."""
     del hints
-    stems = plain_names(path.relative_to(folder).as_posix() for path in files)
-    by_stem = Counter(path.stem for path in files)
+    names = names_of_files(folder, files)
     records = []
     with progress.task("looking at the files", len(files), "files") as advance:
         for path in files:
-            relative = path.relative_to(folder).as_posix()
-            name = plain_names([path.stem])[path.stem]
-            if by_stem[path.stem] > 1:
-                name = stems[relative].rsplit(".", 1)[0]
-            found_as = "" if name == path.stem else relative
+            name, found_as = names[path]
             parent = path.parent.relative_to(folder).as_posix()
             try:
-                records.append(_look_at_edf(path, name, found_as, parent))
+                records.append(look_at_edf(path, name, found_as, parent))
             except DataError as error:
-                records.append(FoundRecord(name, relative, parent, fault=fault_of(error)))
+                records.append(FoundRecord(name, found_as, parent, fault=fault_of(error)))
             advance(1)
     return Survey("edf", folder, tuple(records))
 
 
-def _look_at_edf(path: Path, name: str, found_as: str, parent: str) -> FoundRecord:
+def look_at_edf(path: Path, name: str, found_as: str, parent: str) -> FoundRecord:
+    """Return what an EDF or BDF file holds.
+
+    Args:
+        path: The file.
+        name: The record's name.
+        found_as: Where it lies, if the name hides that.
+        parent: Its folder, below the one that was named.
+
+    Raises:
+        DataError: It is damaged, or holds no voltage.
+    """
     where = path.name
     header = read_edf_header(path, where)
     data = open_records(path, header)
@@ -68,7 +75,11 @@ def _look_at_edf(path: Path, name: str, found_as: str, parent: str) -> FoundReco
     ]
     if not voltages:
         units = sorted({signal.unit or "none" for signal in header.signals})
-        raise DataError(f"no signal is a voltage (units: {', '.join(units)})", where=where)
+        raise DataError(
+            f"no signal is a voltage (units: {', '.join(units)})",
+            where=where,
+            hint="leave the file out, or state uV, mV or V in its header",
+        )
     rates = Counter(header.rate_hz(header.signals[place]) for place in voltages)
     rate = max(rates, key=lambda each: (rates[each], each))
     channels = []
@@ -85,7 +96,9 @@ def _look_at_edf(path: Path, name: str, found_as: str, parent: str) -> FoundReco
             samples = int(record_starts(header, annotations, place, where)[-1]) + signal.samples
         channels.append(describe_values(signal.label, signal.unit, values, scale, offset))
     if not channels:
-        raise DataError("every channel's name occurs twice", where=where)
+        raise DataError(
+            "every channel's name occurs twice", where=where, hint="rename the channels"
+        )
     return FoundRecord(
         name,
         found_as,
@@ -113,7 +126,7 @@ def survey_wfdb(folder: Path, files: tuple[Path, ...], hints: Hints, progress: P
         for path in files:
             parent = path.parent.relative_to(folder).as_posix()
             try:
-                records.append(_look_at_wfdb(path, annotator, parent))
+                records.append(look_at_wfdb(path, annotator, parent))
             except DataError as error:
                 name = plain_names([path.stem])[path.stem]
                 records.append(FoundRecord(name, folder=parent, fault=fault_of(error)))
@@ -121,19 +134,35 @@ def survey_wfdb(folder: Path, files: tuple[Path, ...], hints: Hints, progress: P
     return Survey("wfdb", folder, tuple(records), annotator=annotator)
 
 
-def _look_at_wfdb(path: Path, annotator: str, parent: str) -> FoundRecord:
+def look_at_wfdb(path: Path, annotator: str, parent: str) -> FoundRecord:
+    """Return what a record in WFDB format holds.
+
+    Args:
+        path: Its header.
+        annotator: Extension of its annotation file.
+        parent: Its folder, below the one that was named.
+
+    Raises:
+        DataError: It is damaged, or has no annotations.
+    """
     name = path.stem
     if parent != ".":
-        raise DataError("it lies in a folder below: name that folder with --data", where=name)
+        raise DataError(
+            "it lies in a folder below", where=name, hint="name that folder with --data"
+        )
     header = read_header(path, name)
     check_sample_files(header, path.parent, name)
     beside = path.with_suffix(f".{annotator}")
     if not annotator or not beside.is_file():
-        raise DataError(f"it has no annotations ({beside.name})", where=name)
+        raise DataError(
+            f"it has no annotations ({beside.name})", where=name, hint="put them beside the header"
+        )
     try:
         annotations = parse_annotations(beside.read_bytes())
     except (ValueError, OSError) as error:
-        raise DataError(f"its annotations cannot be read: {error}", where=name) from error
+        raise DataError(
+            f"its annotations cannot be read: {error}", where=name, hint="fetch them again"
+        ) from error
     channels = []
     for place, line in enumerate(header.signals):
         values = read_samples(path.parent, name, place, header)
