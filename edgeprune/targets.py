@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -408,25 +408,12 @@ def _target(name: str, table: _TargetTable) -> Target:
             "exchange_bytes": table.memories.exchange.bytes,
         }
     unicorn, qemu = table.unicorn, table.qemu
+    same = {each.name for each in fields(Target)} & set(vars(table)) - {"qemu"}
     return Target(
         name=name,
-        title=table.title,
-        core=table.core,
-        isa=table.isa,
         has_dsp=table.dsp,
         has_mve=table.mve,
-        fpu=table.fpu,
-        clock_hz=table.clock_hz,
-        memories=table.memories,
-        toolchain=table.toolchain,
-        adc=table.adc,
         emulator=UnicornSettings(**vars(unicorn), **origins) if unicorn else None,
         qemu=QemuSettings(**vars(qemu), **origins) if qemu else None,
-        supported=table.supported,
-        board_of=table.board_of,
-        timing=table.timing,
-        energy=table.energy,
-        uart=table.uart,
-        kind=table.kind,
-        qemu_user=table.qemu_user,
+        **{key: getattr(table, key) for key in same},
     )

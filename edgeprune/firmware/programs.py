@@ -77,8 +77,14 @@ def twin(target: Target) -> BoardFiles:
     """Classify each window whole, in steps and by the portable C, and compare on the device.
 
     Raises:
-        ConfigurationError: The target has no memories.
+        ConfigurationError: The target has no memories, or runs the portable C alone.
     """
+    if target.is_linux:
+        raise ConfigurationError(
+            f"on {target.name} the portable C is all that runs: it has no twin",
+            where="program twin",
+            hint="choose a Cortex-M target",
+        )
     return replace(exchange(target), twin=True)
 
 

@@ -156,6 +156,10 @@ def test_another_toolchain_is_refused(network: IntegerNetwork, tmp_path: Path) -
     sources = generate(network, None, target, labels(network), tmp_path / "c")
     with pytest.raises(ConfigurationError, match="runs Linux"):
         compile_image(sources, target, tmp_path / "x.elf", toolchain="gnu")
+    with pytest.raises(ConfigurationError, match="no twin"):
+        compile_image(sources, target, tmp_path / "x.elf", program="twin")
+    with pytest.raises(ConfigurationError, match="names no UART"):
+        compile_image(sources, target, tmp_path / "x.elf", program="serial")
     with pytest.raises(ConfigurationError, match="for microcontrollers"):
         TOOLCHAINS.get("gnu")(target)
 

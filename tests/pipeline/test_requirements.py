@@ -8,7 +8,7 @@ import pytest
 
 from edgeprune.config import CertifiedShare, Requirements, RobustnessSettings
 from edgeprune.errors import ConfigurationError
-from edgeprune.evidence import Outcome
+from edgeprune.evidence import Outcome, Where
 from edgeprune.pipeline.requirements import check_classes, figure_at, judge_all
 from tests.evidence.example import example_evidence, minimal_evidence
 
@@ -74,6 +74,19 @@ def test_what_was_not_tested_never_passes() -> None:
     judged = judge_all(DEMANDS, minimal_evidence())
     assert judged
     assert {row.outcome for row in judged} == {Outcome.NOT_TESTED}
+
+
+def test_firmware_that_nothing_ran_is_not_tested() -> None:
+    """As a command of Arm Linux on a machine without QEMU's user mode."""
+    evidence = example_evidence()
+    assert evidence.device is not None
+    assert evidence.device.firmware is not None
+    rows = tuple(row for row in evidence.parity if row.where is Where.HOST)
+    assert 0 < len(rows) < len(evidence.parity)
+    judged = {row.name: row.outcome for row in judge_all(DEMANDS, replace(evidence, parity=rows))}
+    assert judged["parity.device"] is Outcome.NOT_TESTED
+    assert judged["parity.mismatches"] is Outcome.PASS
+    assert "parity.device" not in {row.name for row in judge_all(DEMANDS, evidence)}
 
 
 def test_removing_a_result_turns_its_requirement_into_not_tested() -> None:
