@@ -13,6 +13,8 @@ from edgeprune.verification import backward, curves
 from edgeprune.verification.linear_bounds import BoundSettings
 from tests.verification import provers
 from tests.verification.mutations import Mutation, Patch
+from tests.verification.soundness import Prover
+from tests.verification.tiny_networks import elementwise_case
 
 LINEAR = provers.linear(BoundSettings())
 
@@ -57,11 +59,15 @@ def _flat_products(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(backward, "_through_product", through)
 
 
+def _mutation(rule: str, change: str, prover: Prover, apply: Patch) -> Mutation:
+    return Mutation(rule, change, prover, apply, draw=elementwise_case)
+
+
 ELEMENTWISE_MUTATIONS = (
-    Mutation("table, interval", "its ends are looked up", provers.interval, _at_both_ends(Table)),
-    Mutation("product, interval", "two corners of four", provers.interval, _at_both_ends(Mul)),
-    Mutation("difference, interval", "that of a sum", provers.interval, _at_both_ends(Sub)),
-    Mutation("table, range", "its ends are looked up", LINEAR, _ends_of_a_curve),
-    Mutation("table, lines", "the chord is below and above", LINEAR, _chords),
-    Mutation("product, plane", "the plane is the product", LINEAR, _flat_products),
+    _mutation("table, interval", "its ends are looked up", provers.interval, _at_both_ends(Table)),
+    _mutation("product, interval", "two corners of four", provers.interval, _at_both_ends(Mul)),
+    _mutation("difference, interval", "that of a sum", provers.interval, _at_both_ends(Sub)),
+    _mutation("table, range", "its ends are looked up", LINEAR, _ends_of_a_curve),
+    _mutation("table, lines", "the chord is below and above", LINEAR, _chords),
+    _mutation("product, plane", "the plane is the product", LINEAR, _flat_products),
 )

@@ -15,7 +15,7 @@ from tests.verification.linear_mutations import LINEAR_MUTATIONS
 from tests.verification.mutations import INTERVAL_MUTATIONS, try_mutation
 from tests.verification.perturbed_networks import lsb_case, raw_case
 from tests.verification.soundness import Claims, contradictions, search
-from tests.verification.tiny_networks import TinyCase, loose_case, tiny_case
+from tests.verification.tiny_networks import TinyCase, elementwise_case, loose_case, tiny_case
 
 PROVERS = {
     "interval": provers.interval,
@@ -24,9 +24,7 @@ PROVERS = {
     "linear, optimised": provers.linear(BoundSettings(iterations=4)),
 }
 ANY_RUNTIME = provers.linear(BoundSettings(iterations=2), rounding_lsb=1)
-ALL_MUTATIONS = (
-    INTERVAL_MUTATIONS + LINEAR_MUTATIONS + ELEMENTWISE_MUTATIONS + COMPLETE_MUTATIONS
-)
+ALL_MUTATIONS = INTERVAL_MUTATIONS + LINEAR_MUTATIONS + ELEMENTWISE_MUTATIONS + COMPLETE_MUTATIONS
 
 
 @pytest.mark.parametrize("name", PROVERS)
@@ -34,6 +32,13 @@ def test_brute_force_contradicts_nothing(name: str) -> None:
     result = search(PROVERS[name], range(90), draw=tiny_case)
     assert result.contradictions == ()
     assert result.proved > 20
+
+
+@pytest.mark.parametrize("name", ["interval", "linear, optimised"])
+def test_brute_force_over_products_and_tables_contradicts_nothing(name: str) -> None:
+    result = search(PROVERS[name], range(45), draw=elementwise_case)
+    assert result.contradictions == ()
+    assert result.proved > 10
 
 
 def test_no_runtime_that_is_off_by_an_lsb_contradicts_what_is_proved_of_any() -> None:

@@ -328,12 +328,11 @@ def _pool(sketch: _Sketch, source: str) -> str:
     return sketch.append(operation, tensor.scale, tensor.zero_point)
 
 
-def _add(sketch: _Sketch, first: str, second: str) -> str:
+def _add(sketch: _Sketch, first: str, second: str, operator: type[Add] | type[Sub] = Add) -> str:
     scales = [sketch.tensors[name].scale for name in (first, second)]
     scale = float(np.mean(scales)) * 2.0 ** sketch.random.uniform(-1.5, 1.5)
     zero_point = sketch.zero_point()
     pair = (first, second) if sketch.random.random() < 0.5 else (second, first)
-    operator = Sub if sketch.random.random() < 0.3 else Add
     centre = (
         zero_point
         + sum(
@@ -348,6 +347,13 @@ def _add(sketch: _Sketch, first: str, second: str) -> str:
     zero_point = int(np.clip(zero_point - round(centre), -128, 127))
     clamp = sketch.clamp(zero_point, 0, 40.0)
     return sketch.append(operator(**sketch.header(*pair), **clamp), scale, zero_point)
+
+
+def _difference(sketch: _Sketch, source: str) -> str:
+    """A map less a convolution of it, or the other way round."""
+    channels = sketch.tensors[source].shape[1]
+    other = _conv(sketch, source, kernel=1, outputs=channels, stride=1, padding=(0, 0))
+    return _add(sketch, source, other, Sub)
 
 
 def _mul(sketch: _Sketch, source: str) -> str:
@@ -468,7 +474,8 @@ def _logits(sketch: _Sketch, source: str) -> str:
     return sketch.append(operation, tensor.scale * step, int(sketch.random.integers(-60, 61)))
 
 
-_STEPS = (_conv, _conv, _depthwise, _pool, _pool, _residual, _branches, _requantize, _mul, _table)
+_STEPS = (_conv, _conv, _depthwise, _pool, _pool, _residual, _branches, _requantize)
+_ELEMENTWISE = (_conv, _pool, _mul, _mul, _table, _table, _difference)
 
 
 def tiny_case(seed: int, *, shared: bool | None = None, windows: int = 2) -> TinyCase:
@@ -479,10 +486,21 @@ def tiny_case(seed: int, *, shared: bool | None = None, windows: int = 2) -> Tin
         shared: Whether the signal's channels change together; drawn where it is None.
         windows: Windows with a set each.
     """
+    # Every fifth is of products, tables and differences.
+    steps = _ELEMENTWISE if seed % 5 == 4 else _STEPS
+    return _tiny(seed, steps, shared, windows)
+
+
+def elementwise_case(seed: int) -> TinyCase:
+    """Draw a case of products, tables and differences."""
+    return _tiny(seed, _ELEMENTWISE, None, 2)
+
+
+def _tiny(seed: int, steps: Sequence[object], shared: bool | None, windows: int) -> TinyCase:
     random = np.random.default_rng(seed)
     if shared is None:
         shared = bool(random.random() < 0.3)
-    return drawn(random, lambda: _draw(random, seed, shared, windows))
+    return drawn(random, lambda: _draw(random, seed, steps, shared, windows))
 
 
 def drawn(random: np.random.Generator, draw: Callable[[], TinyCase]) -> TinyCase:
@@ -509,7 +527,9 @@ def loose_case(seed: int, copies: int = 4) -> TinyCase:
     return replace(case, owner=case.owner[rows], members=members, loose=1)
 
 
-def _draw(random: np.random.Generator, seed: int, shared: bool, windows: int) -> TinyCase:
+def _draw(
+    random: np.random.Generator, seed: int, steps: Sequence[object], shared: bool, windows: int
+) -> TinyCase:
     length = int(random.integers(2, 5))
     channels = 2 if shared else int(random.integers(1, 3))
     shapes: list[tuple[int, ...]] = [(length, channels)]
@@ -524,7 +544,7 @@ def _draw(random: np.random.Generator, seed: int, shared: bool, windows: int) ->
             _with_signal(random, members, change.members(window)[1])
             for window, members in enumerate(sets)
         ]
-    network, owner, members = network_over(random, shapes, sets)
+    network, owner, members = network_over(random, shapes, sets, steps)
     by_window = [[values[owner == each] for each in range(windows)] for values in members]
     return TinyCase(
         seed=seed,
@@ -542,6 +562,7 @@ def network_over(
     random: np.random.Generator,
     shapes: Sequence[tuple[int, ...]],
     sets: Sequence[tuple[Int8Array, ...]],
+    steps: Sequence[object] = _STEPS,
 ) -> tuple[IntegerNetwork, Int64Array, tuple[Int8Array, ...]]:
     """Draw a network that is tight over given sets.
 
@@ -549,6 +570,7 @@ def network_over(
         random: Decides everything.
         shapes: Of the signal, and perhaps of a rhythm.
         sets: The members of each window's set, for each input int8 [members, ...].
+        steps: What is drawn from.
 
     Returns:
         The network; the window of each member; the members of all windows.
@@ -567,7 +589,7 @@ def network_over(
         sketch.values[name] = values
     value = "signal"
     for _ in range(int(random.integers(1, 4))):
-        value = random.choice(_STEPS)(sketch, value)  # type: ignore[arg-type]
+        value = random.choice(steps)(sketch, value)  # type: ignore[arg-type]
     tensor = sketch.tensors[value]
     flat = Reshape(**sketch.header(value), shape=(tensor.size,))
     value = sketch.append(flat, tensor.scale, tensor.zero_point)
