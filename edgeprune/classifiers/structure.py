@@ -11,6 +11,7 @@ from edgeprune.classifiers.forward import deciding
 from edgeprune.errors import ModelError
 
 Layer = nn.Conv1d | nn.Conv2d | nn.Linear
+Normalization = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def resize(model: nn.Module, widths: tuple[LayerWidth, ...]) -> None:
 @torch.no_grad()
 def layers_in_use(
     model: nn.Module, example: tuple[Tensor, ...]
-) -> tuple[list[Layer], dict[Layer, nn.BatchNorm1d]]:
+) -> tuple[list[Layer], dict[Layer, Normalization]]:
     """Call the model once in evaluation mode; return its layers and what normalizes them.
 
     Args:
@@ -96,14 +97,14 @@ def layers_in_use(
     """
     made: dict[int, tuple[Layer, Tensor]] = {}
     layers: list[Layer] = []
-    behind: dict[Layer, nn.BatchNorm1d] = {}
+    behind: dict[Layer, Normalization] = {}
 
     def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if isinstance(module, Layer):
             if module not in layers:
                 layers.append(module)
             made[id(output)] = module, output
-        elif isinstance(module, nn.BatchNorm1d) and id(inputs[0]) in made:
+        elif isinstance(module, Normalization) and id(inputs[0]) in made:
             behind[made[id(inputs[0])][0]] = module
 
     handles = [module.register_forward_hook(watch) for module in model.modules()]

@@ -41,6 +41,13 @@ class LiftedGraph(nn.Module):
             name: torch.from_numpy(value.copy())
             for name, value in initializers_of(model.graph).items()
         }
+        high = [node.name for node in model.graph.node if _is_high(node, constants)]
+        if high:
+            raise UnsupportedOperatorError(
+                f"neural-compressor is given 1-D layers only; of two axes are {', '.join(high)}",
+                where="quantization.quantizer",
+                hint='set quantizer = "onnxruntime"',
+            )
         self.input_names = tuple(value.name for value in model.graph.input)
         self.output_name = model.graph.output[0].name
         self.wiring: list[tuple[str, tuple[str, ...], str]] = []
@@ -145,6 +152,14 @@ class _Pad(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         padded: Tensor = self.layer(nn.functional.pad(value, self.pads))
         return padded
+
+
+def _is_high(node: onnx.NodeProto, constants: Constants) -> bool:
+    """Whether the windows of a node reach over a height."""
+    if node.op_type == "Conv":
+        return constants[node.input[1]].ndim == 4 and constants[node.input[1]].shape[2] > 1
+    kernel = _attributes(node).get("kernel_shape", [1])
+    return any(size > 1 for size in kernel[:-1])
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

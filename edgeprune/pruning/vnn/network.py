@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from edgeprune.classifiers.structure import Layer, layers_in_use
+from edgeprune.classifiers.structure import Layer, Normalization, layers_in_use
 from edgeprune.pruning.edits import NewWeights
 from edgeprune.pruning.vnn.im2col import input_rows, output_rows
 
@@ -88,7 +88,7 @@ def folded_layers(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Folded
 
 @torch.no_grad()
 def _folded(
-    layer: Layer, norm: nn.BatchNorm1d | None, names: Mapping[nn.Module, str]
+    layer: Layer, norm: Normalization | None, names: Mapping[nn.Module, str]
 ) -> FoldedLayer:
     weight = layer.weight.double().flatten(1)
     outputs = len(weight)
@@ -105,7 +105,7 @@ def _folded(
     )
 
 
-def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+def _affine(norm: Normalization) -> tuple[Tensor, Tensor]:
     """Return what a normalization multiplies with and adds."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
