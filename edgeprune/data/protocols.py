@@ -74,7 +74,7 @@ def with_protocol(card: DatasetCard, protocol: str, fold: str) -> DatasetCard:
         raise ConfigurationError(
             "leave-one-patient-out needs the patient to leave out",
             where="fold",
-            hint="name a patient, or run all: edgeprune cross-validate",
+            hint="name a patient (--set fold=NAME), or run all: edgeprune cross-validate",
         )
     return _leave_out(card, patients, fold)
 

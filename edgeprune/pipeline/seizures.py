@@ -132,7 +132,7 @@ def what_they_are_not(card: DatasetCard) -> str:
         )
     else:
         parts.append(_limits(card))
-    return f"These figures are not clinical performance. {'; '.join(filter(None, parts))}."
+    return f"These figures are not clinical performance: {'; '.join(filter(None, parts))}."
 
 
 def _limits(card: DatasetCard) -> str:
