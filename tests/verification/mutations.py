@@ -15,7 +15,7 @@ import pytest
 
 from edgeprune.network.operation import Bounds, Tensors
 from edgeprune.network.weighted import WeightedOperation
-from edgeprune.network.windows import Sliding
+from edgeprune.network.windows import Windows
 from tests.verification import provers
 from tests.verification.soundness import Prover, search
 from tests.verification.tiny_networks import TinyCase, tiny_case
@@ -119,14 +119,14 @@ def _other_zero_point(patch: pytest.MonkeyPatch) -> None:
 
 
 def _padding_is_integer_zero(patch: pytest.MonkeyPatch) -> None:
-    exact_interval, exact_pad = WeightedOperation.interval, Sliding.pad
+    exact_interval, exact_pad = WeightedOperation.interval, Windows.pad
 
     def interval(self: WeightedOperation, tensors: Tensors, *bounds: Bounds) -> Bounds:
         zero_point = tensors[self.inputs[0]].zero_point
         with pytest.MonkeyPatch.context() as inner:
             # Both products of `interval` are padded: the sum of the ends, and their width.
             fills = iter((-2 * zero_point, 0))
-            inner.setattr(Sliding, "pad", lambda me, each, _: exact_pad(me, each, next(fills)))
+            inner.setattr(Windows, "pad", lambda me, each, _: exact_pad(me, each, next(fills)))
             return exact_interval(self, tensors, *bounds)
 
     patch.setattr(WeightedOperation, "interval", interval)
