@@ -12,7 +12,6 @@ import numpy as np
 from edgeprune.certificate_checker.families import FRACTION, NEAR, Amount, Parameters, Reach, Space
 from edgeprune.certificate_checker.stairs import Ints, narrow
 
-
 # Fractional bits of a root.
 _ROOT_BITS = 20
 

@@ -161,13 +161,15 @@ class Claim:
         pieces = self.file.column("leaf_piece")[leaves]
         alternatives = self.set.whole(self.space)
         if -1 in pieces:
-            if len({*pieces.tolist()}) > 1 or len(alternatives) > 1:
+            if len({*pieces.tolist()}) > 1:
                 raise Refused("a leaf without a piece stands beside others")
-            parameters = {-1: alternatives[0]}
-        else:
-            parameters = {int(each): self._piece(int(each)) for each in np.unique(pieces)}
-            if not all(covers(each, [*parameters.values()]) for each in alternatives):
-                raise Refused("the pieces do not cover the set")
+            # It is about all of the set: each of its alternatives is to be shown.
+            for each in alternatives:
+                self._require_piece(each, leaves)
+            return
+        parameters = {int(each): self._piece(int(each)) for each in np.unique(pieces)}
+        if not all(covers(each, [*parameters.values()]) for each in alternatives):
+            raise Refused("the pieces do not cover the set")
         for piece, each in parameters.items():
             self._require_piece(each, leaves[pieces == piece])
 

@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 
+from edgeprune.certificate_checker.artefacts import Artefact
 from edgeprune.certificate_checker.balls import Ball, Few
 from edgeprune.certificate_checker.families import (
     FAMILIES,
@@ -24,7 +25,13 @@ from edgeprune.certificate_checker.families import (
 )
 from edgeprune.certificate_checker.stairs import Ints, Refused, narrow, times
 
-_FAMILIES: dict[str, Callable[[str], Part]] = {**FAMILIES, "l2": Ball.read, "l0": Few.read}
+_FAMILIES: dict[str, Callable[[str], Part]] = {
+    **FAMILIES,
+    "l2": Ball.read,
+    "l0": Few.read,
+    "blink": Artefact.read_blink,
+    "pop": Artefact.read_pop,
+}
 
 
 @dataclass(frozen=True, eq=False)

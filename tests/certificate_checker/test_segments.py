@@ -22,13 +22,8 @@ from edgeprune.verification.outcomes import Outcome
 from edgeprune.verification.verify import VerifySettings, verify_windows
 
 SETS = (
-    "linf:2uV",
-    "gain:6%",
-    "hum:6uV@20Hz",
-    "wander:5uV@2Hz",
-    "offset:4uV",
-    "l2:9uV",
-    "linf:1lsb",
+    *("linf:2uV", "gain:6%", "hum:6uV@20Hz", "hum:4uV@20/30Hz", "wander:5uV@2Hz", "offset:4uV"),
+    *("l2:9uV", "linf:1lsb", "blink:14uV", "blink:20uV@1/0.35", "pop:9uV"),
 )
 
 
