@@ -7,7 +7,8 @@ part of edgeprune. What it recomputes, and how that differs from the prover:
   bisection on the fixed-point arithmetic; the prover bounds the rounding error instead;
 - `front_end`, `segments`: the device's front end as one more such layer, over the change of the raw
   counts;
-- `families`, `artefacts`, `balls`, `sets`: support functions of the perturbations in integers, rounded outward;
+- `families`, `artefacts`, `balls`, `sets`: support functions of the perturbations in integers,
+  rounded outward;
 - `bounds`: relaxation lines with intercepts that are the exact extremes over the stairs, carried
   back with fixed-point coefficients whose rounding is bounded and subtracted;
 - `file`, `claims`: the decision, the split tree's and the pieces' completeness, the
