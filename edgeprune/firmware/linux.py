@@ -23,6 +23,9 @@ LIBRARY = "libedgeprune.a"
 COMMAND = "edgeprune-classify"
 HEADERS = ("edgeprune_model.h", "edgeprune_code.h")
 _COMPILER = "zig"
+# A compiler's first program for a Linux makes its C library too: a minute or two, or far more on a
+# machine that is busy.
+_FIRST_LINK_S = 3600.0
 _FLAGS = (
     *WARNINGS,
     "-ffunction-sections",
@@ -94,7 +97,8 @@ def build_command(
         run((*zig, *flags, "-c", source, "-o", objects[-1]), work)
     run((*zig[:-1], "ar", "rcsD", LIBRARY, *objects), work)
     flags = (*machine, *_FLAGS, "-Os", *board.defines, *_INCLUDE)
-    run((*zig, *flags, *board.c_files, LIBRARY, "-Wl,--gc-sections", "-s", "-o", COMMAND), work)
+    link = (*board.c_files, LIBRARY, "-Wl,--gc-sections", "-s", "-o", COMMAND)
+    run((*zig, *flags, *link), work, _FIRST_LINK_S)
     version = run((*zig[:-1], "version"), work).strip()
     return _size(work, objects), f"zig {version}"
 
