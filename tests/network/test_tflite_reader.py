@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,7 +151,9 @@ def test_tflites_own_functions_differ_by_a_step_at_most() -> None:
     made = []
     for code in ("LOGISTIC", "TANH", "HARD_SWISH", "LEAKY_RELU"):
         scale, zero_point = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}.get(code, (0.06, 4))
-        options = {"table": "LeakyReluOptions", "alpha": 0.25} if code == "LEAKY_RELU" else {}
+        options: dict[str, Any] = {}
+        if code == "LEAKY_RELU":
+            options = {"table": "LeakyReluOptions", "alpha": 0.25}
         output = file.tensor(code.lower(), (1, 64), scale, zero_point)
         made.append(file.operator(code, [signal], output, **options))
         content = file.content([signal], [made[-1]])
