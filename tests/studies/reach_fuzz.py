@@ -481,6 +481,33 @@ def figures() -> Iterator[Figure]:
         )
 
 
+def fixtures() -> Iterator[Figure]:
+    """Read every odd but valid EDF file that is there, and real ones."""
+    from edgeprune.data.survey_files import look_at_edf
+
+    paths = [*(_DATA / "edf_fixtures").glob("*.edf"), *(_DATA / "eegmmidb").rglob("*.edf")]
+    told = []
+    thrown = 0
+    for path in sorted(paths):
+        try:
+            found = look_at_edf(path, path.stem, "", ".")
+            told.append(f"{path.name}: {len(found.channels)} channels, {len(found.texts)} texts")
+        except EdgepruneError as error:
+            told.append(f"{path.name}: refused, {error.what}")
+        except Exception as error:
+            thrown += 1
+            told.append(f"{path.name}: {error!r}")
+    yield Figure(
+        "EDF fixtures",
+        "neither read nor refused with a reason",
+        float(thrown) if paths else None,
+        floor=0.0,
+        at_most=True,
+        unit=f"of {len(paths)}",
+        note="; ".join(told),
+    )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the cases that are named, or all."""
     if list(arguments) == ["--worker"]:
