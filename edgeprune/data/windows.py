@@ -135,7 +135,7 @@ def prepare(
     read = read_recordings(card, directory, progress, seed)
     with progress.task("front end", len(read), "records") as advance:
         for recording in read:
-            conversion = to_adc(recording, adc)
+            conversion = to_adc(_of_kind(recording, card), adc)
             converted = conversion.recording
             output = front_end.run(converted.samples, converted.beats)
             recordings.append(converted)
@@ -187,3 +187,22 @@ def prepare(
         counts=tuple(counts),
         disjointness=disjointness,
     )
+
+
+def _of_kind(recording: Recording, card: DatasetCard) -> Recording:
+    """Return a recording whose samples are as the card's windows need them.
+
+    Raises:
+        DataError: It has not the channels that the card names.
+    """
+    if card.window is None:
+        return recording
+    samples = recording.samples.reshape(len(recording.samples), -1)
+    wanted = len(card.signal.channels)
+    if samples.shape[1] != wanted:
+        raise DataError(
+            f"the recording has {samples.shape[1]} channels, the card names {wanted}",
+            where=f"record {recording.name}",
+            hint=f"correct signal.channels in {card.path or 'the card'}",
+        )
+    return replace(recording, samples=samples)

@@ -15,8 +15,12 @@ from edgeprune.data.cards import DatasetCard, load_card
 from edgeprune.data.front_ends import front_end_for
 from edgeprune.data.held import hold_windows, join_held, load_held
 from edgeprune.data.held_segments import HeldSegments
+from edgeprune.data.recordings import SOURCES, Event, Recording
 from edgeprune.data.segment_front_end import SegmentFrontEnd
-from edgeprune.errors import ConfigurationError
+from edgeprune.data.segments import cut_segments
+from edgeprune.data.windows import prepare
+from edgeprune.errors import ConfigurationError, DataError
+from edgeprune.progress import Silent
 from edgeprune.targets import Adc
 from tests.data.test_segments import CARD
 
@@ -134,3 +138,31 @@ def test_held_segments_are_kept_as_they_are(card: DatasetCard, tmp_path: Path) -
     assert np.array_equal(again.select(np.array([2])).raw, parts[1].raw)
     with pytest.raises(ConfigurationError, match="RR intervals are of beats"):
         held.with_intervals()
+
+
+def test_a_data_set_of_segments_is_cut_where_its_card_says(card: DatasetCard) -> None:
+    columns = 2
+
+    def read(*_: object) -> tuple[Recording, ...]:
+        generator = np.random.default_rng(4)
+        found = []
+        for name in ("a", "b", "c"):
+            samples = recording(generator, 100, columns)
+            events = (Event(1.0, 4.5, 1),)
+            starts, labels = cut_segments(card, len(samples), events)
+            found.append(
+                Recording(name, name, "x", card.adc, samples, starts, labels, events=events)
+            )
+        return tuple(found)
+
+    SOURCES.add("in-test-segments", read)
+    mine = replace(card, source="in-test-segments")
+    front_end = front_end_for(mine, mine.adc)
+    dataset = prepare(mine, None, mine.adc, front_end, Silent(), 1)
+    assert dataset.test.label.tolist() == [1, 1, 0]
+    assert dataset.test.beat.tolist() == [0, 32, 64]
+    assert dataset.test.signal.shape == (3, 32, 2)
+    assert dataset.test.rhythm.shape == (3, 0)
+    columns = 3
+    with pytest.raises(DataError, match="has 3 channels, the card names 2"):
+        prepare(mine, None, mine.adc, front_end, Silent(), 1)
