@@ -95,4 +95,4 @@ def test_an_unknown_source_lists_the_known_ones() -> None:
     from dataclasses import replace
 
     with pytest.raises(UnknownNameError, match="edf"):
-        read_recordings(replace(three_patients(), source="edf"), None, Silent(), 0)
+        read_recordings(replace(three_patients(), source="matlab"), None, Silent(), 0)
