@@ -254,7 +254,7 @@ class _Parser:
             raise _damaged(self._where, "its names are longer than the file")
         # The converter joins the names of fused layers by semicolons.
         first = (raw or b"")[: 4 * _LONGEST_NAME].decode(errors="replace").split(";")[0]
-        return re.sub(r"[^A-Za-z0-9_./:@ -]", "_", first)[:_LONGEST_NAME]
+        return re.sub(r"[^A-Za-z0-9_./:@(),+ -]", "_", first)[:_LONGEST_NAME]
 
     def _code(self, entry: Any) -> str:
         number = max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())

@@ -102,12 +102,15 @@ def trainability(context: Context) -> Trainability:
 
     Raises:
         ModelError: It cannot be read, contradicts itself, or does not fit the front end or classes.
+        UnsupportedOperatorError: It can be trained but not quantized; all operators are listed.
     """
     config = context.config
     path = Path(config.model)
     if not path.is_file() or is_quantized(path):
         return Trainability(trains=False)
     from edgeprune.classifiers.onnx_import import module_of_onnx
+    from edgeprune.pipeline.given_network import check_float_graph
+    from edgeprune.quantization import to_float_onnx
 
     front_end = context.front_end
     try:
@@ -121,7 +124,12 @@ def trainability(context: Context) -> Trainability:
         )
     _check_classes(found.classes, context)
     wanted = config.pruning.method != "none" or bool(config.robustness.perturbation)
-    return Trainability(wanted or not _is_quantizable(context), "; ".join(found.notes))
+    trains = wanted or not _is_quantizable(context)
+    if trains:
+        # What cannot be quantized is said before it is trained.
+        graph = to_float_onnx(found.module, front_end.signal_shape, front_end.rhythm_features)
+        check_float_graph(graph, context)
+    return Trainability(trains, "; ".join(found.notes))
 
 
 def _is_quantizable(context: Context) -> bool:
