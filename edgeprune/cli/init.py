@@ -84,7 +84,9 @@ def add_to(app: typer.Typer) -> None:
             settings = options.texts(flags)
             verdict = f"wrote {config_path}; next: edgeprune build"
             if data is None:
-                _refuse_hints({"unit": unit, "label": label, "patient": patient, "kind": kind})
+                _refuse_hints(
+                    {"unit": unit, "rate": rate, "label": label, "patient": patient, "kind": kind}
+                )
                 config = load_config(None, settings)
                 load_target(config.target)
                 load_card(config.dataset)
@@ -114,7 +116,7 @@ def add_to(app: typer.Typer) -> None:
         run_verb("init", console, body)
 
 
-def _refuse_hints(hints: Mapping[str, str]) -> None:
+def _refuse_hints(hints: Mapping[str, object]) -> None:
     given = [f"--{name}" for name, value in hints.items() if value]
     if given:
         raise ConfigurationError(

@@ -25,7 +25,7 @@ from edgeprune.data.survey import (
 from edgeprune.data.wfdb_annotations import parse_annotations
 from edgeprune.data.wfdb_header import read_header
 from edgeprune.data.wfdb_reader import check_sample_files, read_samples
-from edgeprune.errors import DataError
+from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.progress import Progress
 
 _WFDB_PATIENT = re.compile(
@@ -37,7 +37,7 @@ _NO_ANNOTATIONS = ("hea", "dat", "txt", "md5", "xws", "csv", "html", "pdf")
 
 def survey_edf(folder: Path, files: tuple[Path, ...], hints: Hints, progress: Progress) -> Survey:
     """Look at EDF and BDF files: header, annotations and every voltage."""
-    del hints
+    _refuse_hints(hints)
     names = names_of_files(folder, files)
     records = []
     with progress.task("looking at the files", len(files), "files") as advance:
@@ -50,6 +50,18 @@ def survey_edf(folder: Path, files: tuple[Path, ...], hints: Hints, progress: Pr
                 records.append(FoundRecord(name, found_as, parent, fault=fault_of(error)))
             advance(1)
     return Survey("edf", folder, tuple(records))
+
+
+def _refuse_hints(hints: Hints) -> None:
+    """Refuse what contradicts, or repeats, what these files say themselves."""
+    said = {"--unit": hints.unit, "--rate": hints.rate_hz, "--label": hints.label}
+    given = [flag for flag, value in said.items() if value]
+    if given:
+        raise ConfigurationError(
+            f"{given[0]} is for files that do not say it; EDF and WFDB files do",
+            where=given[0],
+            hint="leave it out",
+        )
 
 
 def look_at_edf(path: Path, name: str, found_as: str, parent: str) -> FoundRecord:
@@ -113,7 +125,7 @@ def look_at_edf(path: Path, name: str, found_as: str, parent: str) -> FoundRecor
 
 def survey_wfdb(folder: Path, files: tuple[Path, ...], hints: Hints, progress: Progress) -> Survey:
     """Look at records in WFDB format: header, annotations and samples."""
-    del hints
+    _refuse_hints(hints)
     beside = Counter(
         path.suffix[1:]
         for header in files

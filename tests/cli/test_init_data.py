@@ -166,6 +166,8 @@ def test_beats_in_a_table(edgeprune: Edgeprune, tmp_path: Path) -> None:
     [
         (("--dataset", "mit-bih", "--data", "."), "leave them out"),
         (("--unit", "mV"), "name their folder with --data"),
+        (("--rate", "5"), "name their folder with --data"),
+        (("--data", "edf", "--unit", "mV"), "leave it out"),
         (("--data", "nowhere"), "there is no such folder"),
         (("--data", "."), "no file here is of a kind"),
     ],
@@ -178,6 +180,9 @@ def test_what_cannot_be_is_said(
     words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if "edf" in flags:
+        (tmp_path / "edf").mkdir()
+        write_edf(tmp_path / "edf" / "r1.edf", own_counts("r1"))
     result = edgeprune("init", tmp_path, *flags)
     assert result.code == 2
     assert words in result.out + result.err
