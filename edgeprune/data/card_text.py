@@ -41,7 +41,9 @@ def card_text(proposal: Proposal, command: str) -> str:
         values = _entries(table)
         if not values:
             continue
-        lines += ["", *_comment(reasons.get(name, "")), f"[{name}]"]
+        only_tables = all(isinstance(value, Mapping) for value in values.values())
+        if not only_tables:
+            lines += ["", *_comment(reasons.get(name, "")), f"[{name}]"]
         nested = []
         for key, value in values.items():
             if isinstance(value, Mapping):

@@ -34,6 +34,7 @@ _FIRST_CHANNELS = 8
 _MOST_CLASSES = 8
 _WINDOW_SECONDS = (4.0, 2.0, 1.0, 0.5, 0.25)
 _EPOCHS = 10
+_TEXT = "Own recordings; `edgeprune init --data` wrote this card from what the files say."
 _BITS = 16
 # Seconds between marks that may be beats of a heart.
 _BEAT_SECONDS = (0.25, 3.0)
@@ -96,8 +97,7 @@ def propose(found: Survey, hints: Hints, seed: int) -> Proposal:
         origin=f"the user's own files, {len(usable)} records",
         licence="not stated",
         citation="not stated",
-        text="Own recordings; this card was written by `edgeprune init --data` from what the files "
-        "say. " + " ".join([*found.remarks, *warnings]),
+        text=" ".join([_TEXT, *found.remarks, *warnings]),
         signal=signal,
         labels=labels,
         split=replace(split, left_out=left_out),

@@ -272,6 +272,29 @@ def plain_names(originals: Iterable[str]) -> Mapping[str, str]:
     return names
 
 
+def names_of_files(folder: Path, files: Iterable[Path]) -> Mapping[Path, tuple[str, str]]:
+    """Return each file's record name, and where it lies below the folder if the name hides that.
+
+    The name is the file's own without its end, or with its folders where two files are called so.
+    """
+    listed = tuple(files)
+    stems = Counter(path.stem for path in listed)
+    originals = {
+        path: path.stem
+        if stems[path.stem] == 1
+        else path.relative_to(folder).with_suffix("").as_posix()
+        for path in listed
+    }
+    plain = plain_names(originals.values())
+    return {
+        path: (
+            plain[original],
+            "" if plain[original] == path.stem else path.relative_to(folder).as_posix(),
+        )
+        for path, original in originals.items()
+    }
+
+
 def unit_in_name(name: str) -> str:
     """Return the unit that a column's name ends in: "ECG [mV]", "II_uV"; empty without one."""
     match = re.search(r"(?:[\[(]\s*|[_\s])([^\W\d_]+)\s*[\])]?\s*$", name)

@@ -23,6 +23,7 @@ from edgeprune.data.survey import (
     UnansweredError,
     describe_values,
     fault_of,
+    names_of_files,
     plain_names,
 )
 from edgeprune.data.survey_tables import USUAL_NAMES, rate_is_open, remarks_of, texts_of_rows
@@ -40,14 +41,11 @@ def survey_npz(folder: Path, files: tuple[Path, ...], hints: Hints, progress: Pr
     records: list[FoundRecord] = []
     chosen: ReaderCard | None = None
     windows = 0
-    stems = plain_names(path.relative_to(folder).with_suffix("").as_posix() for path in files)
+    names = names_of_files(folder, files)
     with progress.task("looking at the files", len(files), "files") as advance:
         for path in files:
             advance(1)
-            relative = path.relative_to(folder)
-            name = stems[relative.with_suffix("").as_posix()]
-            found_as = "" if f"{name}.npz" == path.name else relative.as_posix()
-            blank = FoundRecord(name, found_as, relative.parent.as_posix())
+            blank = FoundRecord(*names[path], path.parent.relative_to(folder).as_posix())
             try:
                 arrays = load_npz(path, path.name)
                 reader = _choose_arrays(arrays, hints, path)

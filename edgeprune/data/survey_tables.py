@@ -24,6 +24,7 @@ from edgeprune.data.survey import (
     count_texts,
     describe_values,
     fault_of,
+    names_of_files,
     plain_names,
     unit_in_name,
 )
@@ -67,7 +68,7 @@ def _survey_tables(
     events: dict[Path, Columns] = {}
     chosen: ReaderCard | None = None
     records: list[FoundRecord] = []
-    stems = plain_names(path.relative_to(folder).with_suffix("").as_posix() for path in files)
+    names = names_of_files(folder, files)
     with progress.task("looking at the files", len(files), "files") as advance:
         looked: list[tuple[Path, list[tuple[str, Rows]]]] = []
         for path in files:
@@ -101,15 +102,14 @@ def _survey_tables(
         )
     for path, parts in looked:
         for value, rows in parts:
-            name = (
-                plain_names([value])[value]
-                if chosen.record
-                else stems[path.relative_to(folder).with_suffix("").as_posix()]
-            )
-            records.append(_look_at(path, folder, name, value, rows, chosen, hints, events))
-    for path, fault in faults.items():
-        relative = path.relative_to(folder).as_posix()
-        records.append(FoundRecord(stems[relative.rsplit(".", 1)[0]], relative, fault=fault))
+            name, found_as = names[path]
+            if chosen.record:
+                name = plain_names([value])[value]
+                found_as = "" if name == value else value
+            parent = path.parent.relative_to(folder).as_posix()
+            blank = FoundRecord(name, found_as, parent)
+            records.append(_look_at(path, blank, value, rows, chosen, hints, events))
+    records += [FoundRecord(*names[path], fault=fault) for path, fault in faults.items()]
     usable = next((record for record in records if not record.fault), None)
     unit = _unit(hints, usable)
     return Survey(
@@ -177,19 +177,13 @@ def _split_rows(table: Columns, reader: ReaderCard, path: Path) -> list[tuple[st
 
 def _look_at(
     path: Path,
-    folder: Path,
-    name: str,
+    blank: FoundRecord,
     value: str,
     rows: Rows,
     reader: ReaderCard,
     hints: Hints,
     events: Mapping[Path, Columns],
 ) -> FoundRecord:
-    relative = path.relative_to(folder)
-    found_as = value if reader.record else relative.as_posix()
-    if found_as in (name, f"{name}{path.suffix}"):
-        found_as = ""
-    blank = FoundRecord(name, found_as, relative.parent.as_posix())
     try:
         rate = _rate(rows, hints, path)
         patients = [] if rows.patient is None else np.unique(rows.patient).tolist()
