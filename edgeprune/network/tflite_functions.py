@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -57,12 +58,25 @@ def gather(sketch: TfliteSketch, operator: FileOperator) -> None:
     entries = np.asarray(values, np.int8)
     source = sketch.tensors[sketch.natural(value.source)]
     target = Tensor("", source.shape, *sketch.range_of(operator.outputs[0]))
-    for name in FUNCTIONS:
-        parameters = tuple(FUNCTIONS.get(name).parameters.values())
+    usual = ((name, tuple(FUNCTIONS.get(name).parameters.values())) for name in FUNCTIONS)
+    for name, parameters in (*_told(table.name), *usual):
         if np.array_equal(FUNCTIONS.get(name).entries(parameters, source, target), entries):
             _append(sketch, operator, value.source, name, parameters, entries)
             return
     _append(sketch, operator, value.source, "", (), entries)
+
+
+def _told(name: str) -> list[tuple[str, tuple[float, ...]]]:
+    """Return the function that the name of a table tells, as `write_tflite` gives it one."""
+    told = name.rsplit("/", 1)[-1]
+    found = []
+    for known in FUNCTIONS:
+        parts = told.removeprefix(known).split("_")[1:]
+        if told != "_".join((known, *parts)) or len(parts) != len(FUNCTIONS.get(known).parameters):
+            continue
+        with suppress(ValueError):
+            found.append((known, tuple(float(part) for part in parts)))
+    return found
 
 
 def function(

@@ -132,14 +132,19 @@ class TfliteGraph:
             bound = self._scalar(f"{output.name}/high", high, output)
             self.operator("MINIMUM", (source, bound), (result,))
 
-    def gather(self, owner: str, source: int, output: Tensor, entries: Int8Array) -> None:
-        """Append CAST, ADD and GATHER, which look each element up among 256 entries [256]."""
+    def gather(
+        self, owner: str, source: int, output: Tensor, entries: Int8Array, function: str
+    ) -> None:
+        """Append CAST, ADD and GATHER, which look each element up among 256 entries [256].
+
+        The function's name and arguments end that of the entries, for who reads the file back.
+        """
         full, wide = self._with_batch(output.shape), np.dtype(np.int32)
         signed, places = (self._add(f"{owner}/{name}", full, wide) for name in ("signed", "places"))
         self.operator("CAST", (source,), (signed,), inDataType="INT8", outDataType="INT32")
         first = self._constant(f"{owner}/first", np.array([-INT8_LOW], np.int32))
         self.operator("ADD", (signed, first), (places,), fusedActivationFunction="NONE")
-        table = self._constant(f"{owner}/entries", entries)
+        table = self._constant(f"{owner}/{function}", entries)
         self._set_range(table, [output.scale], [output.zero_point])
         self.operator("GATHER", (table, places), (self.activation(output),), axis=0, batchDims=0)
 

@@ -285,8 +285,8 @@ def _filled(values: Int8Array) -> Int8Array:
 
 
 def _length_last(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    """Exchange length and channels of feature maps; leave vectors."""
-    return values.swapaxes(1, 2) if values.ndim == 3 else values
+    """Reverse the axes of feature maps, of which ONNX has the channels first; leave vectors."""
+    return values.transpose(0, *range(values.ndim - 1, 0, -1))
 
 
 def _optional(module: str, package: str) -> ModuleType:

@@ -236,7 +236,7 @@ def test_every_operator_is_described() -> None:
          "wholly in the padding"),
         (AveragePool1d(**header("y", "x"), kernel=3, padding=(2, 0)),
          tensor("y", 10, 4, zero_point=3), "no form in TFLite"),
-        (Add(**header("y", "x")), tensor("y", 10, 4), "adds two tensors, not 1"),
+        (Add(**header("y", "x")), tensor("y", 10, 4), "takes two tensors, not 1"),
         (Add(**header("y", "x", "x")), tensor("y", 10, 4, scale=2.0**-21), "2\\^19 times finer"),
         (Concat(**header("y", "x", "x"), axis=2), tensor("y", 10, 8, zero_point=3), "no axis 2"),
         (Reshape(**header("y", "x"), shape=(39,)), tensor("y", 39, zero_point=3), "does not hold"),

@@ -94,7 +94,8 @@ class Table(Operation):
         TFLite's own LOGISTIC, TANH, ELU and HARD_SWISH round as each runtime likes.
         """
         source = graph.activation(tensors[self.inputs[0]])
-        graph.gather(self.name, source, tensors[self.output], self.entries)
+        told = "_".join((self.function, *map(repr, self.arguments)))
+        graph.gather(self.name, source, tensors[self.output], self.entries, told)
 
     def write_qdq(self, graph: QdqGraph, tensors: Tensors) -> None:
         """The function's own operator."""
