@@ -135,7 +135,7 @@ def test_it_imports_nothing_but_numpy_and_the_standard_library() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             found |= {*names, node.module or ""} if isinstance(node, ast.ImportFrom) else {*names}
-    own = {name for name in found if name.startswith("edgeprune.certificate_checker.")}
+    own = {name for name in found if f"{name}.".startswith("edgeprune.certificate_checker.")}
     foreign = {name.partition(".")[0] for name in found - own} - set(sys.stdlib_module_names)
     assert foreign == {"numpy"}
 
