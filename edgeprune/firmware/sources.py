@@ -68,6 +68,9 @@ KERNELS = frozenset(
     }
 )
 
+# Those that share edgeprune_columns.c.
+_BY_COLUMNS = frozenset({"conv1d", "conv2d"})
+
 
 @dataclass(frozen=True, eq=False)
 class FirmwareSources:
@@ -109,6 +112,8 @@ class FirmwareSources:
         """The C files that are not empty or unused on the target."""
         called = {call.kernel for layer in self.program.layers for call in layer.calls}
         unused = {f"runtime/edgeprune_{kernel}.c" for kernel in KERNELS - called}
+        if _BY_COLUMNS.isdisjoint(called):
+            unused.add("runtime/edgeprune_columns.c")
         if not self.program.portable:
             unused.add("edgeprune_portable.c")
         return tuple(name for name in self.c_files if name not in unused)
@@ -184,6 +189,7 @@ def generate(
     texts |= write_network(network, portable, assembly, instructions)
     kernels = sorted({call.kernel for layer in portable.layers for call in layer.calls})
     runtime = ["edgeprune_crc32.c", *(f"edgeprune_{kernel}.c" for kernel in kernels)]
+    runtime += ["edgeprune_columns.c"] * (not _BY_COLUMNS.isdisjoint(kernels))
     if front_end is not None:
         runtime.append(f"{front_end_name(front_end)}.c")
     if stream is not None:
@@ -202,7 +208,7 @@ def generate(
         network, target, labels, program, c_files, golden, front_end, monitor, header
     )
     headers = ["edgeprune_arithmetic.h", "edgeprune_crc32.h", "edgeprune_kernels.h"]
-    headers += ["edgeprune_columns.h"] * (not {"conv1d", "conv2d"}.isdisjoint(kernels))
+    headers += ["edgeprune_columns.h"] * ("edgeprune_columns.c" in runtime)
     if stream is not None:
         headers.append("edgeprune_move.h")
     if monitor is not None:

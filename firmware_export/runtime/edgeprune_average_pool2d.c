@@ -2,7 +2,7 @@
 #include "edgeprune_arithmetic.h"
 #include "edgeprune_kernels.h"
 
-static inline int8_t average(const edgeprune_average_pool2d_parameters *p, int32_t sum,
+static inline int8_t average_map(const edgeprune_average_pool2d_parameters *p, int32_t sum,
                              int32_t cells) {
     int32_t half = cells / 2;
     return edgeprune_clamp((sum > 0 ? sum + half : sum - half) / cells, p->clamp_low, p->clamp_high);
@@ -41,7 +41,7 @@ void edgeprune_average_pool2d(const edgeprune_average_pool2d_parameters *p, cons
                         from += p->channels;
                     }
                 }
-                output[channel] = average(p, sum, (last_row - start_row) * (last_cell - start_cell));
+                output[channel] = average_map(p, sum, (last_row - start_row) * (last_cell - start_cell));
             }
             output += p->channels;
         }

@@ -3,7 +3,7 @@
 #include "edgeprune_kernels.h"
 
 /* Lays out the window of one output position; padding is zero. */
-static void fill_window(const edgeprune_conv2d_parameters *p, const int8_t *input, int32_t channels,
+static void fill_map_window(const edgeprune_conv2d_parameters *p, const int8_t *input, int32_t channels,
                         int32_t first_row, int32_t first_cell, edgeprune_scratch16 *columns,
                         int32_t position) {
     int32_t depth = 0, row_tap;
@@ -88,7 +88,7 @@ void edgeprune_conv2d(const edgeprune_conv2d_parameters *p, const int8_t *input,
                 if (is_filter != 0) {
                     fill_filter(p, part, start_row, start_cell, columns, position);
                 } else {
-                    fill_window(p, part, group_inputs, start_row, start_cell, columns, position);
+                    fill_map_window(p, part, group_inputs, start_row, start_cell, columns, position);
                 }
                 next_cell++;
                 if (next_cell == p->output_height) {

@@ -23,7 +23,7 @@ static inline inside taps_inside(int32_t start, int32_t taps, int32_t dilation, 
     return found;
 }
 
-static inline int8_t finish(const edgeprune_depthwise_conv2d_parameters *p, int32_t channel,
+static inline int8_t finish_cell(const edgeprune_depthwise_conv2d_parameters *p, int32_t channel,
                             int32_t sum) {
     int32_t multiplier = p->multiplier[channel], shift = p->shift[channel], value;
     if (p->quick != 0) {
@@ -68,7 +68,7 @@ void edgeprune_depthwise_conv2d(const edgeprune_depthwise_conv2d_parameters *p, 
                     line += row_step;
                     line_weights += p->kernel_height * p->output_channels;
                 }
-                to[channel] = finish(p, channel, sum);
+                to[channel] = finish_cell(p, channel, sum);
             }
             to += p->output_channels;
         }
