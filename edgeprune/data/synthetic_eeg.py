@@ -211,7 +211,7 @@ def _background(
     alpha = np.sqrt(2) * patient.alpha * level * np.sin(phase)
     hum = patient.mains * np.sin(2 * np.pi * (patient.mains_hz * time + generator.random()))
     shares = generator.uniform(0.5, 1.0, channels)
-    return np.stack(columns, axis=1) + alpha[:, None] * shares + hum[:, None]
+    return np.asarray(np.stack(columns, axis=1) + alpha[:, None] * shares + hum[:, None])
 
 
 def _add_seizure(
