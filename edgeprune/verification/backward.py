@@ -156,9 +156,9 @@ def backward(
                 _account(accounted, pending, node.operand, constraint is None)
                 _add(graph, pending, passed, tables, node.operand, rows, span)
             case Maximum() | Product():
-                parts = _through_other(node, rows, span, owners, tables.others[number], passed)
-                for operand, part in zip(node.operands, parts, strict=True):
-                    _add(graph, pending, passed, tables, operand, *part)
+                found = _through_other(node, rows, span, owners, tables.others[number], passed)
+                for operand, coefficients in zip(node.operands, found, strict=True):
+                    _add(graph, pending, passed, tables, operand, *coefficients)
             case Join():
                 for operand, places in zip(node.operands, node.places, strict=True):
                     first, last = np.searchsorted(places, span)

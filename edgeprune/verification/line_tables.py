@@ -225,17 +225,20 @@ class Frame:
         """Lay out the plane of a product, given the bounds of all nodes before it."""
         node = self.graph.nodes[number]
         assert isinstance(node, Product)
-        middles, widths, off, reached = [], [], [], []
+        middles: list[FloatArray] = []
+        widths: list[FloatArray] = []
+        off: list[FloatArray] = []
+        reached: list[FloatArray] = []
         for which, operand in enumerate(node.operands):
             ends = node.centred(which, low[operand]), node.centred(which, high[operand])
             middles.append(0.5 * (ends[0] + ends[1]))
             widths.append(np.maximum(ends[1] - ends[0], 0.0))
             off.append(node.centred(which, self.nominal[operand]) - middles[-1])
             reached.append(self.deviation[operand][:, node.cells[which]])
-        intercept = -off[0] * off[1]
-        width = 0.25 * widths[0] * widths[1]
+        intercept = np.asarray(-off[0] * off[1], np.float64)
+        width = np.asarray(0.25 * widths[0] * widths[1], np.float64)
         slopes = middles[1], middles[0]
-        spread = sum(np.abs(slope) * far for slope, far in zip(slopes, reached, strict=True))
+        spread = np.abs(slopes[0]) * reached[0] + np.abs(slopes[1]) * reached[1]
         terms = gamma(node.size + 4 * len(self.graph.nodes), self.dtype)
         after = np.abs(self.nominal[number])
         rounded = after + np.abs(intercept) + width + np.abs(middles[0] * middles[1])
