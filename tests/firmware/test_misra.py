@@ -15,6 +15,7 @@ from edgeprune.firmware import generate
 from edgeprune.monitor import SampleLimits
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Adc, load_target
+from tests.classifiers.eegnets import quantized_eegnet
 from tests.firmware.conftest import labels
 from tests.firmware.networks import behind_front_end, r1, residual
 from tests.monitor.watched import watched
@@ -47,6 +48,7 @@ def test_cppcheck_reports_what_is_explained(tmp_path: Path) -> None:
         (behind_front_end(), front_end, None, raw),
         (behind_front_end(seed=4), None, None, signal),
         (r1(), None, 32, None),
+        (quantized_eegnet()[1], None, None, None),
     ):
         folder = tmp_path / network.sha256
         target = load_target("cortex-m4")
