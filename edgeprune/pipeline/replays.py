@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.held_front_end import HeldBeats
+from edgeprune.data.held import HeldWindows, load_held
 from edgeprune.devices import run_image
 from edgeprune.evidence import ParityRow, ProofCheck
 from edgeprune.network import IntegerNetwork
@@ -63,7 +63,7 @@ def replay_stage(
     def produce(folder: Path) -> None:
         network = network_of(quantized)
         turned = load_turned(attacked.file(TURNED))
-        held = HeldBeats.load(attacked.file(HELD))
+        held = load_held(attacked.file(HELD))
         proofs = check_proofs(verified, load_windows(attacked.file(WINDOWS)), held, turned)
         image = None if context.target.is_host else firmware.file(IMAGE)
         attacks = _inputs(network, held, turned)
@@ -92,7 +92,7 @@ def replay_stage(
     )
 
 
-def _inputs(network: IntegerNetwork, held: HeldBeats, turned: Turned) -> tuple[Int8Array, ...]:
+def _inputs(network: IntegerNetwork, held: HeldWindows, turned: Turned) -> tuple[Int8Array, ...]:
     """Return what the network reads of the changed windows; nothing without any."""
     if not len(turned):
         return ()
