@@ -365,10 +365,32 @@ def test_the_form_s_features_stay_in_their_box() -> None:
     assert (box_of.radius[:, :-3] == 0).all()
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(nn.ELU(0.5, inplace=True), nn.LeakyReLU(0.2), nn.Sigmoid(), nn.Tanh()),
+        *(nn.Hardsigmoid(), nn.GELU(), nn.SiLU(), nn.Hardswish()),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_functions_stay_within_their_bounds(layer: nn.Module) -> None:
+    torch.manual_seed(4)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), layer, nn.Linear(12, 3)).eval()
+    signal = box(torch.randn(6, 2, LENGTH), 0.5)
+    passed = BoundedClassifier(model)(signal, signal)
+    label = torch.tensor([0, 1, 2, 0, 1, 2])
+    found = margins(model(signal.clean), label)
+    for _ in range(40):
+        moved = signal.clean + (torch.rand_like(signal.clean) - 0.5).sign() * 0.5
+        found = torch.minimum(found, margins(model(moved), label))
+    assert (passed.interval_margins(label) <= found + 1e-5).all()
+    assert (passed.linear_margins(label) <= found + 1e-5).all()
+
+
 class Strange(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.gate = nn.Sigmoid()
+        self.gate = nn.Softplus()
         self.dense = nn.Linear(16, 3)
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -382,7 +404,7 @@ class Deciding(nn.Module):
 
 
 def test_what_bounds_do_not_go_through_is_named_all_at_once() -> None:
-    with pytest.raises(ModelError, match="Sigmoid 'gate', softmax 'softmax'"):
+    with pytest.raises(ModelError, match="Softplus 'gate', softmax 'softmax'"):
         BoundedClassifier(Strange())
     with pytest.raises(ModelError, match="cannot be traced"):
         BoundedClassifier(Deciding())
