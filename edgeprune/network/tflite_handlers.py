@@ -139,7 +139,7 @@ def _concatenation(sketch: TfliteSketch, operator: FileOperator) -> None:
     rows = math.prod(full[0][1:axis])
     if rows > 1:
         # Each row of the output is a row of each operand, whatever the axes are called.
-        shapes = [(rows, math.prod(shape[axis:])) for shape in full]
+        shapes: list[tuple[int, ...]] = [(rows, math.prod(shape[axis:])) for shape in full]
         along = 1
     elif axis == rank - 1:
         shapes = [(shape[-1],) for shape in full]

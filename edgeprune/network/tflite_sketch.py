@@ -287,7 +287,7 @@ class TfliteSketch:
         header = self.header(self.file.tensors[number].name, (view.tensor,))
         self.finish(operator, Requantize(**header, clamp_low=low, clamp_high=high))
 
-    def activation(self, operator: FileOperator) -> dict[str, int]:
+    def activation(self, operator: FileOperator) -> dict[str, Any]:
         """Return an operator's fused activation as fields of a ClampedOperation."""
         name = operator.options.get("FusedActivationFunction", "NONE")
         bounds = _CLAMPS.get(name)
@@ -295,7 +295,7 @@ class TfliteSketch:
         assert bounds is not None
         return self.clamp(operator.outputs[0], *bounds)
 
-    def clamp(self, number: int, low: float | None, high: float | None) -> dict[str, int]:
+    def clamp(self, number: int, low: float | None, high: float | None) -> dict[str, Any]:
         """Return real bounds as integers of a tensor (TFLite's CalculateActivationRange)."""
         scale, zero_point = self.range_of(number)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgeprune import __version__
 from edgeprune.config import BuildConfig, TrainingSettings
@@ -40,7 +41,7 @@ LAST = "build"
 # Bounds are learnt later than scores: rare classes are lost where training ends early.
 _LEAST_ROBUST_EPOCHS = 18
 # How classifiers of segments are trained, where that is left open.
-_OF_SEGMENTS = {"teachers": 0, "batch_size": 64, "epoch_steps": 50}
+_OF_SEGMENTS: Mapping[str, Any] = {"teachers": 0, "batch_size": 64, "epoch_steps": 50}
 # The classifier where none is named: natural training's, and the one whose decisions are provable.
 _MODELS = {False: "residual-ecg", True: "certifiable-ecg"}
 GOALS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgeprune.firmware.kernels.code import KernelRequest
 from edgeprune.network import Add, AveragePool1d, MaxPool1d, Operation
 from edgeprune.network.operation import ClampedOperation
-from edgeprune.network.pool import Pool
+from edgeprune.network.pool import PoolOverLength
 from edgeprune.network.weighted import WeightedOperation
 
 FUSED_POOLS = (1, 2, 4)
@@ -76,7 +76,11 @@ class Chain:
             length = request.tensors[operation.inputs[0]].shape[0]
             if averaged or means:
                 return None
-            if isinstance(operation, Pool) and pool == 1 and _is_maximum(operation, length):
+            if (
+                isinstance(operation, PoolOverLength)
+                and pool == 1
+                and _is_maximum(operation, length)
+            ):
                 pool = operation.kernel
                 low, high = (
                     min(max(bound, operation.clamp_low), operation.clamp_high)
@@ -107,11 +111,11 @@ class Chain:
         )
 
 
-def _tiles(operation: Pool) -> bool:
+def _tiles(operation: PoolOverLength) -> bool:
     return operation.kernel == operation.stride and operation.padding == (0, 0)
 
 
-def _is_maximum(operation: Pool, length: int) -> bool:
+def _is_maximum(operation: PoolOverLength, length: int) -> bool:
     """Whether a pool is a maximum without overlap; the mean of one position is one too."""
     alone = operation.kernel == 1 and length > 1
     return (alone or isinstance(operation, MaxPool1d)) and _tiles(operation)

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from edgeprune.firmware.kernels.assembler import Assembler
 from edgeprune.firmware.kernels.dsp.emission import add_constant, bytes_of, load_constant
-from edgeprune.network.convolution import Convolution
+from edgeprune.network.convolution import OverLength
 
 FIELD = 23
 """Bits of the sum that shares a 64-bit accumulator with the other."""
@@ -41,7 +41,7 @@ class Planes:
         blocks: Blocks of positions in a chunk, for which there is room.
     """
 
-    operation: Convolution
+    operation: OverLength
     rows: int
     channels: int
     zero_point: int

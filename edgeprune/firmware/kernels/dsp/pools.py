@@ -17,7 +17,7 @@ from edgeprune.firmware.kernels.dsp.emission import (
     load_constant,
 )
 from edgeprune.network import AveragePool1d, MaxPool1d
-from edgeprune.network.pool import Pool
+from edgeprune.network.pool import PoolOverLength
 
 _LOADS = {4: "ldr.w", 2: "ldrh.w", 1: "ldrb.w"}
 _STORES = {4: "str.w", 2: "strh.w", 1: "strb.w"}
@@ -45,7 +45,7 @@ class _Run:
 
 @dataclass(frozen=True, eq=False)
 class _Shape:
-    operation: Pool
+    operation: PoolOverLength
     length: int
     channels: int
     rows: int

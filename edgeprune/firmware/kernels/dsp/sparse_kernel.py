@@ -28,7 +28,7 @@ from edgeprune.firmware.kernels.dsp.sparse_weights import (
     emit_weights,
     entry,
 )
-from edgeprune.network.convolution import Convolution
+from edgeprune.network.convolution import OverLength
 
 # The stack frame, in bytes from sp.
 _OUTPUT, _OTHER, _SUMS = 0, 8, 12
@@ -45,7 +45,7 @@ class SparseKernel:
 
     request: KernelRequest
     epilogue: Epilogue
-    operation: Convolution
+    operation: OverLength
     planes: Planes
     outputs: int
     tails: bool

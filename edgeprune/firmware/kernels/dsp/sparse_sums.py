@@ -11,7 +11,7 @@ from edgeprune.firmware.kernels.code import KernelRequest
 from edgeprune.firmware.kernels.dsp.epilogue import Epilogue
 from edgeprune.firmware.kernels.dsp.planes import Planes
 from edgeprune.firmware.kernels.dsp.sparse_weights import Weight, nonzero_weights
-from edgeprune.network.convolution import Convolution
+from edgeprune.network.convolution import OverLength
 from edgeprune.network.operation import ClampedOperation
 
 
@@ -28,7 +28,7 @@ class Sums:
 
     request: KernelRequest
     epilogue: Epilogue
-    operation: Convolution
+    operation: OverLength
     planes: Planes
 
     @cached_property

@@ -9,7 +9,7 @@ import numpy as np
 from edgeprune.firmware.kernels.assembler import Assembler
 from edgeprune.firmware.kernels.dsp.planes import FIELD, Planes
 from edgeprune.network import Conv1d
-from edgeprune.network.convolution import Convolution
+from edgeprune.network.convolution import OverLength
 
 MOST_OFFSET = 2**14 - 4
 """What an entry of a stream holds."""
@@ -39,7 +39,7 @@ class Weight:
     value: int
 
 
-def nonzero_weights(operation: Convolution, planes: Planes) -> tuple[tuple[Weight, ...], ...]:
+def nonzero_weights(operation: OverLength, planes: Planes) -> tuple[tuple[Weight, ...], ...]:
     """Return the weights of each output channel that are not zero, by offset."""
     if isinstance(operation, Conv1d):
         weights = operation.weights
