@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 class FakeFrontEnd:
     """The attributes of a front end that learning reads."""
 
+    kind: str = "beats"
     signal_shape: tuple[int, int] = (32, 1)
     rhythm_features: int = 2
     signal_scale: float = 1 / 32

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgeprune.data.survey import Hints, Survey
 
 CARD_FILE = "mine.toml"
+_SUMMARY = "Write an edgeprune.toml; with --data also a card of your own data."
 _KINDS = ("", "beats", "segments")
 _PATIENTS = (
     "Whose are the records? 'record' (each of another patient), 'folder' (each folder is), a "
@@ -34,7 +35,7 @@ _PATIENTS = (
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
 
-    @app.command("init", help="Write an edgeprune.toml; with --data also a card of your own data.")
+    @app.command("init", help=_SUMMARY, short_help=_SUMMARY)
     def command(
         folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
         data: Annotated[
