@@ -119,8 +119,8 @@ def _chb(study: dict[str, Any]) -> list[str]:
         for way in ways:
             section = f"CHB-MIT, {way}"
             cells.append(f"{figures[section, f'{name}: accuracy']['found']:.1f}")
-            for how in ("lines", "intervals"):
-                row = figures[section, f"{name}: proved and right at 0.005, by {how}"]
+            for how in ("linear", "intervals"):
+                row = figures[section, f"{name}: proved and right at 0.005, {how}"]
                 cells.append(f"{row['found']:.3f}")
         lines.append(f"| {title} | {_PAPER.get(name, '')} | {' | '.join(cells)} |")
     return lines
