@@ -64,6 +64,11 @@ class Recording:
     subject: Subject = field(default_factory=Subject)
     events: tuple[Event, ...] = ()
 
+    @property
+    def channels(self) -> int:
+        """Channels of the samples."""
+        return 1 if self.samples.ndim == 1 else self.samples.shape[1]
+
 
 @dataclass(frozen=True)
 class Conversion:

@@ -8,6 +8,7 @@ held (`edgeprune.data.held_front_end`).
 
 from __future__ import annotations
 
+import re
 import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ import numpy.typing as npt
 from edgeprune.data.recordings import Int16Array, Int64Array, Recording
 from edgeprune.errors import ConfigurationError
 from edgeprune.registry import Registry
+
+_A_MINUTE = re.compile(r"(\d+(?:\.\d+)?)/min")
 
 THREAT_MODEL = (
     "The whole recording changes and the front end's memory sees it too: windows are cut anew at "
@@ -152,6 +155,18 @@ class Disturbance(ABC):
 
 
 DISTURBANCES: Registry[type[Disturbance]] = Registry("disturbance")
+
+
+def times_a_minute(name: str, option: str, usual: float) -> float:
+    """Return the rate of an option such as "10/min"; the usual one where there is none.
+
+    Raises:
+        ConfigurationError: The option is no rate.
+    """
+    match = _A_MINUTE.fullmatch(option or f"{usual:g}/min")
+    if match is None:
+        raise no_option(name, option, (f"{usual:g}/min",))
+    return float(match[1])
 
 
 def no_option(name: str, option: str, known: tuple[str, ...]) -> ConfigurationError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Self
@@ -15,11 +14,9 @@ from edgeprune.disturbances.disturbance import (
     Disturbed,
     Surroundings,
     count_range,
-    no_option,
+    times_a_minute,
     with_samples,
 )
-
-_A_MINUTE = re.compile(r"(\d+(?:\.\d+)?)/min")
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,12 @@ class _Loss(Disturbance):
     def make(cls, severity: float, option: str, surroundings: Surroundings) -> Self:
         """Return losses of that duration; `option` is their rate, e.g. "10/min"."""
         del surroundings
-        if not option:
-            return cls(severity)
-        match = _A_MINUTE.fullmatch(option)
-        if match is None:
-            raise no_option(cls.name, option, ("10/min",))
-        return cls(severity, float(match[1]))
+        return cls(severity, times_a_minute(cls.name, option, cls.a_minute))
 
     @property
     def option(self) -> str:
         """The rate, unless it is 10 a minute."""
-        return "" if self.a_minute == 10.0 else f"{self.a_minute:g}/min"
+        return "" if self.a_minute == type(self).a_minute else f"{self.a_minute:g}/min"
 
     def apply(self, recording: Recording, seed: int) -> Disturbed:
         """Lose the signal at drawn times."""

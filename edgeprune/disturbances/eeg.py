@@ -6,7 +6,6 @@ has the same ones, only larger.
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -26,12 +25,11 @@ from edgeprune.disturbances.disturbance import (
     Disturbance,
     Disturbed,
     Surroundings,
-    no_option,
+    times_a_minute,
     with_samples,
 )
 from edgeprune.errors import ConfigurationError
 
-_A_MINUTE = re.compile(r"(\d+(?:\.\d+)?)/min")
 _BURST_SECONDS = (0.5, 2.0)
 
 
@@ -53,12 +51,7 @@ class _Artefact(Disturbance):
     def make(cls, severity: float, option: str, surroundings: Surroundings) -> Self:
         """Return artefacts of that size; `option` is their rate, e.g. "10/min"."""
         del surroundings
-        if not option:
-            return cls(severity)
-        match = _A_MINUTE.fullmatch(option)
-        if match is None:
-            raise no_option(cls.name, option, (f"{cls.usual:g}/min",))
-        rate = float(match[1])
+        rate = times_a_minute(cls.name, option, cls.usual)
         return cls(severity, 0.0 if rate == cls.usual else rate)
 
     @property
@@ -124,7 +117,7 @@ class EyeBlink(_Artefact):
     def shape(self, recording: Recording, generator: np.random.Generator) -> FloatArray:
         """Return a blink, spread over the channels by their names."""
         del generator
-        channels = 1 if recording.samples.ndim == 1 else recording.samples.shape[1]
+        channels = recording.channels
         names = recording.lead.split(", ")
         spread = blink_spread(names) if len(names) == channels else (1.0,) * channels
         return np.asarray(blink_shape(recording.adc.rate_hz)[:, None] * np.array(spread))
@@ -152,7 +145,7 @@ class EmgBurst(_Artefact):
     def shape(self, recording: Recording, generator: np.random.Generator) -> FloatArray:
         """Return a burst; one channel, drawn, sees all of it."""
         rate = recording.adc.rate_hz
-        channels = 1 if recording.samples.ndim == 1 else recording.samples.shape[1]
+        channels = recording.channels
         length = max(4, round(generator.uniform(*_BURST_SECONDS) * rate))
         strength = generator.uniform(0.2, 1.0, channels)
         strength[generator.integers(channels)] = 1.0
@@ -179,7 +172,7 @@ class ElectrodePop(_Artefact):
 
     def shape(self, recording: Recording, generator: np.random.Generator) -> FloatArray:
         """Return a pop of one channel, drawn with its sign."""
-        channels = 1 if recording.samples.ndim == 1 else recording.samples.shape[1]
+        channels = recording.channels
         chosen = np.zeros(channels)
         chosen[generator.integers(channels)] = generator.choice([-1, 1])
         return np.asarray(pop_shape(recording.adc.rate_hz)[:, None] * chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -198,6 +198,15 @@ class ClampedOperation(Operation):
             unclamped = graph.activation(output, f"{output.name}/unclamped")
             write(unclamped, "NONE")
             graph.clamp(unclamped, output, self.clamp_low, self.clamp_high)
+
+
+def needed_operations(operations: Sequence[Operation], output: str) -> tuple[Operation, ...]:
+    """Return the operations on which `output` depends, in order."""
+    needed = {output}
+    for operation in reversed(operations):
+        if operation.output in needed:
+            needed |= set(operation.inputs)
+    return tuple(operation for operation in operations if operation.output in needed)
 
 
 def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from edgeprune.errors import MissingRangeError, ModelError, UnsupportedOperatorError
 from edgeprune.network.integer_network import IntegerNetwork
-from edgeprune.network.operation import Operation
+from edgeprune.network.operation import needed_operations
 from edgeprune.network.qdq_handlers import HANDLERS
 from edgeprune.network.qdq_sketch import QUANTIZERS, Node, Sketch
 from edgeprune.network.qdq_values import Array, Constant, GraphInput, Unknown, Value
@@ -144,7 +143,7 @@ class _Reader:
                 where=self._where,
                 hint="a classifier has one, its logits",
             )
-        operations = tuple(_needed(self._sketch.operations, final[0]))
+        operations = needed_operations(self._sketch.operations, final[0])
         read = {final[0], *(name for operation in operations for name in operation.inputs)}
         return IntegerNetwork(
             {name: tensor for name, tensor in self._sketch.tensors.items() if name in read},
@@ -266,12 +265,3 @@ def _opset(model: onnx.ModelProto, where: str) -> int:
                 hint=f"export it with an opset from {OLDEST_OPSET} to {NEWEST_OPSET}",
             )
     raise ModelError("the file names no opset of ai.onnx", where=where)
-
-
-def _needed(operations: list[Operation], output: str) -> Iterator[Operation]:
-    """Yield the operations on which `output` depends, in order."""
-    needed = {output}
-    for operation in reversed(operations):
-        if operation.output in needed:
-            needed |= set(operation.inputs)
-    return (operation for operation in operations if operation.output in needed)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeprune.errors import ModelError, UnsupportedOperatorError
 from edgeprune.network.integer_network import IntegerNetwork
-from edgeprune.network.operation import Operation
+from edgeprune.network.operation import needed_operations
 from edgeprune.network.tensor import Tensor
 from edgeprune.network.tflite_file import FileOperator, TfliteFile, open_tflite
 from edgeprune.network.tflite_handlers import HANDLERS
@@ -83,7 +83,7 @@ class _Reader:
             output = sketch.settled(final, (math.prod(sketch.sizes(final)),))
         except UnsupportedOperatorError as error:
             raise ModelError(error.what, where=file.where) from error
-        operations = tuple(_needed(sketch.operations, output))
+        operations = needed_operations(sketch.operations, output)
         read = {output, *(name for each in operations for name in each.inputs)}
         return IntegerNetwork(
             {name: tensor for name, tensor in sketch.tensors.items() if name in read},
@@ -161,12 +161,3 @@ def _needed_operators(file: TfliteFile) -> list[FileOperator]:
             needed |= set(operator.inputs)
             found.append(operator)
     return found[::-1]
-
-
-def _needed(operations: list[Operation], output: str) -> Iterator[Operation]:
-    """Yield the operations on which `output` depends, in order."""
-    needed = {output}
-    for operation in reversed(operations):
-        if operation.output in needed:
-            needed |= set(operation.inputs)
-    return (operation for operation in operations if operation.output in needed)
