@@ -5,7 +5,7 @@ OUT ?= result
 DATA ?= ../shared/data
 export EDGEPRUNE_TEST_DATA ?= $(DATA)
 
-.PHONY: demo test system-test arm-root study-build study-firmware study-verification study-robustness study-pruning reference clean
+.PHONY: demo test system-test arm-root study-build study-firmware study-verification study-robustness study-pruning study-reach reference clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeprune build --target cortex-m7 --robust linf:20uV --out $(OUT)
@@ -41,6 +41,9 @@ study-robustness: $(INSTALLED)
 
 study-pruning: $(INSTALLED)
 	$(BIN)/python -m tests.studies.pruning --data $(DATA)
+
+study-reach: $(INSTALLED) arm-root
+	$(BIN)/python -m tests.studies.reach --data $(DATA)
 
 reference: $(INSTALLED)
 	$(BIN)/python -m edgeprune.cli.reference
