@@ -57,17 +57,18 @@ def test_every_window_is_answered_over_bad_lines(result: Path) -> None:
 
 def test_a_board_that_ends(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = []
-    whole = SerialLink.classify
+    whole = SerialLink.ticks
 
-    def classify(link: SerialLink, *window: Any) -> Any:
-        answered.append(whole(link, *window))
+    # An answer is whole, and kept, once the board has told its ticks too.
+    def ticks(link: SerialLink) -> Any:
+        answered.append(whole(link))
         if len(answered) == 7:
             link._stream._board.kill()  # type: ignore[attr-defined]
             link._stream._board.wait()  # type: ignore[attr-defined]
         return answered[-1]
 
     settings = CheckSettings("qemu", windows=12, queries=0)
-    monkeypatch.setattr(SerialLink, "classify", classify)
+    monkeypatch.setattr(SerialLink, "ticks", ticks)
     with pytest.raises(PortError, match="QEMU ended after 7 of 12 test windows"):
         check_device(result, settings)
     found = check_device(result, settings)
