@@ -107,6 +107,10 @@ class Sketch:
             )
         shape: Shape = tuple(reversed(sizes[1:]))
         index = canonical_index(shape)
+        if len(sizes) == 2 and len(value.shape) == 3:
+            # Flattened before it was quantized: what is delivered is the map all the same.
+            shape = tuple(reversed(value.shape[1:]))
+            index = canonical_index(shape).reshape(-1)[value.index]
         if len(shape) == 3 and 1 in shape:
             # Of one channel, one row or one column it is a map [length, channels]: the bytes are
             # the same, and that is what a front end delivers.

@@ -136,6 +136,18 @@ def test_layouts_are_folded_into_the_dense_layer(
     assert [operation.kind for operation in network.operations] == ["conv1d", "reshape", "dense"]
 
 
+@pytest.mark.parametrize("flatten", [_flattened_by_reshape, _flattened_length_first])
+def test_a_signal_flattened_before_it_is_quantized_stays_a_map(
+    tmp_path: Path, flatten: Callable[[FloatModel, str], str]
+) -> None:
+    model = FloatModel()
+    value = flatten(model, model.input("signal", 3, 16))
+    output = model.node("Gemm", value, model.weights(4, 48), model.weights(4), transB=1)
+    network = read(model, output, tmp_path, op_types_to_quantize=["Gemm"])
+    assert network.input_tensors[0].shape == (16, 3)
+    assert [operation.kind for operation in network.operations] == ["reshape", "dense"]
+
+
 def test_two_dimensions_of_height_one_are_one(tmp_path: Path) -> None:
     model = FloatModel()
     value = model.input("signal", 3, 1, 16)
