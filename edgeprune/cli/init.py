@@ -20,12 +20,14 @@ from edgeprune.files import write_text
 from edgeprune.targets import load_target
 
 if TYPE_CHECKING:
+    from edgeprune.data import DatasetCard
     from edgeprune.data.proposal import Proposal
     from edgeprune.data.survey import Hints, Survey
 
 CARD_FILE = "mine.toml"
 _SUMMARY = "Write an edgeprune.toml; with --data also a card of your own data."
-_KINDS = ("", "beats", "segments")
+_KINDS = ("beats", "segments")
+_ROWS = ("sample", "window")
 _PATIENTS = (
     "Whose are the records? 'record' (each of another patient), 'folder' (each folder is), a "
     "regular expression whose group is the patient in a record's name, or nothing"
@@ -42,7 +44,8 @@ def add_to(app: typer.Typer) -> None:
             Path | None, typer.Option(help="Folder of your recordings to look at.")
         ] = None,
         unit: Annotated[
-            str, typer.Option(help="With --data: uV, mV, V or count, where the files do not say.")
+            str,
+            typer.Option(help="With --data: uV, mV, V, count or rms, where the files do not say."),
         ] = "",
         rate: Annotated[
             int, typer.Option(help="With --data: samples a second, where the files do not say.")
@@ -55,6 +58,10 @@ def add_to(app: typer.Typer) -> None:
             ),
         ] = "",
         kind: Annotated[str, typer.Option(help="With --data: beats or segments.")] = "",
+        row: Annotated[
+            str,
+            typer.Option(help="With --data: what a row of a table is, sample or window."),
+        ] = "",
         target: options.Target = None,
         dataset: options.Dataset = None,
         data_dir: options.DataDir = None,
@@ -85,9 +92,8 @@ def add_to(app: typer.Typer) -> None:
             settings = options.texts(flags)
             verdict = f"wrote {config_path}; next: edgeprune build"
             if data is None:
-                _refuse_hints(
-                    {"unit": unit, "rate": rate, "label": label, "patient": patient, "kind": kind}
-                )
+                given = {"unit": unit, "rate": rate, "label": label, "patient": patient}
+                _refuse_hints(given | {"kind": kind, "row": row})
                 config = load_config(None, settings)
                 load_target(config.target)
                 load_card(config.dataset)
@@ -98,11 +104,9 @@ def add_to(app: typer.Typer) -> None:
                         where="--dataset, --data-dir",
                         hint="leave them out, or leave --data out",
                     )
-                if kind not in _KINDS:
-                    raise ConfigurationError(
-                        f"'{kind}' is not known", where="--kind", hint="known: beats, segments"
-                    )
-                hints = Hints(unit, rate, label, patient, kind)
+                _check_choice("--kind", kind, _KINDS)
+                _check_choice("--row", row, _ROWS)
+                hints = Hints(unit, rate, label, patient, kind, row)
                 settings |= {"dataset": str(card_path), "data_dir": str(data)}
                 config = load_config(None, settings)
                 load_target(config.target)
@@ -115,6 +119,13 @@ def add_to(app: typer.Typer) -> None:
             return Answer(result, verdict=verdict)
 
         run_verb("init", console, body)
+
+
+def _check_choice(flag: str, value: str, known: tuple[str, ...]) -> None:
+    if value and value not in known:
+        raise ConfigurationError(
+            f"'{value}' is not known", where=flag, hint=f"known: {', '.join(known)}"
+        )
 
 
 def _refuse_hints(hints: Mapping[str, object]) -> None:
@@ -152,6 +163,12 @@ def _look(console: Console, data: Path, hints: Hints, seed: int) -> tuple[Propos
     return proposal, found
 
 
+def _patients(card: DatasetCard, records: tuple[str, ...]) -> str:
+    if not card.patients_known:
+        return "unknown"
+    return str(len({card.patient(record) for record in records}))
+
+
 def _write_card(
     console: Console, path: Path, proposal: Proposal, found: Survey
 ) -> Mapping[str, Any]:
@@ -168,10 +185,7 @@ def _write_card(
         console.line(f"left out: {name}: {reason}")
     console.table(
         ("part", "patients", "records"),
-        [
-            (name, len({card.patient(record) for record in records}), len(records))
-            for name, records in parts.items()
-        ],
+        [(name, _patients(card, records), len(records)) for name, records in parts.items()],
     )
     console.line(f"classes: {', '.join(card.class_names)} ({proposal.reasons.get('labels', '')})")
     for warning in proposal.warnings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ import numpy.typing as npt
 
 from edgeprune.data.cards import DatasetCard
 from edgeprune.data.own_files import find_file, reads_files
-from edgeprune.data.own_records import Channel, RawRecord, to_recording
+from edgeprune.data.own_records import to_recording
 from edgeprune.data.recordings import Recording
+from edgeprune.data.row_windows import recording_of_windows
 from edgeprune.data.rows import (
     Rows,
     numbers_of,
@@ -23,7 +23,6 @@ from edgeprune.data.rows import (
     rows_by_record,
     texts_of,
     to_raw_record,
-    unit_of,
 )
 from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.progress import Progress
@@ -198,29 +197,14 @@ def _recording(card: DatasetCard, record: str, rows: Rows) -> Recording:
 
 
 def _of_windows(card: DatasetCard, record: str, rows: Rows) -> Recording:
-    """Return windows one behind the other, each with the label that it came with."""
     where = f"record {record}, {rows.path.name}"
     assert rows.label is not None
     patient = one_patient(card, record, rows, where)
-    unit, rate = unit_of(card), Fraction(card.signal.rate_hz)
     flat = replace(rows, channels={}, first_row=0)
-    length = next(iter(rows.channels.values())).shape[1]
-    channels = tuple(
-        Channel(name, unit, rate, numbers_of(windows.reshape(-1), name, flat, where))
+    channels = {
+        name: numbers_of(windows.reshape(-1), name, flat, where).reshape(windows.shape)
         for name, windows in rows.channels.items()
+    }
+    return recording_of_windows(
+        card, record, where, channels, rows.label, patient, lambda number: f"window {number}"
     )
-    recording = to_recording(card, RawRecord(record, where, channels, (), patient))
-    labels = []
-    for number, text in enumerate(rows.label.tolist()):
-        label = card.label_of(text)
-        if label is None:
-            raise DataError(
-                f"the label '{text}' of window {number} is not in the card of {card.name}",
-                where=where,
-                hint="add it to a class of [labels] or to not_beats in the card",
-            )
-        labels.append(label)
-    numbers = np.array(labels, np.int64)
-    kept = numbers >= 0
-    starts = np.arange(len(numbers), dtype=np.int64) * length
-    return replace(recording, beats=starts[kept], labels=numbers[kept])

@@ -265,7 +265,8 @@ def _counts(card: DatasetCard, channel: Channel, where: str) -> Int16Array:
     if channel.unit == COUNT:
         scale, offset = channel.scale, channel.offset
     elif channel.unit == card.signal.unit == RMS:
-        scale, offset = 1000 * channel.scale / size, 1000 * channel.offset / size
+        one = 1000 / Fraction(str(card.reader.rms))
+        scale, offset = channel.scale * one / size, channel.offset * one / size
     elif card.signal.unit != "uV":
         raise DataError(
             f"the file states the unit '{channel.unit}' and the card '{card.signal.unit}'",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,9 +13,10 @@ from edgeprune.data.cards import (
     SignalCard,
     WindowCard,
 )
-from edgeprune.data.own_records import COUNT, MICROVOLT
+from edgeprune.data.own_records import COUNT, RMS
+from edgeprune.data.proposed_signal import microvolts, round_up, signal_of, with_rms
 from edgeprune.data.proposed_split import patients_of, propose_split
-from edgeprune.data.survey import FoundChannel, FoundRecord, FoundText, Hints, Survey, plain_names
+from edgeprune.data.survey import FoundRecord, FoundText, Hints, Survey, plain_names
 from edgeprune.errors import ConfigurationError, DataError
 
 # ANSI/AAMI EC57's classes of beats by WFDB's symbols, and what marks no beat there.
@@ -35,7 +35,6 @@ _MOST_CLASSES = 8
 _WINDOW_SECONDS = (4.0, 2.0, 1.0, 0.5, 0.25)
 _EPOCHS = 10
 _TEXT = "Own recordings; `edgeprune init --data` wrote this card from what the files say."
-_BITS = 16
 # Seconds between marks that may be beats of a heart.
 _BEAT_SECONDS = (0.25, 3.0)
 
@@ -81,7 +80,8 @@ def propose(found: Survey, hints: Hints, seed: int) -> Proposal:
     chosen = _channels(usable, kind, left_out, reasons)
     usable = [record for record in usable if record.name not in left_out]
     _enough(usable, left_out, found)
-    signal, remove_offset = _signal(found, usable, chosen, kind, reasons)
+    found = with_rms(found, usable, chosen, kind, reasons)
+    signal, remove_offset = signal_of(found, usable, chosen, kind, reasons)
     labels, not_beats = _labels(usable, kind, found, reasons)
     patients, known, warnings = patients_of(usable, hints, reasons)
     split = propose_split(usable, patients, labels, seed, known, reasons)
@@ -196,69 +196,6 @@ def _enough(records: Sequence[FoundRecord], left_out: Mapping[str, str], found: 
     )
 
 
-def _signal(
-    found: Survey,
-    records: Sequence[FoundRecord],
-    chosen: Sequence[str],
-    kind: str,
-    reasons: dict[str, str],
-) -> tuple[SignalCard, bool]:
-    channels = [
-        channel for record in records for channel in record.channels if channel.label in chosen
-    ]
-    unit = found.reader.unit
-    rate = int(records[0].rate_hz)
-    offset = any(
-        abs(channel.middle) > 4 * max(channel.typical, 1e-12) for channel in channels
-    ) and (found.source != "wfdb")
-    if offset:
-        reasons["reader.remove_offset"] = (
-            "a channel's median is far from 0 compared with what moves in it"
-        )
-    if unit == COUNT:
-        size = Fraction(1)
-        reasons["signal.microvolt_per_count"] = (
-            "ASSUMED: the files hold counts, state what one count is"
-        )
-    else:
-        size = _count_size(channels, unit, offset)
-    bits = records[0].bits if found.source == "wfdb" else _BITS
-    common = {"rate_hz": rate, "microvolt_per_count": float(size), "bits": bits}
-    if kind == "beats":
-        return SignalCard(**common, leads=tuple(chosen)), offset  # type: ignore[arg-type]
-    return SignalCard(**common, channels=tuple(chosen)), offset  # type: ignore[arg-type]
-
-
-def _count_size(channels: Sequence[FoundChannel], unit: str, offset: bool) -> Fraction:
-    """Return microvolts of a count: the files' own where all have it and it fits, else round."""
-
-    def factor(channel: FoundChannel) -> Fraction:
-        return MICROVOLT[(unit or channel.unit).lower()]
-
-    reach = max(
-        max(abs(c.low - (c.middle if offset else 0)), abs(c.high - (c.middle if offset else 0)))
-        * float(factor(c))
-        for c in channels
-    )
-    limit = reach / ((1 << (_BITS - 1)) - 2)
-    steps = {None if c.step is None else c.step * factor(c) for c in channels}
-    (step,) = steps if len(steps) == 1 else (None,)
-    if step is not None and float(step) >= limit and Fraction(str(float(step))) > 0:
-        return Fraction(str(float(step)))
-    smallest = min((float(each) for each in steps if each is not None), default=0.0)
-    return Fraction(str(round_up(max(limit, smallest, 1e-6))))
-
-
-def round_up(value: float) -> float:
-    """Return the next number of the series 1, 2, 5, 10 that is not below `value`."""
-    power = 10.0 ** math.floor(math.log10(value))
-    for digit in (1, 2, 5, 10):
-        candidate = float(f"{digit * power:.1g}")
-        if candidate >= value * (1 - 1e-9):
-            return candidate
-    raise AssertionError("ten times the power is above")
-
-
 def _labels(
     records: Sequence[FoundRecord], kind: str, found: Survey, reasons: dict[str, str]
 ) -> tuple[Mapping[str, tuple[str, ...]], tuple[str, ...]]:
@@ -324,7 +261,7 @@ def _window(
     to_microvolt = [
         float(signal.microvolt_per_count)
         if unit == COUNT
-        else float(MICROVOLT[(unit or channel.unit).lower()])
+        else float(microvolts(channel, found.reader))
         for channel in channels
     ]
     about = 0.0 if offset else 1.0
@@ -332,7 +269,8 @@ def _window(
         (channel.typical + about * abs(channel.middle)) * factor
         for channel, factor in zip(channels, to_microvolt, strict=True)
     )
-    full_scale = round_up(max(typical, signal.microvolt_per_count))
+    # Sizes in RMS are in thousandths of it, where those in volts are in microvolts.
+    full_scale = round_up(max(typical, signal.microvolt_per_count) / (1000 if unit == RMS else 1))
     reasons["window.full_scale"] = "99.5 % of the samples of every record lie within; becomes 127"
     if found.windows:
         reasons["window.seconds"] = "the length of the files' windows"

@@ -46,6 +46,7 @@ class Rows:
         patient: Whose each row is; likewise.
         seconds: When each row was taken, float [n]; likewise.
         first_row: Row number, as a reader of the file counts, of the first row.
+        numbers: Number of each row in its file, from 0; None where they follow each other.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Rows:
     patient: Texts | None = None
     seconds: npt.NDArray[np.float64] | None = None
     first_row: int = 1
+    numbers: Int64Array | None = None
 
     def select(self, rows: Int64Array) -> Rows:
         """Return some of the rows."""
@@ -70,6 +72,7 @@ class Rows:
             of(self.patient),
             of(self.seconds),
             self.first_row + (int(rows[0]) if len(rows) else 0),
+            rows if self.numbers is None else self.numbers[rows],
         )
 
 

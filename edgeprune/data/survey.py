@@ -36,6 +36,7 @@ class Hints:
             another patient, "folder" where every folder is, or a regular expression for the
             record's name, whose first group is the patient.
         kind: "beats" or "segments".
+        row: What a row of a table is, "sample" or "window"; empty to go by the columns' names.
     """
 
     unit: str = ""
@@ -43,6 +44,7 @@ class Hints:
     label: str = ""
     patient: str = ""
     kind: str = ""
+    row: str = ""
 
 
 class UnansweredError(ConfigurationError):
@@ -71,6 +73,7 @@ class FoundChannel:
         high: Largest value.
         middle: Median.
         typical: Distance from the median that 99.5 % of the samples keep.
+        rms: Root mean square of the distances from the median.
     """
 
     label: str
@@ -80,6 +83,7 @@ class FoundChannel:
     high: float
     middle: float
     typical: float
+    rms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,7 @@ def describe_values(
         high,
         float(scale) * middle + float(offset),
         abs(float(scale)) * typical,
+        abs(float(scale)) * float(np.sqrt(np.mean(np.square(values - middle)))),
     )
 
 

@@ -17,7 +17,6 @@ from edgeprune.data.reader_card import ReaderCard
 from edgeprune.data.rows import Rows, numbers_of, texts_of
 from edgeprune.data.survey import (
     FoundRecord,
-    FoundText,
     Hints,
     Survey,
     UnansweredError,
@@ -27,6 +26,7 @@ from edgeprune.data.survey import (
     plain_names,
 )
 from edgeprune.data.survey_tables import USUAL_NAMES, rate_is_open, remarks_of, texts_of_rows
+from edgeprune.data.survey_windows import check_unit, texts_of_windows, unit_is_open
 from edgeprune.errors import DataError
 from edgeprune.progress import Progress
 
@@ -97,14 +97,10 @@ def _choose_arrays(arrays: Mapping[str, npt.NDArray[Any]], hints: Hints, path: P
         record = patient
     unit = hints.unit or _one_text(arrays, usual(_UNITS))
     if not unit:
-        raise UnansweredError(
-            "unit",
-            "Unit of the signal (uV, mV, V, or count)",
-            "the files do not say what unit their numbers are in",
-            where=f"{path.name}, array '{signal}'",
-            hint="state it with --unit uV, mV, V, or count for the converter's counts",
-        )
-    return ReaderCard(unit=unit, label=label, patient=patient, record=record, signal=signal)
+        raise unit_is_open(f"{path.name}, array '{signal}'")
+    return ReaderCard(
+        unit=check_unit(unit), label=label, patient=patient, record=record, signal=signal
+    )
 
 
 def _look_at_arrays(
@@ -147,12 +143,7 @@ def _look_at_arrays(
         ]
         length = part.shape[1] if part.ndim == 3 else 0
         if length:
-            unique, counts = np.unique(own, return_counts=True)
-            window_s = length / rate
-            described: Mapping[str, FoundText] = {
-                str(text): FoundText(int(number), float(number * window_s), window_s)
-                for text, number in zip(unique, counts, strict=True)
-            }
+            described = texts_of_windows(own, length / rate)
         else:
             described = texts_of_rows(own, float(rate))
         patient = ""

@@ -54,7 +54,12 @@ def survey_edf(folder: Path, files: tuple[Path, ...], hints: Hints, progress: Pr
 
 def _refuse_hints(hints: Hints) -> None:
     """Refuse what contradicts, or repeats, what these files say themselves."""
-    said = {"--unit": hints.unit, "--rate": hints.rate_hz, "--label": hints.label}
+    said = {
+        "--unit": hints.unit,
+        "--rate": hints.rate_hz,
+        "--label": hints.label,
+        "--row": hints.row,
+    }
     given = [flag for flag, value in said.items() if value]
     if given:
         raise ConfigurationError(

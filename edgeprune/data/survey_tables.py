@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.data.own_records import COUNT, MICROVOLT, Note
+from edgeprune.data.own_records import Note
 from edgeprune.data.reader_card import ReaderCard
 from edgeprune.data.rows import Rows, notes_of_events, numbers_of, seconds_of, texts_of
 from edgeprune.data.survey import (
@@ -28,7 +28,14 @@ from edgeprune.data.survey import (
     plain_names,
     unit_in_name,
 )
-from edgeprune.data.table_reader import Columns, LoadTable, as_times, load_csv, load_parquet
+from edgeprune.data.survey_windows import (
+    check_unit,
+    holds_windows,
+    survey_table_windows,
+    unit_is_open,
+)
+from edgeprune.data.table_files import Columns, LoadTable, load_any_csv, load_csv, load_parquet
+from edgeprune.data.table_reader import as_times
 from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.progress import Progress
 
@@ -69,6 +76,10 @@ def _survey_tables(
     chosen: ReaderCard | None = None
     records: list[FoundRecord] = []
     names = names_of_files(folder, files)
+    tables = [path for path in files if source == "csv" or path.suffix.lower() != ".csv"]
+    if _first_holds_windows(tables, hints):
+        whole = load_any_csv if source == "csv" else load
+        return survey_table_windows(source, folder, tables, hints, USUAL_NAMES, whole, progress)
     with progress.task("looking at the files", len(files), "files") as advance:
         looked: list[tuple[Path, list[tuple[str, Rows]]]] = []
         for path in files:
@@ -119,6 +130,17 @@ def _survey_tables(
         replace(chosen, unit=unit),
         remarks=remarks_of(chosen),
     )
+
+
+def _first_holds_windows(files: Sequence[Path], hints: Hints) -> bool:
+    """Return whether the first table that can be read has a window in each row."""
+    for path in files:
+        try:
+            return holds_windows(path, hints, USUAL_NAMES["time"])
+        except DataError:
+            # Reported with the other files' faults.
+            continue
+    return False
 
 
 def _choose(table: Columns, hints: Hints, path: Path) -> ReaderCard:
@@ -260,24 +282,14 @@ def rate_is_open(where: str) -> UnansweredError:
 
 def _unit(hints: Hints, record: FoundRecord | None) -> str:
     if hints.unit:
-        if hints.unit.lower() not in MICROVOLT and hints.unit != COUNT:
-            raise ConfigurationError(
-                f"'{hints.unit}' is no unit of voltage",
-                where="--unit",
-                hint="known: uV, mV, V, nV, or count for the converter's counts",
-            )
-        return hints.unit
+        return check_unit(hints.unit)
     units = {channel.unit for channel in record.channels} if record else set()
     if len(units) == 1 and "" not in units:
         return units.pop()
     if record is None:
         return ""
-    raise UnansweredError(
-        "unit",
-        "Unit of the signal (uV, mV, V, or count)",
-        "the files do not say what unit their numbers are in",
-        where=f"record {record.name}: {', '.join(channel.label for channel in record.channels)}",
-        hint="state it with --unit uV, mV, V, or count for the converter's counts",
+    raise unit_is_open(
+        f"record {record.name}: {', '.join(channel.label for channel in record.channels)}"
     )
 
 

@@ -1,10 +1,8 @@
-"""CSV and Parquet files: a row is a sample, its columns are named on the card."""
+"""CSV and Parquet files: a row is a sample, or a window; its columns are named on the card."""
 
 from __future__ import annotations
 
-import csv
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +21,18 @@ from edgeprune.data.rows import (
     texts_of,
     to_raw_record,
 )
-from edgeprune.errors import ConfigurationError, DataError, MissingToolError
+from edgeprune.data.table_files import (
+    CSV_SUFFIXES,
+    PARQUET_SUFFIXES,
+    Columns,
+    LoadTable,
+    load_any_csv,
+    load_csv,
+    load_parquet,
+)
+from edgeprune.data.table_windows import read_table_windows
+from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.progress import Progress
-
-CSV_SUFFIXES = (".csv", ".tsv", ".txt")
-PARQUET_SUFFIXES = (".parquet", ".pq")
-
-Columns = dict[str, npt.NDArray[Any]]
-LoadTable = Callable[[Path, str, Sequence[str] | None], Columns]
 
 
 def read_csv(
@@ -67,6 +69,9 @@ def _read(
     load: LoadTable,
     suffixes: Sequence[str],
 ) -> tuple[Recording, ...]:
+    if card.window is not None and card.window.cut_out:
+        whole = load_any_csv if load is load_csv else load
+        return read_table_windows(card, directory, progress, whole, suffixes)
     folder = reads_files(card, directory)
     reader = card.reader
     if not (reader.label or reader.events):
@@ -103,103 +108,6 @@ def table_files(folder: Path, suffixes: Sequence[str], events: str) -> tuple[Pat
         and path.is_file()
         and not (events and path.name.endswith(events))
     )
-
-
-def load_csv(path: Path, where: str, columns: Sequence[str] | None) -> Columns:
-    """Return the columns of a CSV file: numbers where all rows have one, else objects.
-
-    Commas, semicolons (then with decimal commas, if there are any) and tabulators are told apart by
-    the first line.
-
-    Args:
-        path: The file, in UTF-8, with names in its first line.
-        where: Record and file, for messages.
-        columns: Only these; None for all.
-
-    Raises:
-        DataError: It is no such table.
-    """
-    import pandas
-
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first, second = file.readline(1 << 20), file.readline(1 << 20)
-        separator = max(",;\t", key=first.count)
-        names = [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
-        _check_names(names, where)
-        with warnings.catch_warnings():
-            # Rows longer than the first line would only be warned of, and cut.
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            table = pandas.read_csv(
-                path,
-                sep=separator,
-                decimal="," if separator == ";" and "," in second else ".",
-                encoding="utf-8-sig",
-                header=0,
-                names=names,
-                index_col=False,
-                usecols=columns,
-                keep_default_na=False,
-                na_values=[""],
-                skipinitialspace=True,
-                low_memory=False,
-            )
-    except (OSError, ValueError, csv.Error, pandas.errors.ParserWarning) as error:
-        raise DataError(
-            f"the file cannot be read as CSV: {error}",
-            where=where,
-            hint="it is a table in UTF-8 with the names of its columns in the first line",
-        ) from error
-    return {name: table[name].to_numpy() for name in table.columns}
-
-
-def load_parquet(path: Path, where: str, columns: Sequence[str] | None) -> Columns:
-    """Return the columns of a Parquet file.
-
-    Args:
-        path: The file.
-        where: Record and file, for messages.
-        columns: Only these; None for all.
-
-    Raises:
-        DataError: It is no such table.
-        MissingToolError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingToolError(
-            f"Parquet files need pyarrow, which cannot be imported ({error})",
-            where=where,
-            hint="pip install 'edgeprune[parquet]'",
-        ) from error
-    try:
-        table = pyarrow.parquet.read_table(
-            path, columns=None if columns is None else list(columns), use_threads=False
-        )
-        _check_names(table.column_names, where)
-        return {name: table[name].to_numpy() for name in table.column_names}
-    except (OSError, pyarrow.ArrowException, ValueError) as error:
-        raise DataError(
-            f"the file cannot be read as Parquet: {error}",
-            where=where,
-            hint="export it again; columns are plain numbers and texts",
-        ) from error
-
-
-def _check_names(names: Sequence[str], where: str) -> None:
-    twice = [name for name in names if list(names).count(name) > 1]
-    if twice:
-        raise DataError(
-            f"two columns are called '{twice[0]}'", where=where, hint="rename one of them"
-        )
-    if not names or all(_is_number(name) for name in names):
-        raise DataError(
-            "the first line does not name the columns",
-            where=where,
-            hint="write the names of the columns into the first line",
-        )
 
 
 def _rows(card: DatasetCard, path: Path, table: Columns, where: str) -> Rows:
@@ -268,11 +176,3 @@ def _events(card: DatasetCard, record: str, path: Path, load: LoadTable) -> tupl
         )
     load = load_csv if beside.suffix.lower() in CSV_SUFFIXES else load_parquet
     return notes_of_events(load(beside, where, None), card.signal.rate_hz, where)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
