@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,9 @@ def render_config(config: BuildConfig) -> str:
         if dataclasses.is_dataclass(section):
             keys = _keys(section)
             lines += ["", f"[{field.name}]", *keys] if keys else []
+            for inner in dataclasses.fields(section):
+                lines += _rows(f"{field.name}.{inner.name}", getattr(section, inner.name))
+        lines += _rows(field.name, section)
     return "\n".join(lines) + "\n"
 
 
@@ -47,9 +51,24 @@ def _keys(section: Any) -> list[str]:
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
         is_table = dataclasses.is_dataclass(value) and isinstance(section, BuildConfig)
+        is_table = is_table or _holds_tables(type(section), field.name)
         if not is_table and value is not None and value != {}:
             lines += [f"# {words[field.name]}", f"{field.name} = {_toml(value)}"]
     return lines
+
+
+def _holds_tables(kind: type, name: str) -> bool:
+    """Say whether a field is a list of tables, which is written as such below all others."""
+    hint = typing.get_type_hints(kind)[name]
+    return typing.get_origin(hint) is tuple and dataclasses.is_dataclass(typing.get_args(hint)[0])
+
+
+def _rows(name: str, value: Any) -> list[str]:
+    """Return `[[name]]` tables for a tuple of dataclasses; nothing for anything else."""
+    if not isinstance(value, tuple):
+        return []
+    tables = [entry for entry in value if dataclasses.is_dataclass(entry)]
+    return [line for table in tables for line in ("", f"[[{name}]]", *_keys(table))]
 
 
 def _toml(value: Any) -> str:

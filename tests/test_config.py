@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from pathlib import Path
 
@@ -13,13 +14,17 @@ from hypothesis import strategies as st
 from edgeprune.config import (
     BuildConfig,
     CertifiedShare,
+    ModificationSettings,
+    PccpSettings,
+    ProductSettings,
     Requirements,
+    RiskSettings,
     RobustnessSettings,
     VerificationSettings,
     load_config,
 )
 from edgeprune.config_text import EXAMPLE_REQUIREMENTS, render_config
-from edgeprune.errors import ConfigurationError, EdgepruneError
+from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameError
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -55,6 +60,12 @@ def test_unknown_key_names_file_line_and_the_nearest_key(tmp_path: Path) -> None
         ('[verification]\nperturbations = "linf:20uV"', 2, "an array"),
         ("pruning = 3", 1, "a table"),
         ("[pruning]\nratio = 0.995", 0, "outside 0.0 to 0.99"),
+        ('[product]\nend_of_support = "soon"', 0, "which is no date"),
+        ("[product]\nname = 3", 2, "a text in quotes"),
+        ('[product]\nintended_uses = "x"', 2, "did you mean 'intended_use'?"),
+        ('[[risks]]\nharm = "none"', 0, "'risks.hazard' is missing"),
+        ('[[risks]]\nhazard = "x"\nseverty = "y"', 3, "did you mean 'severity'?"),
+        ('[[pccp.modifications]]\ntitel = "x"', 2, "did you mean 'title'?"),
     ],
 )
 def test_a_wrong_value_says_what_is_wanted(
@@ -66,6 +77,18 @@ def test_a_wrong_value_says_what_is_wanted(
     assert words in str(caught.value)
     if line:
         assert caught.value.where == f"{path}:{line}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('profile = "fdaa"', "did you mean 'fda'?"),
+        ('[product]\nsafety_class = "D"', "known: A, B, C"),
+    ],
+)
+def test_an_unknown_name_says_which_there_are(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(words)):
+        load_config(_write(tmp_path, text), {})
 
 
 def test_whatever_is_trained_for_or_required_is_verified() -> None:
@@ -139,6 +162,10 @@ def test_any_text_gives_a_configuration_or_a_clear_error(text: str) -> None:
                 attack_success={"linf:20uV": 0.25, "l2:1mV": 0.5},
                 sensitivity_under={"electrode-motion:-6dB": {"V": 0.5, "S": 0.25}},
             ),
+            profile="eu",
+            product=ProductSettings(name='Ward "seven"', intended_use="beats\nand more"),
+            risks=(RiskSettings("strap", evidence=("monitor", "disturbances")), RiskSettings("x")),
+            pccp=PccpSettings("policy.toml", (ModificationSettings("re-training", risks="few"),)),
         ),
     ],
 )

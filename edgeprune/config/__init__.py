@@ -16,11 +16,19 @@ from edgeprune.config.measuring import (
     FirmwareSettings,
     VerificationSettings,
 )
+from edgeprune.config.regulatory import (
+    PROFILES,
+    ModificationSettings,
+    PccpSettings,
+    ProductSettings,
+    RiskSettings,
+)
 from edgeprune.config.requirements import CertifiedShare, Requirements
 from edgeprune.config.sweep import ChosenSettings, SweepSettings
 from edgeprune.monitor.settings import MonitorSettings
 
 __all__ = [
+    "PROFILES",
     "RUNTIMES",
     "AttackPlan",
     "BuildConfig",
@@ -30,10 +38,14 @@ __all__ = [
     "EvaluationSettings",
     "FirmwareSettings",
     "GuardSettings",
+    "ModificationSettings",
     "MonitorSettings",
+    "PccpSettings",
+    "ProductSettings",
     "PruningSettings",
     "QuantizationSettings",
     "Requirements",
+    "RiskSettings",
     "RobustnessSettings",
     "SweepSettings",
     "TrainingSettings",

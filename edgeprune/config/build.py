@@ -21,6 +21,12 @@ from edgeprune.config.measuring import (
     FirmwareSettings,
     VerificationSettings,
 )
+from edgeprune.config.regulatory import (
+    PccpSettings,
+    ProductSettings,
+    RiskSettings,
+    check_regulatory,
+)
 from edgeprune.config.requirements import Requirements
 from edgeprune.config.sweep import ChosenSettings, SweepSettings
 from edgeprune.errors import ConfigurationError, UnknownNameError
@@ -44,6 +50,7 @@ class BuildConfig:
             decisions provable.
         weights: File of trained weights to start from; empty to train.
         seed: Seed of everything that is drawn.
+        profile: Whom the report is for: "fda", "eu" or "research".
         training: How the classifier is trained.
         robustness: Perturbation for which it is trained to be provable, or hard to attack.
         pruning: How it is pruned.
@@ -57,6 +64,9 @@ class BuildConfig:
         sweep: What a sweep tries.
         chosen: The sweep that the settings come from.
         requirements: What gates the exit code.
+        product: What the product is, for the report.
+        pccp: Changes that are planned in advance, for the report.
+        risks: Rows of the team's own in the table of risks.
     """
 
     target: str = "cortex-m7"
@@ -67,6 +77,7 @@ class BuildConfig:
     model: str = ""
     weights: str = ""
     seed: int = 1
+    profile: str = "research"
     training: TrainingSettings = field(default_factory=TrainingSettings)
     robustness: RobustnessSettings = field(default_factory=RobustnessSettings)
     pruning: PruningSettings = field(default_factory=PruningSettings)
@@ -80,6 +91,9 @@ class BuildConfig:
     sweep: SweepSettings = field(default_factory=SweepSettings)
     chosen: ChosenSettings = field(default_factory=ChosenSettings)
     requirements: Requirements = field(default_factory=Requirements)
+    product: ProductSettings = field(default_factory=ProductSettings)
+    pccp: PccpSettings = field(default_factory=PccpSettings)
+    risks: tuple[RiskSettings, ...] = ()
 
     @property
     def perturbations(self) -> tuple[str, ...]:
@@ -205,6 +219,7 @@ def check_config(config: BuildConfig) -> None:
             raise ConfigurationError(
                 f"'{key}' is {value}, outside {low} to {high}", where=key, hint="change the value"
             )
+    check_regulatory(config.product, config.profile)
     if config.verification.runtime not in RUNTIMES:
         raise UnknownNameError(
             "runtime", config.verification.runtime, RUNTIMES, where="verification.runtime"

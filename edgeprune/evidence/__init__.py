@@ -27,6 +27,7 @@ from edgeprune.evidence.certificates import (
     OutcomeCounts,
     PerturbationCertificates,
 )
+from edgeprune.evidence.clauses import ClauseEvidence, ProfileEvidence
 from edgeprune.evidence.dataset import (
     AdcEvidence,
     ClassCount,
@@ -56,7 +57,7 @@ from edgeprune.evidence.disturbances import (
     DisturbanceEvidence,
     SeverityPoint,
 )
-from edgeprune.evidence.evidence import SCHEMA_NAME, SCHEMA_VERSION, Evidence, Schema
+from edgeprune.evidence.evidence import READ_VERSIONS, SCHEMA_NAME, SCHEMA_VERSION, Evidence, Schema
 from edgeprune.evidence.guard import (
     GuardEvidence,
     GuardLimit,
@@ -74,6 +75,7 @@ from edgeprune.evidence.identity import (
     config_entries,
     source_date,
 )
+from edgeprune.evidence.links import EvidenceLink, is_present, value_at
 from edgeprune.evidence.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -99,6 +101,7 @@ from edgeprune.evidence.monitor import (
     ReasonCounts,
     RefusedClass,
 )
+from edgeprune.evidence.pccp import PccpEvidence, PccpGate, PccpItem, PccpModification
 from edgeprune.evidence.performance import (
     ClassPerformance,
     ConfusionMatrix,
@@ -113,8 +116,18 @@ from edgeprune.evidence.probabilities import (
     ConfidenceBin,
     ProbabilityScores,
 )
+from edgeprune.evidence.product import ProductEvidence, ProductField, Statement
 from edgeprune.evidence.quantity import Interval, Quantity, Spread, Where
 from edgeprune.evidence.requirements import Comparison, Outcome, Requirement, judge
+from edgeprune.evidence.risks import Risk, RiskControl, RiskOrigin, TraceRow
+from edgeprune.evidence.safety import (
+    DriftTrigger,
+    FailSafeBehaviour,
+    FailSafeEvidence,
+    LoggedItem,
+    MonitoringEvidence,
+    Threat,
+)
 from edgeprune.evidence.seizures import (
     PatientAverage,
     PatientSeizures,
@@ -123,6 +136,7 @@ from edgeprune.evidence.seizures import (
     SeizureRules,
     SeizureScores,
 )
+from edgeprune.evidence.soup import SoupItem, SoupKind
 from edgeprune.evidence.store import (
     evidence_bytes,
     parse_evidence,
@@ -143,6 +157,7 @@ from edgeprune.evidence.sweep import (
 
 __all__ = [
     "MANIFEST_NAME",
+    "READ_VERSIONS",
     "SCHEMA_NAME",
     "SCHEMA_VERSION",
     "AdcEvidence",
@@ -160,6 +175,7 @@ __all__ = [
     "ClassPerformance",
     "ClassProbabilities",
     "ClassifierEvidence",
+    "ClauseEvidence",
     "Comparison",
     "Component",
     "ConfidenceBin",
@@ -170,9 +186,13 @@ __all__ = [
     "DeviceEvidence",
     "DisturbanceCurve",
     "DisturbanceEvidence",
+    "DriftTrigger",
     "EpochEvidence",
     "Evidence",
+    "EvidenceLink",
     "Exclusion",
+    "FailSafeBehaviour",
+    "FailSafeEvidence",
     "FirmwareEvidence",
     "GuardEvidence",
     "GuardLimit",
@@ -182,6 +202,7 @@ __all__ = [
     "InstructionCount",
     "Interval",
     "LayerEvidence",
+    "LoggedItem",
     "Manifest",
     "ManifestDifferences",
     "ManifestFile",
@@ -195,6 +216,7 @@ __all__ = [
     "MonitorLimits",
     "MonitorPoint",
     "MonitoredWindows",
+    "MonitoringEvidence",
     "NetworkAttacks",
     "NetworkCertificates",
     "Outcome",
@@ -202,10 +224,17 @@ __all__ = [
     "ParityRow",
     "PatientAverage",
     "PatientSeizures",
+    "PccpEvidence",
+    "PccpGate",
+    "PccpItem",
+    "PccpModification",
     "PerturbationCertificates",
     "PlannedTensor",
     "PointState",
     "ProbabilityScores",
+    "ProductEvidence",
+    "ProductField",
+    "ProfileEvidence",
     "ProofCheck",
     "PruningEvidence",
     "PruningStepEvidence",
@@ -219,6 +248,9 @@ __all__ = [
     "RefusedClass",
     "Reproduction",
     "Requirement",
+    "Risk",
+    "RiskControl",
+    "RiskOrigin",
     "Schema",
     "Scores",
     "ScoresWithout",
@@ -231,9 +263,12 @@ __all__ = [
     "SeverityPoint",
     "SharedPatients",
     "ShutdownCounts",
+    "SoupItem",
+    "SoupKind",
     "Split",
     "Spread",
     "StageComparison",
+    "Statement",
     "SubgroupChange",
     "SubgroupRecall",
     "SweepEvidence",
@@ -241,6 +276,8 @@ __all__ = [
     "SweepPoint",
     "SweepResult",
     "SweepSetting",
+    "Threat",
+    "TraceRow",
     "TrainingEvidence",
     "Transfer",
     "Versions",
@@ -249,6 +286,7 @@ __all__ = [
     "WorstWindow",
     "config_entries",
     "evidence_bytes",
+    "is_present",
     "judge",
     "parse_evidence",
     "read_evidence",
@@ -256,6 +294,7 @@ __all__ = [
     "schema_bytes",
     "shared_patients",
     "source_date",
+    "value_at",
     "verify_manifest",
     "write_evidence",
     "write_manifest",

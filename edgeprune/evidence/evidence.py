@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from edgeprune.evidence.attacks import AttackEvidence
 from edgeprune.evidence.beat_scores import BeatScores
 from edgeprune.evidence.certificates import CertificateEvidence
+from edgeprune.evidence.clauses import ClauseEvidence, ProfileEvidence
 from edgeprune.evidence.dataset import DataEvidence
 from edgeprune.evidence.device import DeviceEvidence, ParityRow
 from edgeprune.evidence.disturbances import DisturbanceEvidence
@@ -18,14 +19,21 @@ from edgeprune.evidence.model import (
     TrainingEvidence,
 )
 from edgeprune.evidence.monitor import MonitorEvidence
+from edgeprune.evidence.pccp import PccpEvidence
 from edgeprune.evidence.performance import ModelPerformance, StageComparison
 from edgeprune.evidence.probabilities import ProbabilityScores
+from edgeprune.evidence.product import ProductEvidence
 from edgeprune.evidence.requirements import Outcome, Requirement
+from edgeprune.evidence.risks import Risk, TraceRow
+from edgeprune.evidence.safety import FailSafeEvidence, MonitoringEvidence, Threat
 from edgeprune.evidence.seizures import SeizureScores
+from edgeprune.evidence.soup import SoupItem
 from edgeprune.evidence.sweep import SweepEvidence
 
 SCHEMA_NAME = "edgeprune-evidence"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+# Version 5 only added sections that may be absent.
+READ_VERSIONS = (4, 5)
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,17 @@ class Evidence:
         requirements: What was demanded, and what became of it.
         limits: What this evidence does not reach, in words.
         not_tested: What was not tested, in words.
+        product: What the product is for, by the team's words.
+        risks: Hazards and what is held against them.
+        traceability: Each requirement traced to its test, its result and the risks it controls.
+        soup: Software of others that made the result or is in it.
+        fail_safe: What the device does upon faults.
+        pccp: Changes planned in advance.
+        monitoring: What the field can be watched by.
+        threats: Who might attack it, and what is held against that.
+        clauses: Clauses that this evidence supports, of all profiles.
+        profiles: The profiles that there are.
+        profile: Name of the profile that the configuration asks for.
     """
 
     schema: Schema = field(default_factory=Schema)
@@ -102,6 +121,17 @@ class Evidence:
     requirements: tuple[Requirement, ...] = ()
     limits: tuple[str, ...] = ()
     not_tested: tuple[str, ...] = ()
+    product: ProductEvidence | None = None
+    risks: tuple[Risk, ...] = ()
+    traceability: tuple[TraceRow, ...] = ()
+    soup: tuple[SoupItem, ...] = ()
+    fail_safe: FailSafeEvidence | None = None
+    pccp: PccpEvidence | None = None
+    monitoring: MonitoringEvidence | None = None
+    threats: tuple[Threat, ...] = ()
+    clauses: tuple[ClauseEvidence, ...] = ()
+    profiles: tuple[ProfileEvidence, ...] = ()
+    profile: str = ""
 
     @property
     def verdict(self) -> Outcome:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeprune.errors import DataError
 from edgeprune.evidence.codec import decode, encode, json_schema
-from edgeprune.evidence.evidence import SCHEMA_NAME, SCHEMA_VERSION, Evidence
+from edgeprune.evidence.evidence import READ_VERSIONS, SCHEMA_NAME, SCHEMA_VERSION, Evidence
 from edgeprune.files import write_bytes
 
 SCHEMA_FILE = Path(__file__).with_name(f"evidence-{SCHEMA_VERSION}.schema.json")
@@ -66,9 +66,10 @@ def parse_evidence(content: bytes, where: str = "evidence.json") -> Evidence:
             where=f"{where}: schema.name",
             hint="name the evidence.json of a finished build",
         )
-    if version != SCHEMA_VERSION:
+    if type(version) is not int or version not in READ_VERSIONS:
+        known = " and ".join(map(str, READ_VERSIONS))
         raise DataError(
-            f"this edgeprune reads {SCHEMA_NAME} version {SCHEMA_VERSION}, not version {version}",
+            f"this edgeprune reads {SCHEMA_NAME} versions {known}, not version {version}",
             where=f"{where}: schema.version",
             hint="use the edgeprune named under identity.edgeprune, or build again with this one",
         )

@@ -170,8 +170,8 @@ def test_the_place_of_an_altered_value_is_named() -> None:
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ({"name": "edgeprune-evidence", "version": 3}, "reads edgeprune-evidence version 4, not"),
-        ({"name": "edgeprune-evidence", "version": "4"}, "reads edgeprune-evidence version 4, not"),
+        ({"name": "edgeprune-evidence", "version": 3}, "versions 4 and 5, not version"),
+        ({"name": "edgeprune-evidence", "version": "5"}, "versions 4 and 5, not version"),
         ({"name": "other", "version": 1}, "does not say that it is"),
         (None, "does not say that it is"),
     ],
