@@ -146,9 +146,37 @@ def _show(console: Console, found: DeviceCheck) -> None:
             f"line: {line.requests:,} requests answered, {line.resends:,} sent again, "
             f"{line.damaged:,} frames damaged, {line.timeouts:,} time-outs"
         )
+    _show_runtimes(console, found)
     for text in found.absent:
         console.line(f"not done: {text}")
     console.line(
         f"{found.asked:,} windows asked in {found.seconds:,.1f} s"
         + (f", {found.kept:,} answers kept from an earlier run" if found.kept else "")
     )
+
+
+def _show_runtimes(console: Console, found: DeviceCheck) -> None:
+    run = [each for each in found.runtimes if not each.absent]
+    if run:
+        console.line("other runtimes on the board, beside the certified network; they gate nothing")
+        console.table(
+            ("implementation", "windows", "equal", "by at most (LSB)", "other decisions"),
+            [
+                (
+                    each.implementation,
+                    each.windows,
+                    each.equal,
+                    each.largest_difference_lsb,
+                    each.other_decisions,
+                )
+                for each in run
+            ],
+        )
+    lacking: dict[str, list[str]] = {}
+    for each in found.runtimes:
+        if each.absent:
+            lacking.setdefault(each.absent, []).append(each.implementation)
+    for reason, names in lacking.items():
+        console.line(f"on the board, not compared: {', '.join(names)}: {reason}")
+    if found.runtimes and not run:
+        console.line("another Python of the board: --board-python venv/bin/python")

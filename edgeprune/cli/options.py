@@ -64,6 +64,14 @@ Device = Annotated[
         "/dev/ttyACM0 or ssh://user@host; see check.",
     ),
 ]
+BoardPython = Annotated[
+    str,
+    typer.Option(
+        metavar="PYTHON",
+        help="With bench --device ssh://: the board's Python, whose onnxruntime, tflite-runtime "
+        "and ai-edge-litert are compared too.",
+    ),
+]
 Optimize = Annotated[
     str | None, typer.Option(help="What the code makes small: balanced, speed, size or ram.")
 ]

@@ -64,6 +64,7 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         toolchain: options.Toolchain = None,
         emulator: options.Emulator = None,
         device: options.Device = None,
+        board_python: options.BoardPython = "python3",
         optimize: options.Optimize = None,
         layout: options.Layout = None,
         perturbation: options.Perturbations = None,
@@ -124,7 +125,7 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
 
         def body() -> Answer:
             if device is not None:
-                return _on_board(console, verb, out, device, windows)
+                return _on_board(console, verb, out, device, windows, board_python)
             resolved = options.resolve_config(config, flags, settings, from_sweep, point)
             from edgeprune.cli.answers import answer_for
             from edgeprune.pipeline.build import build
@@ -136,7 +137,7 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
 
 
 def _on_board(
-    console: Console, verb: str, result: Path, device: str, windows: int | None
+    console: Console, verb: str, result: Path, device: str, windows: int | None, python: str
 ) -> Answer:
     """Compare and time a board: as `check`, without what is no measurement."""
     from edgeprune.errors import ConfigurationError
@@ -150,5 +151,5 @@ def _on_board(
     from edgeprune.cli.check import held_against
     from edgeprune.pipeline.check import CheckSettings
 
-    settings = CheckSettings(device, windows=windows or _BOARD_WINDOWS, queries=0)
+    settings = CheckSettings(device, windows=windows or _BOARD_WINDOWS, queries=0, python=python)
     return held_against(console, result, settings)

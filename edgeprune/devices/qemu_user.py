@@ -67,6 +67,7 @@ def exchange_with(
     timeout_seconds: float,
     where: str,
     lines_of: str = "",
+    hint: str = "the command must be the one that was built for this processor: build again",
 ) -> tuple[int, bytes]:
     """Hand a block to a command's standard input and take it back from its output.
 
@@ -76,7 +77,8 @@ def exchange_with(
         read_bytes: How much of it comes back.
         timeout_seconds: Wall clock limit.
         where: Names it in an error.
-        lines_of: Beginning of the error's sentence where it could not be started at all.
+        lines_of: Beginning of the error's sentence where it gave less than was asked.
+        hint: What to do where it gave less.
 
     Returns:
         The exit code and the block.
@@ -109,6 +111,6 @@ def exchange_with(
             f"{lines_of or 'the command'} ended with code {code} and gave {len(done.stdout):,} of "
             f"{read_bytes:,} bytes" + (f": {said}" if said else ""),
             where=where,
-            hint="the command must be the one that was built for this processor: build again",
+            hint=hint,
         )
     return done.returncode, done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ class SshDevice:
 
     Attributes:
         machine: What the board says of itself: `uname -srm`.
+        folder: Where the command lies on the board.
     """
 
     def __init__(self, elf: Path, target: Target, address: str) -> None:
@@ -50,25 +52,28 @@ class SshDevice:
                 hint="name its serial port, such as /dev/ttyACM0",
             )
         self._where = address
+        self._target = target.name
         self._ssh = _command(address)
-        found = self._run(
+        answer = self._run(
             f'umask 077; folder=$(mktemp -d) && file="$folder/{_NAME}" && '
-            'cat > "$file" && chmod 700 "$file" && echo "$folder" && uname -srm',
+            '{ cat > "$file" && chmod 700 "$file" || { rm -rf "$folder"; exit 1; }; } && '
+            'echo "$folder" && uname -srm',
             elf.read_bytes(),
-        ).splitlines()
+        )
+        found = answer.decode("utf-8", "replace").splitlines()
         if len(found) != 2:
             raise DeviceError(
                 f"the board answered what was not asked: {' '.join(found)[:200]}",
                 where=address,
                 hint="a login script that prints something spoils the connection: silence it",
             )
-        self._folder, self.machine = found
+        self.folder, self.machine = found
 
     def execute(
         self, exchange: bytes, read_bytes: int, timeout_seconds: float
     ) -> tuple[int, bytes]:
         """See `Device.execute`."""
-        program = shlex.quote(f"{self._folder}/{_NAME}")
+        program = shlex.quote(f"{self.folder}/{_NAME}")
         # ssh joins its words to one line for the board's shell.
         return exchange_with(
             (*self._ssh, program),
@@ -77,11 +82,29 @@ class SshDevice:
             timeout_seconds,
             self._where,
             f"the command on {self.machine}",
+            f"it was built for {self._target}: if the board is another, build for it; else its "
+            "folder for temporary files may forbid programs: set TMPDIR there to one that does not",
         )
 
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file beside the command, in a folder that `close` removes.
+
+        Raises:
+            DeviceError: The board cannot be reached, or takes no file.
+        """
+        self._run(f"cat > {shlex.quote(f'{self.folder}/{name}')}", content)
+
+    def ask(self, line: str, timeout_seconds: float) -> bytes:
+        """Run a line in the board's shell and return what it wrote to its output.
+
+        Raises:
+            DeviceError: The board cannot be reached, the line failed, or it took too long.
+        """
+        return self._run(line, timeout_seconds=timeout_seconds)
+
     def close(self) -> None:
-        """Remove the command from the board."""
-        self._run(f"rm -rf {shlex.quote(self._folder)}")
+        """Remove the command and all files beside it from the board."""
+        self._run(f"rm -rf {shlex.quote(self.folder)}")
 
     def __enter__(self) -> SshDevice:
         return self
@@ -94,19 +117,25 @@ class SshDevice:
     ) -> None:
         if kind is None:
             self.close()
+        elif not issubclass(kind, DeviceError):
+            # The board is still there; what went wrong matters more than its folder.
+            with suppress(DeviceError):
+                self.close()
 
-    def _run(self, line: str, content: bytes = b"") -> str:
+    def _run(
+        self, line: str, content: bytes = b"", timeout_seconds: float = _COPY_SECONDS
+    ) -> bytes:
         try:
             done = subprocess.run(
                 (*self._ssh, line),
                 input=content,
                 capture_output=True,
-                timeout=_COPY_SECONDS,
+                timeout=timeout_seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise DeviceError(
-                f"the board did not answer within {_COPY_SECONDS:g} s",
+                f"the board did not answer within {timeout_seconds:g} s",
                 where=self._where,
                 hint="look at its network, then run the same command again",
             ) from error
@@ -119,7 +148,7 @@ class SshDevice:
                 hint=f"try it alone: {shlex.join(self._ssh)} uname -a (a key without a "
                 "password question is needed)",
             )
-        return done.stdout.decode("utf-8", "replace")
+        return done.stdout
 
 
 def _command(address: str) -> tuple[str, ...]:

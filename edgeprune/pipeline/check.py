@@ -25,11 +25,13 @@ from edgeprune.devices.answers import (
     RemoteAnswers,
     WiredAnswers,
 )
+from edgeprune.devices.board_runtimes import MODELS
 from edgeprune.devices.serial_link import DeviceInfo, LineCounts, SerialLink, Stream
 from edgeprune.devices.ssh_device import SCHEME, SshDevice
 from edgeprune.devices.timing import DeviceTiming, line_timing, linux_timing
 from edgeprune.errors import ConfigurationError, EdgepruneError, ParityError
 from edgeprune.files import sha256_file
+from edgeprune.pipeline.agreement import Agreement, agreement_on_board
 from edgeprune.pipeline.checked_result import CheckedResult, Int8Array, ReplayedWindows
 from edgeprune.pipeline.device_attack import DeviceAttack, DeviceVictim, attack_device
 from edgeprune.pipeline.emulation import QEMU_USER
@@ -54,6 +56,7 @@ class CheckSettings:
         ball: How far it may change a window: "linf:100uV" or "l2:1mV".
         seed: Of all draws.
         timeout_seconds: How long an answer over a line may take.
+        python: Python of a board over SSH, whose runtimes are compared too; empty for none.
     """
 
     device: str = EMULATOR
@@ -64,6 +67,7 @@ class CheckSettings:
     ball: str = "linf:100uV"
     seed: int = 0
     timeout_seconds: float = 5.0
+    python: str = ""
 
     def __post_init__(self) -> None:
         if self.windows < 1 or self.attacked < 1 or self.queries < 0:
@@ -114,6 +118,7 @@ class DeviceCheck:
         line: What the line did to the frames; None for the emulator.
         seconds: Wall clock of this run.
         timing: What the board's own counter told; None where none did.
+        runtimes: How far the runtimes of the board's Python agree; they gate nothing.
     """
 
     device: str
@@ -130,6 +135,7 @@ class DeviceCheck:
     line: LineCounts | None
     seconds: float
     timing: DeviceTiming | None = None
+    runtimes: tuple[Agreement, ...] = ()
 
     @property
     def mismatches(self) -> int:
@@ -194,12 +200,19 @@ def check_device(
     ball = Ball.parse(settings.ball)
     result = CheckedResult(folder)
     if settings.device.startswith(SCHEME):
+        if settings.python:
+            result.require_built(MODELS)
         with SshDevice(result.image(), result.target, settings.device) as board:
             remote = RemoteAnswers(board, result.image(), result.target, result.classes)
             log = _log(result, settings, f"{board.machine} {sha256_file(result.image())}")
             device = RememberedAnswers(remote, log, result.classes)
             found = _asked(result, settings, ball, device, None, progress, begin)
-        return replace(found, timing=linux_timing(remote))
+            found = replace(found, timing=linux_timing(remote))
+            if settings.python:
+                lot = result.test_windows(settings.windows, settings.seed)
+                rows = agreement_on_board(board, settings.python, result, lot, progress)
+                found = replace(found, runtimes=tuple(rows))
+        return found
     if settings.device == EMULATOR:
         emulated = EmulatedAnswers(
             result.image(), result.target, result.classes, backend=_backend(result)

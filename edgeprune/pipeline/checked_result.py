@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -71,17 +71,25 @@ class CheckedResult:
                 where=str(folder),
                 hint="name the folder that `edgeprune build --out` wrote",
             )
-        listed = {each.path: each.sha256 for each in read_manifest(folder).files}
-        for name in (NETWORK, IMAGE):
-            path = folder / name
-            if path.is_file() and listed.get(name) != sha256_file(path):
+        self._listed = {each.path: each.sha256 for each in read_manifest(folder).files}
+        self.require_built(name for name in (NETWORK, IMAGE) if (folder / name).is_file())
+        self.config: BuildConfig = load_config(folder / CONFIG, {})
+        self.network = IntegerNetwork.load(folder / NETWORK)
+
+    def require_built(self, names: Iterable[str]) -> None:
+        """Refuse files of the result that are not those that were built.
+
+        Raises:
+            DataError: One was altered after the build, or is gone.
+        """
+        for name in names:
+            path = self.folder / name
+            if not path.is_file() or self._listed.get(name) != sha256_file(path):
                 raise DataError(
                     "the file is not the one that was built",
                     where=str(path),
                     hint="build again; what is flashed must be what was certified",
                 )
-        self.config: BuildConfig = load_config(folder / CONFIG, {})
-        self.network = IntegerNetwork.load(folder / NETWORK)
 
     @cached_property
     def target(self) -> Target:

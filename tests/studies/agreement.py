@@ -13,7 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,37 +21,18 @@ import numpy.typing as npt
 
 from edgeprune.cli.console import Console
 from edgeprune.devices import run_image
+from edgeprune.devices.board_runtimes import IMPLEMENTATIONS
 from edgeprune.errors import EdgepruneError
 from edgeprune.firmware import Labels, compile_image, generate
 from edgeprune.network import IntegerNetwork
+from edgeprune.pipeline.agreement import Agreement, compare
 from edgeprune.pipeline.checked_result import CheckedResult
 from edgeprune.targets import load_target
-from tests.studies.arm_root import RUNTIMES, default_root, run_runtime
+from tests.studies.arm_root import default_root, run_runtime
 
 OUR_C = "edgeprune's C"
 TARGET = "cortex-a53"
 Int8Array = npt.NDArray[np.int8]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """One implementation beside the integer network.
-
-    Attributes:
-        implementation: Which.
-        windows: How many were compared.
-        equal: Windows of which every logit is the same.
-        largest_difference_lsb: Between two logits.
-        other_decisions: Windows that it decides otherwise.
-        absent: Why it was not run; empty where it was.
-    """
-
-    implementation: str
-    windows: int = 0
-    equal: int = 0
-    largest_difference_lsb: int = 0
-    other_decisions: int = 0
-    absent: str = ""
 
 
 def agreement(
@@ -79,23 +60,12 @@ def agreement(
 
         for implementation, run in [
             (OUR_C, our_c),
-            *((which, runtime(which)) for which in RUNTIMES),
+            *((which, runtime(which)) for which in IMPLEMENTATIONS),
         ]:
             try:
                 yield compare(implementation, run(), expected)
             except EdgepruneError as error:
                 yield Agreement(implementation, absent=f"{error.what} ({error.hint})")
-
-
-def compare(implementation: str, found: Int8Array, expected: Int8Array) -> Agreement:
-    difference = np.abs(found.astype(np.int16) - expected)
-    return Agreement(
-        implementation,
-        len(expected),
-        int((difference.max(axis=1) == 0).sum()),
-        int(difference.max(initial=0)),
-        int((found.argmax(axis=1) != expected.argmax(axis=1)).sum()),
-    )
 
 
 def _command(network: IntegerNetwork, inputs: Sequence[Int8Array], folder: Path) -> Int8Array:

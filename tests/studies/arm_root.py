@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgeprune.devices.board_runtimes import RUNNER, runtime_inputs, runtime_logits
 from edgeprune.devices.qemu_user import find_qemu_user
 from edgeprune.errors import DeviceError, MissingToolError
 from edgeprune.network import IntegerNetwork
@@ -46,13 +47,6 @@ PLATFORMS = (
     "manylinux_2_27",
     "manylinux_2_17",
     "manylinux2014",
-)
-RUNTIMES = (
-    "onnxruntime",
-    "tflite-runtime default",
-    "tflite-runtime BUILTIN_REF",
-    "ai-edge-litert default",
-    "ai-edge-litert BUILTIN_REF",
 )
 # onnxruntime looks for processors there, and would find this machine's own.
 CPU_FILES = ("possible", "present", "online")
@@ -153,7 +147,7 @@ def run_runtime(
 
     Args:
         root: A prepared root.
-        runtime: One of `RUNTIMES`.
+        runtime: One of `IMPLEMENTATIONS` of `edgeprune.devices.board_runtimes`.
         network: The network.
         inputs: int8 values for each of its inputs.
         folder: A folder with its model.tflite and model.onnx; written to.
@@ -164,16 +158,12 @@ def run_runtime(
             where=str(root),
             hint=f"make arm-root, or name it in {VARIABLE}",
         )
-    arrays = {f"int8_{index}": values for index, values in enumerate(inputs)}
-    for tensor, values in zip(network.input_tensors, inputs, strict=True):
-        exact = tensor.dequantize(values)
-        arrays[f"float_{tensor.name}"] = np.moveaxis(exact, -1, 1) if exact.ndim > 2 else exact
-    np.savez(folder / "inputs.npz", **arrays)
+    (folder / "inputs.npz").write_bytes(runtime_inputs(network, inputs))
     command = (
         *(find_qemu_user(load_target(CPU)), "-cpu", CPU, "-L", root),
         *("-E", f"PYTHONPATH={root / 'site'}", "-E", f"PYTHONHOME={root / 'usr'}"),
         *("-E", "OMP_NUM_THREADS=1", root / "usr" / "bin" / f"python{PYTHON}"),
-        *(Path(__file__).with_name("arm_runner.py"), folder, runtime),
+        *(RUNNER, folder, runtime),
     )
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -184,10 +174,7 @@ def run_runtime(
             hint="remove the folder and run make arm-root again",
         )
     found = np.load(folder / "outputs.npy")
-    if found.dtype == np.int8:
-        return found.reshape(len(inputs[0]), -1)
-    logits = network.output_tensor
-    return np.clip(np.rint(found / logits.scale) + logits.zero_point, -128, 127).astype(np.int8)
+    return runtime_logits(network, found.reshape(len(inputs[0]), -1))
 
 
 def main() -> None:
