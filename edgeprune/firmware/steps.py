@@ -18,6 +18,8 @@ from edgeprune.network.windows import Sliding
 
 _LONGEST_CHAIN = 3
 _FUSED = frozenset({"max_pool1d", "average_pool1d", "add"})
+# What may follow two convolutions that take turns: a table is looked up row by row.
+_AFTER_PAIR = frozenset({"average_pool1d", "reshape", "table"})
 # Portable kernels that read element i only before they write element i.
 _ELEMENTWISE = frozenset({"add", "mul", "requantize", "sub", "table"})
 _WEIGHTED = frozenset({"conv1d", "depthwise_conv1d", "dense"})
@@ -71,7 +73,7 @@ class Step:
     def kernel(self) -> str:
         """What computes it, empty where no work is left to do."""
         if self.code is not None or self.is_by_row:
-            return "_".join(operation.kind for operation in self.operations)
+            return _kernel_of(self.operations)
         return self.calls[0].kernel if self.calls else ""
 
     @property
@@ -133,6 +135,11 @@ class Choice:
     codes: tuple[KernelCode, ...]
 
 
+def _kernel_of(operations: Sequence[Operation]) -> str:
+    """Return the name of what computes several operations; a reshape is no work."""
+    return "_".join(each.kind for each in operations if not each.aliases_input)
+
+
 def symbol_of(index: int, kernel: str) -> str:
     """Return the name of a step's function."""
     return f"edgeprune_layer_{index:02d}_{kernel}"
@@ -155,9 +162,10 @@ def scratch_bytes(call: CCall) -> int:
 def portable_steps(network: IntegerNetwork) -> tuple[Step, ...]:
     """Return one step an operation, or one for two that take turns; all in portable C."""
     readers = _readers(network)
-    pairs = {index: _pair(network, readers, index) for index in range(len(network.operations))}
-    handed = {index for index, pair in pairs.items() if pair is not None}
-    second = {pair.index: pair for pair in pairs.values() if pair is not None}
+    found = (_pair(network, readers, index) for index in range(len(network.operations)))
+    pairs = [pair for pair in found if pair is not None and _pays_by_row(network, pair)]
+    handed = {_places(network, pair)[0] for pair in pairs}
+    second = {pair.index: pair for pair in pairs}
     return tuple(
         second.get(index) or Step(index, (operation,), tuple(operation.c_calls(network.tensors)))
         for index, operation in enumerate(network.operations)
@@ -172,21 +180,33 @@ def _pair(network: IntegerNetwork, readers: dict[str, list[int]], index: int) ->
     tensor of a network of many electrodes: filters in time, before the electrodes are weighed up.
     """
     first = network.operations[index]
-    output = network.tensors[first.output]
     if first.kind not in _BY_ROW or first.output in network.outputs:
         return None
-    if len(readers[first.output]) != 1 or output.shape[1] < _LEAST_HEIGHT:
+    if len(readers[first.output]) != 1:
         return None
     place = readers[first.output][0]
     second = network.operations[place]
     if second.kind not in _BY_ROW or not isinstance(second, Convolution):
         return None
-    if second.sliding != Sliding(1) or _pair(network, readers, place) is not None:
+    if second.sliding != Sliding(1):
+        return None
+    following = _pair(network, readers, place)
+    if following is not None and _pays_by_row(network, following):
         return None
     (give,), (take,) = first.c_calls(network.tensors), second.c_calls(network.tensors)
     give = replace(give, parameters={**give.parameters, "output_row": 0})
     take = replace(take, parameters={**take.parameters, "input_row": 0})
     return Step(place, (first, second), (give, take))
+
+
+def _pays_by_row(network: IntegerNetwork, pair: Step) -> bool:
+    """Whether the pair is worth it in portable C."""
+    return network.tensors[pair.operations[0].output].shape[1] >= _LEAST_HEIGHT
+
+
+def _places(network: IntegerNetwork, pair: Step) -> tuple[int, int]:
+    """Return where in the network the two operations of a pair stand."""
+    return network.operations.index(pair.operations[0]), pair.index
 
 
 def choices(
@@ -210,24 +230,27 @@ def choices(
         if index in taken:
             continue
         pair = _pair(network, readers, index)
-        if pair is not None:
-            taken.update((index, pair.index))
-            found.append(Choice(pair, ()))
-            continue
-        choice = None
         chain: tuple[int, ...] = (index,)
         if operation.kind in _WEIGHTED:
-            chain = _chain(network, readers, index, taken)
+            chain = _chain(network, readers, index, taken, _FUSED, _LONGEST_CHAIN)
+        elif pair is not None:
+            chain = (
+                index,
+                *_chain(network, readers, pair.index, taken, _AFTER_PAIR, len(network.operations)),
+            )
         if stream is not None:
             chain = _kept_chain(network, chain, stream)
         if divisible:
             chain = _divisible_chain(network, chain)
-        for length in range(len(chain), 0, -1):
-            choice = _choice(network, chain[:length], instructions, aligned)
-            if choice.codes or length == 1:
-                taken.update(chain[:length])
-                break
-        assert choice is not None
+        offers = (
+            _choice(network, chain[:length], instructions, aligned)
+            for length in range(len(chain), 0, -1)
+        )
+        choice = next((each for each in offers if each.codes), None)
+        if choice is None and pair is not None and _pays_by_row(network, pair):
+            choice = Choice(pair, ())
+        choice = choice or _choice(network, chain[:1], instructions, aligned)
+        taken.update(map(network.operations.index, choice.step.operations))
         found.append(choice)
     return tuple(sorted(found, key=lambda item: item.step.index))
 
@@ -256,20 +279,25 @@ def _readers(network: IntegerNetwork) -> dict[str, list[int]]:
 
 
 def _chain(
-    network: IntegerNetwork, readers: dict[str, list[int]], first: int, taken: Collection[int]
+    network: IntegerNetwork,
+    readers: dict[str, list[int]],
+    first: int,
+    taken: Collection[int],
+    kinds: Collection[str],
+    longest: int,
 ) -> tuple[int, ...]:
     """Return the operations from `first` on that could be computed without memory between.
 
     What is taken belongs to another chain: of two convolutions that are added, one takes the sum.
     """
     chain = [first]
-    while len(chain) < _LONGEST_CHAIN:
+    while len(chain) < longest:
         output = network.operations[chain[-1]].output
         if len(readers[output]) != 1 or output in network.outputs:
             break
         following = readers[output][0]
         operation = network.operations[following]
-        fits = operation.kind in _FUSED and operation.inputs.count(output) == 1
+        fits = operation.kind in kinds and operation.inputs.count(output) == 1
         if not fits or following in taken:
             break
         chain.append(following)
@@ -303,7 +331,7 @@ def _choice(
     step = Step(chain[-1], operations, calls)
     if operations[0].aliases_input or len(step.inputs) > 2:
         return Choice(step, ())
-    symbol = symbol_of(step.index, "_".join(operation.kind for operation in operations))
+    symbol = symbol_of(step.index, _kernel_of(operations))
     names = (*step.inputs, *step.inputs[:1])[:2]
     request = KernelRequest(
         symbol,

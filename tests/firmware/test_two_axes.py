@@ -25,6 +25,7 @@ from tests.classifiers.eegnets import quantized_eegnet
 from tests.firmware.conftest import Make, labels
 from tests.firmware.library import Library
 from tests.firmware.test_random_networks import TOOLCHAIN
+from tests.firmware.test_streaming import windows
 from tests.firmware.test_streaming_c import check_stream
 from tests.network.strategies import inputs_for
 
@@ -123,12 +124,34 @@ def test_rows_of_a_stream_are_handed_on(tmp_path: Path, host_compiler: str) -> N
     check_stream(Library(sources, host_compiler), network, 32, moves=2)
 
 
-@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m7"])
-def test_cores_compute_it(tmp_path: Path, target: str) -> None:
+def test_with_dsp_instructions_nothing_is_stored_until_the_first_pool(tmp_path: Path) -> None:
     _, network = quantized_eegnet()
-    core = load_target(target)
-    sources = generate(network, None, core, labels(network), tmp_path / "c")
-    image = compile_image(sources, core, tmp_path / "image.elf", toolchain=TOOLCHAIN)
+    sources = generate(network, None, load_target("cortex-m7"), labels(network), tmp_path / "c")
+    program = sources.program
+    first = next(layer for layer in program.layers if layer.symbol)
+    assert first.kernel == "conv2d_depthwise_conv2d_table_average_pool1d"
+    made = [operation.output for operation in first.step.operations]
+    assert [name in program.plan.places for name in made] == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4", "cortex-m7"])
+def test_cores_compute_it_whole_in_steps_and_portably(tmp_path: Path, target: str) -> None:
+    _, network = quantized_eegnet()
+    core, folder = load_target(target), tmp_path / "c"
+    sources = generate(network, None, core, labels(network), folder, small_steps=True, guards=True)
+    elf = tmp_path / "image.elf"
+    compile_image(sources, core, elf, toolchain=TOOLCHAIN, program="twin")
     (signal,) = inputs_for(network, 2, seed=4)
-    run = run_image(image.elf, core, signal, None, network.output_tensor.size)
+    run = run_image(elf, core, signal, None, network.output_tensor.size)
+    np.testing.assert_array_equal(run.logits, network.run(signal))
+
+
+def test_a_core_computes_a_stream(tmp_path: Path) -> None:
+    _, network = quantized_eegnet()
+    core, hop = load_target("cortex-m7"), 32
+    sources = generate(network, None, core, labels(network), tmp_path / "c", hop=hop)
+    elf = tmp_path / "image.elf"
+    compile_image(sources, core, elf, toolchain=TOOLCHAIN, program="stream")
+    (signal,) = windows(network, hop, 3, count=4)
+    run = run_image(elf, core, signal, None, network.output_tensor.size)
     np.testing.assert_array_equal(run.logits, network.run(signal))

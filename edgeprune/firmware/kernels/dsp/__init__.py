@@ -6,6 +6,7 @@ from edgeprune.firmware.kernels.dsp import (
     depthwise,
     direct,
     elementwise,
+    filter_bank,
     pools,
     sparse,
     sparse_dense,
@@ -22,4 +23,5 @@ DSP_GENERATORS: tuple[Generator, ...] = (
     pools.generate_pool,
     elementwise.generate_add,
     elementwise.generate_requantize,
+    filter_bank.generate,
 )
