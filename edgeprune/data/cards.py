@@ -289,6 +289,13 @@ class DatasetCard:
                 return number
         return -1 if symbol in self.not_beats else None
 
+    def path_of(self, record: str, extension: str) -> str:
+        """Return a file of a record, as seen from the folder: as found, else as published."""
+        found = self.reader.found_as.get(record) if self.source == "wfdb" else None
+        if found is None:
+            return self.files.path_of(record, extension)
+        return f"{found.removesuffix('.hea')}.{extension}"
+
     @property
     def record_files(self) -> tuple[str, ...]:
         """Names of the files that the records in use consist of."""
@@ -297,7 +304,7 @@ class DatasetCard:
         records = sorted(
             {pieces[each].record if each in pieces else each for each in self.split.records}
         )
-        own = [files.path_of(record, each) for record in records for each in files.extensions]
+        own = [self.path_of(record, each) for record in records for each in files.extensions]
         return tuple(dict.fromkeys([*own, *(s for each in records for s in files.beside_of(each))]))
 
 

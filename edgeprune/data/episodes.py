@@ -45,7 +45,7 @@ def read_episodes(card: DatasetCard, directory: Path | None, record: str) -> Epi
     """
     if card.source != "wfdb" or directory is None:
         return Episodes()
-    file = f"{record}.{card.files.annotator}"
+    file = card.path_of(record, card.files.annotator)
     try:
         annotations = parse_annotations((directory / file).read_bytes())
     except (OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from edgeprune.data.own_records import COUNT, RMS
 from edgeprune.data.proposed_signal import microvolts, round_up, signal_of, with_rms
 from edgeprune.data.proposed_split import patients_of, propose_split
 from edgeprune.data.survey import FoundRecord, FoundText, Hints, Survey, plain_names
-from edgeprune.errors import ConfigurationError, DataError
+from edgeprune.errors import DataError
 
 # ANSI/AAMI EC57's classes of beats by WFDB's symbols, and what marks no beat there.
 AAMI = {
@@ -72,11 +72,7 @@ def propose(found: Survey, hints: Hints, seed: int) -> Proposal:
     usable = _of_one_rate(usable, left_out)
     kind = hints.kind or _kind(found, usable)
     if kind == "segments" and found.source == "wfdb":
-        raise ConfigurationError(
-            "records in WFDB format are read for their beats",
-            where="--kind segments",
-            hint="export them as EDF+ with annotations of a duration, or as NPZ",
-        )
+        usable = [replace(record, texts=record.rhythms) for record in usable]
     chosen = _channels(usable, kind, left_out, reasons)
     usable = [record for record in usable if record.name not in left_out]
     _enough(usable, left_out, found)
@@ -136,10 +132,12 @@ def _of_one_rate(records: Sequence[FoundRecord], left_out: dict[str, str]) -> li
 
 def _kind(found: Survey, records: Sequence[FoundRecord]) -> str:
     """Return "beats" where the labels are marks as frequent as a heart's, else "segments"."""
-    if found.source == "wfdb":
-        return "beats"
     if found.windows:
         return "segments"
+    if found.source == "wfdb":
+        known = {symbol for symbols in AAMI.values() for symbol in symbols}
+        beats = any(known & set(record.texts) for record in records)
+        return "beats" if beats or not any(record.rhythms for record in records) else "segments"
     marks = sum(text.count for record in records for text in record.texts.values())
     lasting = any(text.seconds for record in records for text in record.texts.values())
     seconds = sum(record.samples / record.rate_hz for record in records)

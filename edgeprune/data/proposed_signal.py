@@ -41,9 +41,12 @@ def signal_of(
     ]
     unit = found.reader.unit
     rate = int(records[0].rate_hz)
-    offset = any(
-        abs(channel.middle) > 4 * max(channel.typical, 1e-12) for channel in channels
-    ) and (found.source != "wfdb")
+    # Beats of WFDB records are read as they are stored.
+    stored = found.source == "wfdb" and kind == "beats"
+    offset = (
+        any(abs(channel.middle) > 4 * max(channel.typical, 1e-12) for channel in channels)
+        and not stored
+    )
     if offset:
         reasons["reader.remove_offset"] = (
             "a channel's median is far from 0 compared with what moves in it"
@@ -56,7 +59,7 @@ def signal_of(
         )
     else:
         size = _count_size(channels, found.reader, offset)
-    bits = records[0].bits if found.source == "wfdb" else _BITS
+    bits = records[0].bits if stored else _BITS
     common: dict[str, Any] = {"rate_hz": rate, "microvolt_per_count": float(size), "bits": bits}
     if unit == RMS:
         common["unit"] = RMS

@@ -141,8 +141,10 @@ def _read_wfdb(
     card: DatasetCard, directory: Path | None, progress: Progress, seed: int
 ) -> tuple[Recording, ...]:
     from edgeprune.data.wfdb_reader import read_wfdb_record
+    from edgeprune.data.wfdb_segments import read_wfdb_segments
 
     del seed
+    read = read_wfdb_record if card.window is None else read_wfdb_segments
     if directory is None:
         raise ConfigurationError(
             f"data set '{card.name}' is read from files and no folder is given",
@@ -152,7 +154,7 @@ def _read_wfdb(
     recordings = []
     with progress.task(f"reading {card.name}", len(card.split.records), "records") as advance:
         for name in card.split.records:
-            recordings.append(read_wfdb_record(card, directory, name))
+            recordings.append(read(card, directory, name))
             advance(1)
     return tuple(recordings)
 

@@ -117,6 +117,7 @@ class FoundRecord:
         fault: Why it cannot be used; empty where it can.
         bits: Width of the converter, where the file says.
         names_patient: `patient` is a name of the user's, not one out of a file's header.
+        rhythms: Its stretches of rhythm, of WFDB records beside marks of beats.
     """
 
     name: str
@@ -130,6 +131,7 @@ class FoundRecord:
     fault: str = ""
     bits: int = 16
     names_patient: bool = False
+    rhythms: Mapping[str, FoundText] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,11 +21,11 @@ from edgeprune.data.survey import (
     describe_values,
     fault_of,
     names_of_files,
-    plain_names,
 )
 from edgeprune.data.wfdb_annotations import parse_annotations
 from edgeprune.data.wfdb_header import read_header
-from edgeprune.data.wfdb_reader import check_sample_files, read_samples
+from edgeprune.data.wfdb_reader import check_sample_files, read_all_samples
+from edgeprune.data.wfdb_segments import rhythm_notes
 from edgeprune.errors import ConfigurationError, DataError
 from edgeprune.progress import Progress
 
@@ -138,35 +139,36 @@ def survey_wfdb(folder: Path, files: tuple[Path, ...], hints: Hints, progress: P
         if path.suffix[1:].lower() not in _NO_ANNOTATIONS
     )
     annotator = "atr" if "atr" in beside else next((kind for kind, _ in beside.most_common(1)), "")
+    names = names_of_files(folder, files)
     records = []
     with progress.task("looking at the files", len(files), "files") as advance:
         for path in files:
-            parent = path.parent.relative_to(folder).as_posix()
+            below = path.relative_to(folder)
+            blank = FoundRecord(
+                names[path][0],
+                "" if below.as_posix() == f"{names[path][0]}.hea" else below.as_posix(),
+                below.parent.as_posix(),
+            )
             try:
-                records.append(look_at_wfdb(path, annotator, parent))
+                records.append(look_at_wfdb(path, annotator, blank))
             except DataError as error:
-                name = plain_names([path.stem])[path.stem]
-                records.append(FoundRecord(name, folder=parent, fault=fault_of(error)))
+                records.append(replace(blank, fault=fault_of(error)))
             advance(1)
     return Survey("wfdb", folder, tuple(records), annotator=annotator)
 
 
-def look_at_wfdb(path: Path, annotator: str, parent: str) -> FoundRecord:
+def look_at_wfdb(path: Path, annotator: str, blank: FoundRecord) -> FoundRecord:
     """Return what a record in WFDB format holds.
 
     Args:
         path: Its header.
         annotator: Extension of its annotation file.
-        parent: Its folder, below the one that was named.
+        blank: Its name and place.
 
     Raises:
         DataError: It is damaged, or has no annotations.
     """
     name = path.stem
-    if parent != ".":
-        raise DataError(
-            "it lies in a folder below", where=name, hint="name that folder with --data"
-        )
     header = read_header(path, name)
     check_sample_files(header, path.parent, name)
     beside = path.with_suffix(f".{annotator}")
@@ -181,8 +183,12 @@ def look_at_wfdb(path: Path, annotator: str, parent: str) -> FoundRecord:
             f"its annotations cannot be read: {error}", where=name, hint="fetch them again"
         ) from error
     channels = []
+    leads = Counter(line.lead for line in header.signals)
+    samples = read_all_samples(path.parent, name, header)
     for place, line in enumerate(header.signals):
-        values = read_samples(path.parent, name, place, header)
+        if leads[line.lead] > 1:
+            continue
+        values = samples[:, place]
         scale = Fraction(str(line.microvolt_per_count))
         offset = -line.baseline * scale
         channels.append(describe_values(line.lead, "uV", values, scale, offset))
@@ -192,14 +198,13 @@ def look_at_wfdb(path: Path, annotator: str, parent: str) -> FoundRecord:
         for sample, symbol in zip(annotations.samples, annotations.symbols, strict=True)
     ]
     said = (_WFDB_PATIENT.search(comment) for comment in header.comments)
-    return FoundRecord(
-        name,
-        "",
-        parent,
-        rate,
-        header.length,
-        tuple(channels),
-        count_texts(notes),
-        next((match[1].strip() for match in said if match), ""),
+    return replace(
+        blank,
+        rate_hz=rate,
+        samples=header.length,
+        channels=tuple(channels),
+        texts=count_texts(notes),
+        rhythms=count_texts(rhythm_notes(annotations, header)),
+        patient=next((match[1].strip() for match in said if match), ""),
         bits=int(np.max([line.bits for line in header.signals])),
     )

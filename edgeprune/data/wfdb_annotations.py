@@ -29,12 +29,14 @@ class Annotations:
         symbols: Its symbol; "code 45" where the code has none.
         rate_hz: Samples a second that the file counts in; None where it does not say.
         subtypes: Subtype of each annotation, a signed byte; 0 where none is given.
+        texts: Auxiliary text of each, as "(AFIB" where a rhythm begins; "" where none is given.
     """
 
     samples: tuple[int, ...]
     symbols: tuple[str, ...]
     rate_hz: float | None
     subtypes: tuple[int, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def parse_annotations(content: bytes) -> Annotations:
@@ -46,6 +48,7 @@ def parse_annotations(content: bytes) -> Annotations:
     samples: list[int] = []
     symbols: list[str] = []
     subtypes: list[int] = []
+    texts: list[str] = []
     rate_hz = None
     sample = place = 0
     while place + 2 <= len(content):
@@ -55,7 +58,9 @@ def parse_annotations(content: bytes) -> Annotations:
         if word == 0:
             if content[place:].strip(b"\0"):
                 raise ValueError("their end mark stands before their end")
-            return Annotations(tuple(samples), tuple(symbols), rate_hz, tuple(subtypes))
+            return Annotations(
+                tuple(samples), tuple(symbols), rate_hz, tuple(subtypes), tuple(texts)
+            )
         if code == _SKIP:
             if place + 4 > len(content):
                 break
@@ -67,8 +72,11 @@ def parse_annotations(content: bytes) -> Annotations:
             if resolution and symbols and symbols[-1] == _NOTE:
                 # A statement on the file as a whole, not on a place in the signal.
                 rate_hz = float(resolution[1])
-                for values in (samples, symbols, subtypes):
+                for values in (samples, symbols, subtypes, texts):
                     values.pop()
+            elif texts:
+                text = content[place : place + value].split(b"\0")[0]
+                texts[-1] = text.decode("utf-8", errors="replace").strip()
             place += value + value % 2
         elif code == _SUBTYPE and subtypes:
             subtypes[-1] = (value & 0xFF ^ 0x80) - 0x80
@@ -78,6 +86,7 @@ def parse_annotations(content: bytes) -> Annotations:
                 samples.append(sample)
                 symbols.append(_symbol(code))
                 subtypes.append(0)
+                texts.append("")
     raise ValueError("their end mark is missing")
 
 

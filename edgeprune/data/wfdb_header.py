@@ -29,6 +29,7 @@ _RECORD = re.compile(
     r"\s+(?P<length>\d{1,12})(\s.*)?",
     re.ASCII,
 )
+_FRAMES = re.compile(r"[-\w.]{1,200}\s+\d{1,3}x(\d{1,6})\S*(?:\s.*)?\s(?P<lead>\S+)", re.ASCII)
 _SIGNAL = re.compile(
     r"(?P<file>[-\w.]{1,200})\s+(?P<format>\d{1,3})\s+(?P<gain>\d{1,9}(\.\d{1,9})?)"
     r"(\((?P<baseline>-?\d{1,6})\))?(/(?P<units>\S+))?\s+(?P<bits>\d{1,2})\s+(?P<zero>-?\d{1,6})"
@@ -132,6 +133,14 @@ def read_header(path: Path, record: str, *, calibrated: bool = True) -> Header:
 
 def _signal_line(line: str, refuse: Callable[..., DataError], calibrated: bool) -> SignalLine:
     match = _SIGNAL.fullmatch(line)
+    frames = _FRAMES.fullmatch(line)
+    if frames is not None:
+        raise refuse(
+            f"lead {frames['lead']} has {frames[1]} samples a frame: the record's signals are of "
+            "unlike rates",
+            line,
+            "convert the record so that all signals have one rate (WFDB's xform), or leave it out",
+        )
     if match is None:
         raise refuse("a signal's line cannot be read", line)
     if match["format"] not in _BYTES_A_SAMPLE:

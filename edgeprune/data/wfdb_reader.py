@@ -11,7 +11,7 @@ from edgeprune.data.cards import DatasetCard, Published
 from edgeprune.data.checksums import published_sums
 from edgeprune.data.recordings import Int16Array, Int64Array, Recording
 from edgeprune.data.subjects import read_subject
-from edgeprune.data.wfdb_annotations import parse_annotations
+from edgeprune.data.wfdb_annotations import Annotations, parse_annotations
 from edgeprune.data.wfdb_header import Header, SignalLine, read_header
 from edgeprune.errors import DataError
 from edgeprune.files import sha256_file
@@ -37,13 +37,14 @@ def read_wfdb_record(card: DatasetCard, directory: Path, record: str) -> Recordi
         DataError: A file is absent, cut short, damaged or of another record; the lead is absent;
             the header contradicts the samples or the card; an annotation is unknown.
     """
-    header = read_header(directory / f"{record}.hea", record)
-    check_sample_files(header, directory, record)
-    channel = _channel(card, header, record)
+    path, file = header_path(card, directory, record), card.path_of(record, "hea")
+    header = read_header(path, path.stem)
+    check_sample_files(header, path.parent, record, file)
+    channel = _channel(card, header, record, file)
     line = header.signals[channel]
-    adc = _converter(card, header, line, record)
-    counts = read_samples(directory, record, channel, header)
-    positions, labels = _read_beats(card, directory, record, header)
+    adc = _converter(card, header, line, record, file)
+    counts = read_samples(path.parent, path.stem, channel, header)
+    positions, labels = _read_beats(card, path, record, header)
     check_sums(card, directory, record)
     samples = _centred(counts, line, record)
     recording = Recording(
@@ -60,6 +61,22 @@ def read_wfdb_record(card: DatasetCard, directory: Path, record: str) -> Recordi
     return recording
 
 
+def header_path(card: DatasetCard, directory: Path, record: str) -> Path:
+    """Return where a record's header lies.
+
+    Raises:
+        DataError: The card names a place outside of the folder.
+    """
+    place = card.path_of(record, "hea")
+    if Path(place).is_absolute() or ".." in Path(place).parts:
+        raise DataError(
+            f"'{place}' leaves the folder of the data",
+            where=f"{card.path or card.name}, reader.found_as.{record}",
+            hint="give a path below the folder",
+        )
+    return directory / place
+
+
 def _error(what: str, record: str, file: str, hint: str = "") -> DataError:
     return DataError(
         what,
@@ -68,28 +85,34 @@ def _error(what: str, record: str, file: str, hint: str = "") -> DataError:
     )
 
 
-def check_sample_files(header: Header, directory: Path, record: str) -> None:
+def check_sample_files(header: Header, directory: Path, record: str, file: str = "") -> None:
     """Refuse sample files that are absent or not as long as the header says.
+
+    Args:
+        header: The record's header.
+        directory: Where the header lies.
+        record: The record's name.
+        file: The header's file, for messages; empty for the record's name.
 
     Raises:
         DataError: As it says.
     """
-    for file in sorted({signal.file for signal in header.signals}):
-        path = directory / file
+    for name in sorted({signal.file for signal in header.signals}):
+        path = directory / name
         if not path.is_file():
             raise _error(
-                f"the header names the file '{file}', which does not exist",
+                f"the header names the file '{name}', which does not exist",
                 record,
-                f"{record}.hea",
-                f"put {file} into {directory}, or fetch {record}.hea again",
+                file or f"{record}.hea",
+                f"put {name} into {directory}, or fetch the header again",
             )
-        actual, expected = path.stat().st_size, header.file_bytes(file)
+        actual, expected = path.stat().st_size, header.file_bytes(name)
         if actual != expected:
             state = "cut short" if actual < expected else "longer than its header says"
-            raise _error(f"{file} is {state}: {actual} of {expected} bytes", record, file)
+            raise _error(f"{name} is {state}: {actual} of {expected} bytes", record, name)
 
 
-def _channel(card: DatasetCard, header: Header, record: str) -> int:
+def _channel(card: DatasetCard, header: Header, record: str, file: str) -> int:
     leads = [signal.lead for signal in header.signals]
     for lead in card.signal.leads:
         if leads.count(lead) == 1:
@@ -98,12 +121,12 @@ def _channel(card: DatasetCard, header: Header, record: str) -> int:
     raise _error(
         f"the record has no lead {wanted} (it has {', '.join(leads)})",
         record,
-        f"{record}.hea",
+        file,
         "leave the record out in the card (split.left_out), or name one of its leads there",
     )
 
 
-def _converter(card: DatasetCard, header: Header, line: SignalLine, record: str) -> Adc:
+def _converter(card: DatasetCard, header: Header, line: SignalLine, record: str, file: str) -> Adc:
     stated = (header.rate_hz, line.microvolt_per_count, line.bits)
     expected = (card.signal.rate_hz, card.signal.microvolt_per_count, card.signal.bits)
     if stated != expected:
@@ -111,9 +134,12 @@ def _converter(card: DatasetCard, header: Header, line: SignalLine, record: str)
         told = ", ".join(f"{own:g} {name}" for own, name in zip(stated, names, strict=True))
         wanted = ", ".join(f"{own:g} {name}" for own, name in zip(expected, names, strict=True))
         raise _error(
-            f"the header states {told}; the card of {card.name} states {wanted}",
+            f"the header states {told} of lead {line.lead}; the card of {card.name} states "
+            f"{wanted}",
             record,
-            f"{record}.hea",
+            file,
+            "leave the record out in the card (split.left_out), or convert it to the others' rate "
+            "and gain",
         )
     return card.adc
 
@@ -124,13 +150,21 @@ def read_samples(directory: Path, record: str, channel: int, header: Header) -> 
     Raises:
         DataError: The file is damaged or not the one that the header describes.
     """
-    line = header.signals[channel]
-    wfdb_record = _through_wfdb(
-        "rdrecord", record, line.file, str(directory / record), physical=False
-    )
+    selected: Int64Array = read_all_samples(directory, record, header)[:, channel]
+    return selected
+
+
+def read_all_samples(directory: Path, record: str, header: Header) -> Int64Array:
+    """Return the counts of all signals [n, signals] as they are stored.
+
+    Raises:
+        DataError: A file is damaged or not the one that the header describes.
+    """
+    first = header.signals[0].file
+    wfdb_record = _through_wfdb("rdrecord", record, first, str(directory / record), physical=False)
     signals = wfdb_record.d_signal
     if signals is None or signals.shape != (header.length, len(header.signals)):
-        raise _error("the file does not hold the samples that its header states", record, line.file)
+        raise _error("the file does not hold the samples that its header states", record, first)
     for number, signal in enumerate(header.signals):
         counts = signals[:, number].astype(np.int64)
         if int(counts[0]) != signal.first or int(counts.sum()) & 0xFFFF != signal.checksum:
@@ -140,17 +174,26 @@ def read_samples(directory: Path, record: str, channel: int, header: Header) -> 
                 signal.file,
                 f"fetch {signal.file} and {record}.hea again from their publisher",
             )
-    selected: Int64Array = signals[:, channel].astype(np.int64)
-    return selected
+    whole: Int64Array = signals.astype(np.int64)
+    return whole
 
 
-def _read_beats(
-    card: DatasetCard, directory: Path, record: str, header: Header
-) -> tuple[Int64Array, Int64Array]:
-    file = f"{record}.{card.files.annotator}"
-    path = directory / file
+def read_annotations(card: DatasetCard, beside: Path, record: str, header: Header) -> Annotations:
+    """Return the annotations of a record.
+
+    Args:
+        card: The data set, which says which annotations.
+        beside: The record's header.
+        record: The record's name.
+        header: What it says.
+
+    Raises:
+        DataError: They are missing, damaged, or of another rate than the signal.
+    """
+    path = beside.with_name(f"{beside.stem}.{card.files.annotator}")
+    file = path.name
     if not path.is_file():
-        raise _error("the annotations are missing", record, file, f"put {file} into {directory}")
+        raise _error("the annotations are missing", record, file, f"put {file} into {path.parent}")
     try:
         annotations = parse_annotations(path.read_bytes())
     except ValueError as error:
@@ -164,6 +207,14 @@ def _read_beats(
             record,
             file,
         )
+    return annotations
+
+
+def _read_beats(
+    card: DatasetCard, beside: Path, record: str, header: Header
+) -> tuple[Int64Array, Int64Array]:
+    annotations = read_annotations(card, beside, record, header)
+    file = f"{beside.stem}.{card.files.annotator}"
     positions, labels = [], []
     last = -1
     for sample, symbol in zip(annotations.samples, annotations.symbols, strict=True):
@@ -200,9 +251,11 @@ def check_sums(card: Published, directory: Path, record: str) -> None:
     """
     sums = published_sums(card, directory)
     for extension in card.files.extensions:
-        name = f"{record}.{extension}"
+        name = card.files.path_of(record, extension)
+        if name not in sums:
+            continue
         actual = sha256_file(directory / name)
-        if name not in sums or sums[name] == actual:
+        if sums[name] == actual:
             continue
         twin = next((other for other, known in sums.items() if known == actual), None)
         raise _error(

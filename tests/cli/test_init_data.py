@@ -12,6 +12,8 @@ import pytest
 from edgeprune.config import load_config
 from edgeprune.data import DatasetCard, load_card, read_recordings
 from edgeprune.data.proposed_split import split_of
+from edgeprune.pipeline.build import open_context
+from edgeprune.pipeline.learn import data_stage, windows_of
 from edgeprune.progress import Silent
 from tests.cli.conftest import Edgeprune
 from tests.data.own_data import (
@@ -216,3 +218,34 @@ def test_the_split_does_not_depend_on_the_order_and_covers_the_classes() -> None
     for part in parts:
         assert {text for record in part for text in texts[record]} == {"a", "b"}
     assert split_of(patients, texts, 2) != parts
+
+
+def test_init_finds_records_in_folders_and_rhythms(
+    edgeprune: Edgeprune, tmp_path: Path, shared_data: Callable[[str], Path]
+) -> None:
+    data = tmp_path / "data"
+    for number, record in enumerate(("201", "202", "203", "219")):
+        home = data / f"patient{number}"
+        home.mkdir(parents=True)
+        for path in shared_data("mitdb").glob(f"{record}.*"):
+            shutil.copy(path, home / path.name)
+    flags = ("--kind", "segments", "--patient", "folder")
+    result = edgeprune("init", tmp_path, "--data", data, *flags)
+    assert result.code == 0, result.out
+    card = load_card(tmp_path / "mine.toml")
+    assert set(card.split.records) == {"201", "202", "203", "219"}
+    assert {"N", "AFIB"} <= set(card.class_names)
+    assert card.signal.channels == ("MLII", "V1")
+    assert card.patient("203") == "patient2"
+    config = load_config(tmp_path / "edgeprune.toml", {"target": "host"})
+    context = open_context(config, tmp_path / "out", Silent())
+    windows = windows_of(data_stage(context), "test")
+    assert windows.signal.shape[2] == 2
+    assert len(windows) > 100
+    assert edgeprune("init", tmp_path, "--data", data, "--force").code == 0
+    beats = load_card(tmp_path / "mine.toml")
+    assert beats.window is None
+    assert beats.labels == load_card("mit-bih").labels
+    assert (
+        sum(len(recording.beats) for recording in read_recordings(beats, data, Silent(), 1)) > 9000
+    )

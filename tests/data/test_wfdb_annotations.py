@@ -30,6 +30,7 @@ def test_every_annotation_of_mit_bih(shared_data: Callable[[str], Path]) -> None
         assert list(read.samples) == told.sample.tolist()
         assert list(read.symbols) == told.symbol
         assert np.array_equal(np.array(read.subtypes, np.int8), told.subtype.astype(np.int8))
+        assert list(read.texts) == [text.strip("\0") for text in told.aux_note]
 
 
 @settings(max_examples=100, deadline=None)
