@@ -45,39 +45,28 @@ from edgeprune.evidence import (
     config_entries,
     source_date,
     write_evidence,
-    write_manifest,
 )
 from edgeprune.files import disk_errors, sha256_file, write_text
 from edgeprune.pipeline.attack import ATTACKS_FILE
+from edgeprune.pipeline.bundle_files import (
+    COMMAND,
+    CONFIG,
+    EVIDENCE,
+    REPORT,
+    SWEEP,
+    copy_files,
+    seal,
+)
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.deploy import (
-    DEVICE,
-    FIRMWARE,
-    IMAGE,
-    LINUX,
-    ONNX,
-    PACKAGE,
-    TFLITE,
-    Parity,
-)
-from edgeprune.pipeline.disturb import DISTURBANCES_FILE, DISTURBED
-from edgeprune.pipeline.learn import (
-    CLASSIFIER,
-    FLOAT_ONNX,
-    HISTORY,
-    HISTORY_ARRAYS,
-    NETWORK,
-    QDQ_ONNX,
-    classifier_of,
-    network_of,
-    windows_of,
-)
+from edgeprune.pipeline.deploy import DEVICE, IMAGE, Parity
+from edgeprune.pipeline.disturb import DISTURBANCES_FILE
+from edgeprune.pipeline.learn import classifier_of, network_of, windows_of
 from edgeprune.pipeline.monitor import MONITOR_EVIDENCE
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import load_array, load_record
-from edgeprune.pipeline.prove import CERTIFICATES, COUNTEREXAMPLES, FILES
+from edgeprune.pipeline.prove import CERTIFICATES
 from edgeprune.pipeline.recordings import recordings_of
-from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, TURNED_INPUTS, Replays
+from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, Replays
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
 from edgeprune.pipeline.seizures import event_scores, what_they_are_not
 from edgeprune.pipeline.standard_scores import standard_scores
@@ -89,31 +78,6 @@ from edgeprune.training import predict
 Stages = Mapping[str, Stage]
 Record = TypeVar("Record")
 
-CONFIG = "edgeprune.toml"
-EVIDENCE = "evidence.json"
-REPORT = "report.html"
-SHOWN = "replays"
-SWEEP = "sweep.sqlite"
-_ROLES = {
-    CONFIG: "configuration as resolved",
-    EVIDENCE: "evidence",
-    REPORT: "report",
-    TFLITE: "the network for TFLite, int8 in and out",
-    ONNX: "the network for ONNX runtimes, QDQ",
-    NETWORK: "the integer network: certified and flashed",
-    CLASSIFIER: "the float classifier after pruning",
-    FLOAT_ONNX: "the float classifier as ONNX",
-    QDQ_ONNX: "the QDQ graph as the quantizer made it",
-    "pruning-history.json": "the edits that replay the pruning",
-    "pruning-history.safetensors": "arrays of the pruning history",
-    f"{FIRMWARE}/": "C99 library",
-    f"{PACKAGE}/": "C99 library as a package with an example",
-    f"{LINUX}/": "static library, headers and command for Arm Linux",
-    IMAGE: "linked test image",
-    SWEEP: "the sweep that the settings come from",
-    f"{FILES}/": "certificates, for `edgeprune verify check`",
-    f"{SHOWN}/": "windows that turn decisions or are disturbed, for `edgeprune check`",
-}
 _LIMITS = (
     "Instructions are exact and come from an emulator; they are no latency. No board was measured.",
     "Cycles, time and energy of a window come from a model; they are no measurement.",
@@ -151,44 +115,18 @@ def assemble(context: Context, stages: Stages, out: Path, config_text: str) -> E
         if partial.exists():
             shutil.rmtree(partial)
         partial.mkdir(parents=True)
-        _copy_files(stages, partial)
+        copy_files(stages, partial)
         write_text(partial / CONFIG, config_text)
         if context.config.chosen.sweep:
             shutil.copyfile(context.config.chosen.sweep, partial / SWEEP)
         evidence = collect(context, stages)
         write_evidence(partial / EVIDENCE, evidence)
         write_report(partial / EVIDENCE, partial / REPORT)
-        write_manifest(partial, _ROLES)
+        seal(partial, stages)
         if out.exists():
             shutil.rmtree(out)
         partial.rename(out)
     return evidence
-
-
-def _copy_files(stages: Stages, folder: Path) -> None:
-    wanted = {
-        "prune": {
-            CLASSIFIER: CLASSIFIER,
-            HISTORY: f"pruning-{HISTORY}",
-            HISTORY_ARRAYS: f"pruning-{HISTORY_ARRAYS}",
-        },
-        "quantize": {FLOAT_ONNX: FLOAT_ONNX, QDQ_ONNX: QDQ_ONNX, NETWORK: NETWORK},
-        "export": {TFLITE: TFLITE, ONNX: ONNX},
-        "verify": {FILES: FILES, COUNTEREXAMPLES: f"{SHOWN}/{COUNTEREXAMPLES}"},
-        "disturb": {DISTURBED: f"{SHOWN}/{DISTURBED}"},
-        "replay": {TURNED_INPUTS: f"{SHOWN}/{TURNED_INPUTS}"},
-        "firmware": {FIRMWARE: FIRMWARE, PACKAGE: PACKAGE, LINUX: LINUX, IMAGE: IMAGE},
-    }
-    for name, files in wanted.items():
-        for source, target in files.items():
-            path = stages[name].folder / source if name in stages else None
-            if path is None or not path.exists():
-                continue
-            (folder / target).parent.mkdir(exist_ok=True)
-            if path.is_dir():
-                shutil.copytree(path, folder / target)
-            else:
-                shutil.copyfile(path, folder / target)
 
 
 def collect(context: Context, stages: Stages) -> Evidence:
@@ -349,4 +287,4 @@ def _reproduction(context: Context) -> Reproduction:
     ]
     if not context.card.synthetic:
         notes.append(f"the recordings: edgeprune datasets fetch {context.card.name} DIR")
-    return Reproduction((f"edgeprune build --config {CONFIG}",), tuple(notes))
+    return Reproduction((COMMAND,), tuple(notes))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ class Stage:
         folder: Where its files are.
         digest: SHA-256 over its files; later stages that read it have this in their keys.
         reused: Whether an earlier run had made it.
+        inputs: Names and hashes of all that it read: earlier stages, "settings" and "code".
     """
 
     name: str
     folder: Path
     digest: str
     reused: bool
+    inputs: tuple[tuple[str, str], ...] = ()
 
     def file(self, name: str) -> Path:
         """Return the path of one of its files.
@@ -90,10 +92,11 @@ class StageStore:
             DiskError: The disk is full or the folder cannot be written.
         """
         key = stage_key(name, reads, settings or {}, rooms)
+        inputs = stage_inputs(reads, settings or {}, rooms)
         finished = self.root / name
         reused = _load(name, finished, key)
         if reused is not None:
-            return reused
+            return replace(reused, inputs=inputs)
         partial = self.root / f"{name}.partial"
         with disk_errors(partial):
             _prepare(partial, key)
@@ -107,7 +110,7 @@ class StageStore:
             if finished.exists():
                 shutil.rmtree(finished)
             partial.rename(finished)
-        return Stage(name, finished, _digest(files), reused=False)
+        return Stage(name, finished, _digest(files), reused=False, inputs=inputs)
 
 
 def _prepare(partial: Path, key: str) -> None:
@@ -155,6 +158,19 @@ def stage_key(
         "code": {room: _code_hash(room) for room in sorted(rooms)},
     }
     return sha256_bytes(json.dumps(content, sort_keys=True).encode())
+
+
+def stage_inputs(
+    reads: Sequence[Stage], settings: Mapping[str, Any], rooms: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return by name what a stage's key is a hash of; see `StageStore.run`."""
+    code = "".join(_code_hash(room) for room in sorted(rooms))
+    stated = json.dumps(settings, sort_keys=True)
+    return (
+        *((stage.name, stage.digest) for stage in reads),
+        ("settings", sha256_bytes(stated.encode())),
+        ("code", sha256_bytes(code.encode())),
+    )
 
 
 def _code_hash(room: str) -> str:

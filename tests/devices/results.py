@@ -12,7 +12,7 @@ from edgeprune.config import BuildConfig
 from edgeprune.config_text import render_config
 from edgeprune.data import Windows
 from edgeprune.data.held_front_end import HeldBeats
-from edgeprune.evidence.manifest import write_manifest
+from edgeprune.evidence.manifest import StageRecord, describe_files, write_manifest
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.products import save_inputs, save_windows
 
@@ -58,4 +58,5 @@ def seal(folder: Path) -> None:
     """Write the manifest of what the folder holds."""
     (folder / "manifest.json").unlink(missing_ok=True)
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    write_manifest(folder, dict.fromkeys(names, "a test's"))
+    files = describe_files(folder, dict.fromkeys(names, "a test's"), dict.fromkeys(names, "test"))
+    write_manifest(folder, files, [StageRecord("test", ())], "edgeprune build")

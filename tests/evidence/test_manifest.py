@@ -7,15 +7,35 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from edgeprune.errors import DataError
-from edgeprune.evidence import read_manifest, verify_manifest, write_manifest
+from edgeprune.evidence import read_manifest, verify_manifest
+from edgeprune.evidence.manifest import (
+    MANIFEST_SCHEMA_FILE,
+    StageInput,
+    StageRecord,
+    describe_files,
+    manifest_schema_bytes,
+    parse_manifest,
+)
+from edgeprune.evidence.manifest import write_manifest as write
 
 ROLES = {
     "evidence.json": "evidence",
     "firmware/": "firmware source",
     "firmware/image.elf": "firmware image",
 }
+STAGES = [StageRecord("firmware", (StageInput("settings", "0" * 64),)), StageRecord("record", ())]
+MADE_BY = {"evidence.json": "record", "firmware/": "firmware"}
+VALIDATOR = Draft202012Validator(json.loads(MANIFEST_SCHEMA_FILE.read_bytes()))
+
+
+def write_manifest(folder: Path, roles: dict[str, str]) -> None:
+    made_by = MADE_BY if roles is ROLES else dict.fromkeys(roles, "record")
+    write(folder, describe_files(folder, roles, made_by), STAGES, "edgeprune build")
 
 
 @pytest.fixture
@@ -37,6 +57,13 @@ def test_manifest_describes_every_file(folder: Path) -> None:
     assert image.role == "firmware image"
     assert image.media_type == "application/x-elf"
     assert files["firmware/model.c"].role == "firmware source"
+    assert [file.stage for file in files.values()] == ["record", "firmware", "firmware"]
+
+
+def test_the_schema_in_the_package_is_that_of_what_is_written(folder: Path) -> None:
+    assert MANIFEST_SCHEMA_FILE.read_bytes() == manifest_schema_bytes()
+    Draft202012Validator.check_schema(VALIDATOR.schema)
+    VALIDATOR.validate(json.loads((folder / "manifest.json").read_bytes()))
 
 
 def test_an_untouched_folder_has_no_differences(folder: Path) -> None:
@@ -86,7 +113,9 @@ def test_a_link_in_place_of_a_file_is_altered(folder: Path, tmp_path: Path) -> N
 def test_a_folder_in_place_of_a_file_is_missing(folder: Path) -> None:
     (folder / "evidence.json").unlink()
     (folder / "evidence.json").mkdir()
-    assert verify_manifest(folder).missing == ("evidence.json",)
+    differences = verify_manifest(folder)
+    assert differences.missing == ("evidence.json",)
+    assert differences.added == ("evidence.json/",)
 
 
 def test_a_file_without_a_role_is_refused(folder: Path) -> None:
@@ -102,19 +131,103 @@ def test_an_unfinished_build_has_no_manifest(tmp_path: Path) -> None:
     assert "run the same command again" in caught.value.hint
 
 
+def _changed(folder: Path, **changes: object) -> bytes:
+    """Return the manifest with fields of its first file (or of itself) changed."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, value in changes.items():
+        (manifest if name in manifest else manifest["files"][0])[name] = value
+    return json.dumps(manifest).encode()
+
+
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", json.dumps({"schema": "edgeprune-manifest", "version": 2})]
+    "content",
+    [
+        *(b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"schema": NaN}'),
+        b'{"schema": "edgeprune-manifest", "schema": "edgeprune-manifest", "version": 2}',
+    ],
 )
-def test_a_damaged_manifest_is_refused(folder: Path, content: str) -> None:
-    (folder / "manifest.json").write_text(content)
+def test_a_damaged_manifest_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "manifest.json").write_bytes(content)
     with pytest.raises(DataError):
         verify_manifest(folder)
 
 
-def test_a_manifest_with_an_altered_field_is_refused(folder: Path) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][0]["size"] = "2"
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="expected int") as caught:
-        read_manifest(folder)
-    assert caught.value.where.endswith("files.0.size")
+@pytest.mark.parametrize("version", [1, 3, 2.5, True, None, "2"])
+def test_a_manifest_of_another_version_says_what_to_do(folder: Path, version: object) -> None:
+    with pytest.raises(DataError, match="version 2 only") as caught:
+        parse_manifest(_changed(folder, version=version))
+    assert "edgeprune build --config" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/etc/passwd", "../evidence.json", "a/../b", "./a", "a//b", "a/", "", ".", "a\\b"),
+        *("C:/a", "a\x00b", "a\nb", "a ", "a./b", "con", "LPT1.txt", "manifest.json"),
+        *("Signature.JSON", "a" * 256, "a/" * 600 + "a", "\ud800"),
+    ],
+)
+def test_a_path_that_no_bundle_can_hold_is_refused_by_name(folder: Path, path: str) -> None:
+    with pytest.raises(DataError, match="cannot be in a bundle"):
+        parse_manifest(_changed(folder, path=path))
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("firmware/model.c", "twice"),
+        ("Firmware/model.c", "capitals"),
+        ("firmware/Image.ELF", "capitals"),
+        ("firmware", "file and a folder"),
+        ("firmware/model.c/deeper", "file and a folder"),
+    ],
+)
+def test_paths_that_clash_are_refused_by_name(folder: Path, path: str, why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        parse_manifest(_changed(folder, path=path))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"size": "2"}, {"size": -1}, {"size": 1 << 60}, {"size": True}, {"size": 1.5}),
+        *({"sha256": "0" * 63}, {"sha256": "A" * 64}, {"sha256": "0" * 64 + "\n"}),
+        *({"files": {}}, {"files": [[]]}, {"stages": []}, {"path": None}, {"stage": "nobody's"}),
+        *({"command": 7}, {"path": "zzz"}),
+    ],
+)
+def test_a_field_of_another_kind_is_refused(folder: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(DataError) as caught:
+        parse_manifest(_changed(folder, **changes))
+    assert caught.value.where.startswith("manifest.json")
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
+def test_whatever_stands_in_a_manifest_is_refused_as_our_error(value: object) -> None:
+    form = {"schema": "edgeprune-manifest", "version": 2, "edgeprune": "0", "command": ""}
+    for name in ("stages", "files"):
+        table = form | {"stages": [], "files": []} | {name: value}
+        try:
+            parse_manifest(json.dumps(table).encode())
+        except DataError:
+            continue
+        assert value == []
+
+
+def test_an_empty_folder_and_a_link_to_a_folder_are_added(folder: Path, tmp_path: Path) -> None:
+    (folder / "empty" / "er").mkdir(parents=True)
+    (folder / "elsewhere").symlink_to(folder / "firmware")
+    assert verify_manifest(folder).added == ("elsewhere", "empty/er/")
+
+
+def test_a_manifest_that_is_a_link_or_huge_is_refused(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.rename(folder / "other.json")
+    path.symlink_to(folder / "other.json")
+    with pytest.raises(DataError, match="is a link"):
+        verify_manifest(folder)
+    path.unlink()
+    with path.open("wb") as stream:
+        stream.truncate(1 << 30)
+    with pytest.raises(DataError, match="none so large"):
+        verify_manifest(folder)
