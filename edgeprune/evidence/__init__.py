@@ -27,7 +27,7 @@ from edgeprune.evidence.certificates import (
     OutcomeCounts,
     PerturbationCertificates,
 )
-from edgeprune.evidence.clauses import ClauseEvidence, ProfileEvidence
+from edgeprune.evidence.clauses import ClauseEvidence, ClauseRegistry, ProfileEvidence, read_clauses
 from edgeprune.evidence.dataset import (
     AdcEvidence,
     ClassCount,
@@ -176,6 +176,7 @@ __all__ = [
     "ClassProbabilities",
     "ClassifierEvidence",
     "ClauseEvidence",
+    "ClauseRegistry",
     "Comparison",
     "Component",
     "ConfidenceBin",
@@ -289,6 +290,7 @@ __all__ = [
     "is_present",
     "judge",
     "parse_evidence",
+    "read_clauses",
     "read_evidence",
     "read_manifest",
     "schema_bytes",

@@ -1,10 +1,17 @@
-"""Clauses that this evidence supports, and the profiles that say which of them a reader wants."""
+"""Clauses that this evidence supports, and the profiles that say which of them a reader wants.
+
+The registry is clauses.toml beside this file.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgeprune.evidence.links import EvidenceLink
+from edgeprune.typed_toml import parse_table, read_toml
+
+CLAUSES_FILE = Path(__file__).with_name("clauses.toml")
 
 
 @dataclass(frozen=True)
@@ -51,3 +58,48 @@ class ProfileEvidence:
     name: str
     title: str
     sections: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClauseEntry:
+    """A clause of the registry.
+
+    Attributes:
+        id: As `ClauseEvidence` has it, as do the next ones.
+        document: The document.
+        clause: Number or name of the clause.
+        topic: What it is about, in words of our own.
+        sections: Sections of the report.
+        profiles: Profiles.
+        evidence: Paths into the evidence, present in a build or not.
+        source: What it was held against, and when; empty where it was not.
+        reason: Why it was not; empty where it was.
+    """
+
+    id: str
+    document: str
+    clause: str
+    topic: str
+    sections: tuple[str, ...]
+    profiles: tuple[str, ...]
+    evidence: tuple[str, ...] = ()
+    source: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ClauseRegistry:
+    """Every clause and every profile that there is.
+
+    Attributes:
+        profiles: The profiles.
+        clauses: The clauses.
+    """
+
+    profiles: tuple[ProfileEvidence, ...]
+    clauses: tuple[ClauseEntry, ...]
+
+
+def read_clauses() -> ClauseRegistry:
+    """Return the registry of clauses that comes with edgeprune."""
+    return parse_table(ClauseRegistry, read_toml(CLAUSES_FILE), path=CLAUSES_FILE)
