@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from edgeprune.errors import DeviceError, MissingToolError
+from edgeprune.files import disk_errors
 from edgeprune.targets import Target
 
 INSTALL_LINE = "sudo apt-get install qemu-user-static (or qemu-user)"
@@ -50,14 +54,31 @@ class QemuUserDevice:
     def __init__(self, elf: Path, target: Target) -> None:
         program = find_qemu_user(target)
         assert target.qemu_user is not None
-        self._command = (str(program), "-cpu", target.qemu_user.cpu, str(elf.resolve()))
+        self._command = (str(program), "-cpu", target.qemu_user.cpu)
+        self._elf = elf.resolve()
         self._where = f"{elf.name} under {program.name}, {target.qemu_user.cpu}"
 
     def execute(
         self, exchange: bytes, read_bytes: int, timeout_seconds: float
     ) -> tuple[int, bytes]:
         """See `Device.execute`."""
-        return exchange_with(self._command, exchange, read_bytes, timeout_seconds, self._where)
+        with _executable(self._elf) as program:
+            return exchange_with(
+                (*self._command, str(program)), exchange, read_bytes, timeout_seconds, self._where
+            )
+
+
+@contextmanager
+def _executable(elf: Path) -> Iterator[Path]:
+    """Return a program that QEMU starts: archives and downloads lose the mode of a file."""
+    if os.access(elf, os.X_OK):
+        yield elf
+        return
+    with tempfile.TemporaryDirectory(prefix="edgeprune-") as folder, disk_errors(Path(folder)):
+        copy = Path(folder) / elf.name
+        shutil.copyfile(elf, copy)
+        copy.chmod(0o700)
+        yield copy
 
 
 def exchange_with(

@@ -88,7 +88,8 @@ def copy_files(stages: Mapping[str, Stage], folder: Path) -> None:
             if path.is_dir():
                 shutil.copytree(path, folder / target)
             else:
-                shutil.copyfile(path, folder / target)
+                # With its mode: the image for Linux is a program.
+                shutil.copy(path, folder / target)
 
 
 def seal(folder: Path, stages: Mapping[str, Stage]) -> Manifest:

@@ -114,6 +114,11 @@ def test_windows_through_an_emulator_of_another_processor(
     run = run_image(image.elf, native(), *windows, classes=4, backend="qemu-user")
     np.testing.assert_array_equal(run.logits, network.run(*windows))
     assert run.instructions is None
+    # As a download of a result leaves it.
+    plain = shutil.copyfile(image.elf, tmp_path / "plain.elf")
+    plain.chmod(0o444)
+    run = run_image(plain, native(), *windows, classes=4, backend="qemu-user")
+    np.testing.assert_array_equal(run.logits, network.run(*windows))
     with pytest.raises(DeviceError, match="holds a network of other sizes"):
         run_image(image.elf, native(), *windows, classes=5, backend="qemu-user")
     (tmp_path / "fake-qemu").write_text("#!/bin/sh\necho lost in space >&2\nexit 1\n")
