@@ -199,7 +199,7 @@ def _verify(result: BuildResult, console: Console) -> Answer:
     judged = judge_certificates(config.requirements, config.robustness, certificates)
     if judged:
         console.line()
-        _requirements(judged, console)
+        requirement_table(judged, console)
     folder = result.stages["verify"].folder / "certificates"
     synthetic = ", SYNTHETIC data" if result.context.card.synthetic else ""
     return Answer(
@@ -275,7 +275,8 @@ def _milliseconds(row: PerturbationCertificates) -> str:
     return f"{sum(median * windows for median, windows in known) / sum(n for _, n in known):,.0f}"
 
 
-def _requirements(requirements: Sequence[Requirement], console: Console) -> None:
+def requirement_table(requirements: Sequence[Requirement], console: Console) -> None:
+    """Show requirements, what was found, and what became of them."""
     console.table(
         ("requirement", "found", "", "limit", "outcome"),
         [
@@ -309,7 +310,7 @@ def _build(result: BuildResult, console: Console) -> Answer:
         console.line()
         robustness.disturbances(evidence.disturbances, console)
     console.line()
-    _requirements(evidence.requirements, console)
+    requirement_table(evidence.requirements, console)
     console.line()
     report = result.out / "report.html"
     return Answer(

@@ -93,6 +93,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _answer(found: CrossValidation, console: Console) -> Answer:
+    from edgeprune.cli.answers import requirement_table
     from edgeprune.cli.figures import plain
 
     if found.foreword:
@@ -113,6 +114,9 @@ def _answer(found: CrossValidation, console: Console) -> Answer:
     console.line()
     if last.seizures is not None:
         _events(found, console)
+    if found.requirements:
+        requirement_table(found.requirements, console)
+        console.line()
     for line in found.not_tested:
         console.line(f"not tested: {line}")
     recalls = ", ".join(
@@ -120,10 +124,22 @@ def _answer(found: CrossValidation, console: Console) -> Answer:
     )
     return Answer(
         plain(found),
-        passed=True,
-        verdict=f"{len(found.folds)} folds, {last.stage}: mean recall over patients {recalls}"
-        + (", SYNTHETIC data" if found.synthetic else ""),
+        passed=found.passed,
+        verdict=f"{_outcome(found)}; {len(found.folds)} folds, {last.stage}: mean recall over "
+        f"patients {recalls}" + (", SYNTHETIC data" if found.synthetic else ""),
     )
+
+
+def _outcome(found: CrossValidation) -> str:
+    from edgeprune.evidence import Outcome
+
+    rows = found.requirements
+    unmet = [row.name for row in rows if row.outcome is not Outcome.PASS]
+    if unmet:
+        return f"{len(unmet)} of {len(rows)} requirements not met ({', '.join(unmet)})"
+    if not rows:
+        return "no requirement that folds can decide is set"
+    return f"all {len(rows)} requirements met" if len(rows) > 1 else "the one requirement met"
 
 
 def _patients(found: CrossValidation, stage: FoldStage, console: Console) -> None:

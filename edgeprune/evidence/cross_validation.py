@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeprune.evidence.performance import Scores
+from edgeprune.evidence.performance import Scores, StageComparison
 from edgeprune.evidence.quantity import Quantity
+from edgeprune.evidence.requirements import Outcome, Requirement
 from edgeprune.evidence.seizures import SeizureScores
 
 
@@ -65,6 +66,8 @@ class CrossValidation:
         class_names: The classes, in the order of all lists by class.
         stages: Each stage of the network.
         not_tested: What could not be scored and why.
+        comparison: The first stage against the last, over all folds; absent where there is one.
+        requirements: Those of the configuration that can be decided over folds.
     """
 
     foreword: str
@@ -78,3 +81,10 @@ class CrossValidation:
     class_names: tuple[str, ...]
     stages: tuple[FoldStage, ...]
     not_tested: tuple[str, ...] = ()
+    comparison: StageComparison | None = None
+    requirements: tuple[Requirement, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Every requirement that can be decided over folds is met; where none is set none fails."""
+        return all(row.outcome is Outcome.PASS for row in self.requirements)

@@ -20,6 +20,7 @@ from edgeprune.evaluation import (
     Bootstrap,
     Decisions,
     SeizureAnnotations,
+    compare,
     decisions_of,
     seizure_scores,
 )
@@ -32,7 +33,13 @@ from edgeprune.pipeline.build import build
 from edgeprune.pipeline.learn import classifier_of, network_of, windows_of
 from edgeprune.pipeline.products import inputs_of
 from edgeprune.pipeline.recordings import recordings_of
-from edgeprune.pipeline.requirements import FLOAT, PRUNED
+from edgeprune.pipeline.requirements import (
+    FLOAT,
+    PRUNED,
+    check_classes,
+    judge_folds,
+    left_to_build,
+)
 from edgeprune.pipeline.seizures import annotated, events_note, what_they_are_not, why_no_events
 from edgeprune.progress import Progress, Silent
 from edgeprune.training import predict
@@ -90,11 +97,13 @@ def cross_validate(
 
     Raises:
         UnknownNameError: There is no such protocol or fold.
+        ConfigurationError: A requirement is on a class that the data set does not have.
         TaskError: A fold failed.
     """
     progress, out = progress or Silent(), Path(out).absolute()
     plain = load_card(config.dataset)
     config = replace(config, protocol=config.protocol or plain.split.protocol or LEAVE_ONE_OUT)
+    check_classes(config.requirements, plain.class_names)
     known = folds(plain)
     for fold in chosen:
         if fold not in known:
@@ -161,8 +170,11 @@ def pool(
     """
     bootstrap = Bootstrap(config.seed)
     stages = []
-    for stage in dict(results[0].decided):
-        decisions = join_decisions([dict(result.decided)[stage] for result in results])
+    joined = {
+        stage: join_decisions([dict(result.decided)[stage] for result in results])
+        for stage in dict(results[0].decided)
+    }
+    for stage, decisions in joined.items():
         recordings = [each for result in results for each in dict(result.events).get(stage, ())]
         seizures = (
             seizure_scores(stage, "test", recordings, bootstrap, notes=(what_they_are_not(card),))
@@ -170,6 +182,17 @@ def pool(
             else None
         )
         stages.append(fold_stage(stage, decisions, bootstrap, seizures))
+    comparison = None
+    if FLOAT in joined and INT8 in joined:
+        comparison = compare(FLOAT, joined[FLOAT], INT8, joined[INT8], bootstrap)
+    last = len(stages) - 1
+    requirements = judge_folds(
+        config.requirements,
+        stages[last].pooled,
+        f"{stages[last].stage}, windows of {len(names)} folds together",
+        f"stages.{last}.pooled",
+        comparison.macro_f1_change if comparison else None,
+    )
     return CrossValidation(
         foreword=what_they_are_not(card),
         edgeprune=__version__,
@@ -181,8 +204,17 @@ def pool(
         folds=tuple(names),
         class_names=card.class_names,
         stages=tuple(stages),
-        not_tested=events_note(card),
+        not_tested=(*events_note(card), *_left_to_build(config)),
+        comparison=comparison,
+        requirements=requirements,
     )
+
+
+def _left_to_build(config: BuildConfig) -> tuple[str, ...]:
+    names = left_to_build(config.requirements, config.robustness)
+    if not names:
+        return ()
+    return (f"{', '.join(names)}: of one network and its firmware; `edgeprune build` decides",)
 
 
 def encode_fold(result: FoldResult) -> bytes:

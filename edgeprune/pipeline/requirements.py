@@ -19,6 +19,7 @@ from edgeprune.evidence import (
     ProofCheck,
     Quantity,
     Requirement,
+    Scores,
     Where,
     judge,
 )
@@ -198,19 +199,9 @@ def _on_size(requirements: Requirements, evidence: Evidence) -> Iterator[Require
 
 def _on_performance(requirements: Requirements, evidence: Evidence) -> Iterator[Requirement]:
     stages = [row.stage for row in evidence.performance]
-    scores = f"performance.{stages.index(INT8)}.scores." if INT8 in stages else ""
-    for name, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1")):
-        limit = getattr(requirements, name)
-        if limit is not None:
-            source = scores and f"{scores}{name}"
-            yield _at_least(evidence, name, f"{title}, {INT8}", limit, source)
-    classes = [row.name for row in evidence.performance[-1].scores.classes] if scores else []
-    for score, words in _SCORES.items():
-        limits: Mapping[str, float] = getattr(requirements, score)
-        for name, limit in limits.items():
-            title = f"{words} of class {name}, {INT8}"
-            source = scores and f"{scores}classes.{classes.index(name)}.{score}"
-            yield _at_least(evidence, f"{score}.{name}", title, limit, source)
+    place = stages.index(INT8) if INT8 in stages else None
+    scores = None if place is None else evidence.performance[place].scores
+    yield from judge_scores(requirements, scores, INT8, f"performance.{place}.scores")
     if requirements.macro_f1_loss is not None:
         pairs = [(row.before, row.after) for row in evidence.comparisons]
         pair = (FLOAT, INT8)
@@ -218,6 +209,79 @@ def _on_performance(requirements: Requirements, evidence: Evidence) -> Iterator[
         limit = -requirements.macro_f1_loss
         title = f"macro-F1, {INT8} minus {FLOAT}"
         yield _at_least(evidence, "macro_f1_loss", title, limit, source)
+
+
+def judge_scores(
+    requirements: Requirements, scores: Scores | None, of: str, home: str
+) -> Iterator[Requirement]:
+    """Yield the requirements on what is decided of windows.
+
+    Args:
+        requirements: The limits.
+        scores: What was found; None where nothing was.
+        of: Whose decisions they are, in words.
+        home: Path of `scores` in the evidence.
+    """
+
+    def at_least(
+        name: str, title: str, limit: float, value: Quantity | None, path: str
+    ) -> Requirement:
+        source = f"{home}.{path}" if scores is not None else ""
+        return judge(name, f"{title}, {of}", Comparison.AT_LEAST, limit, "1", value, source)
+
+    for name, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1")):
+        limit = getattr(requirements, name)
+        if limit is not None:
+            value = None if scores is None else getattr(scores, name)
+            yield at_least(name, title, limit, value, name)
+    rows = {row.name: (place, row) for place, row in enumerate(scores.classes if scores else ())}
+    for score, words in _SCORES.items():
+        limits: Mapping[str, float] = getattr(requirements, score)
+        for name, limit in limits.items():
+            place, row = rows.get(name, (0, None))
+            value = None if row is None else getattr(row, score)
+            path = f"classes.{place}.{score}"
+            yield at_least(f"{score}.{name}", f"{words} of class {name}", limit, value, path)
+
+
+def judge_folds(
+    requirements: Requirements,
+    scores: Scores,
+    of: str,
+    home: str,
+    change: Quantity | None,
+) -> tuple[Requirement, ...]:
+    """Return the requirements that can be decided over the folds of a protocol.
+
+    Args:
+        requirements: The limits.
+        scores: Of the windows of all folds together, as flashed.
+        of: Whose decisions they are, in words.
+        home: Path of `scores` in the evidence.
+        change: Change of macro-F1 since the float classifier; None where there is none.
+    """
+    rows = list(judge_scores(requirements, scores, of, home))
+    limit = requirements.macro_f1_loss
+    if limit is not None:
+        title = f"macro-F1, {of} minus {FLOAT}"
+        source = "comparison.macro_f1_change" if change is not None else ""
+        rows.append(judge("macro_f1_loss", title, Comparison.AT_LEAST, -limit, "1", change, source))
+    return tuple(rows)
+
+
+def left_to_build(requirements: Requirements, robustness: RobustnessSettings) -> tuple[str, ...]:
+    """Return the names of the limits that only a whole build can decide."""
+    sizes = ("flash_bytes", "ram_bytes", "instructions", "certified_share")
+    return (
+        *(name for name in sizes if getattr(requirements, name) is not None),
+        *(("robustness.share",) if robustness.perturbation and robustness.share > 0 else ()),
+        *(f"attack_success.{ball}" for ball in requirements.attack_success),
+        *(
+            f"sensitivity_under.{text}.{name}"
+            for text, limits in requirements.sensitivity_under.items()
+            for name in limits
+        ),
+    )
 
 
 def judge_certificates(

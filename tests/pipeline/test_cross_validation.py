@@ -13,8 +13,10 @@ import pytest
 from edgeprune.config import config_of
 from edgeprune.data import load_card
 from edgeprune.data.protocols import LEAVE_ONE_OUT, with_protocol
-from edgeprune.errors import UnknownNameError
+from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.evaluation import Decisions, SeizureAnnotations
+from edgeprune.evidence import Outcome
+from edgeprune.evidence.cross_validation import CrossValidation
 from edgeprune.pipeline.cross_validation import (
     FILE,
     FoldResult,
@@ -116,3 +118,67 @@ def test_one_fold_from_recordings_to_the_table(tmp_path: Path) -> None:
     assert written["foreword"] == found.foreword
     assert written["stages"][-1]["patients"][0]["patient"] == "p02"
     assert replace(found, stages=()).folds == ("p02",)
+
+
+def pooled(**requirements: object) -> CrossValidation:
+    """Return two folds: 9 of 10 backgrounds right, 2 of 4 seizures found, 2 of 3 alarms true."""
+    config = config_of(
+        {"dataset": "synthetic-eeg", "protocol": LEAVE_ONE_OUT, "requirements": requirements}, {}
+    )
+    folds = [
+        fold("p01", [0] * 6 + [1, 1], [0] * 6 + [1, 1]),
+        fold("p02", [0] * 4 + [1, 1], [0] * 3 + [1, 0, 0]),
+    ]
+    return pool(CARD, config, ("p01", "p02"), folds)
+
+
+def test_limits_are_judged_on_the_windows_of_all_folds() -> None:
+    met = pooled(sensitivity={"seizure": 0.5}, precision={"seizure": 0.66}, accuracy=0.78)
+    assert [row.name for row in met.requirements] == [
+        *("accuracy", "sensitivity.seizure", "precision.seizure")
+    ]
+    values = [row.value.value for row in met.requirements if row.value is not None]
+    assert values == pytest.approx([11 / 14, 2 / 4, 2 / 3])
+    sensitivity = met.requirements[1].value
+    assert sensitivity is not None
+    assert sensitivity.interval is not None
+    assert met.requirements[1].source == "stages.0.pooled.classes.1.sensitivity"
+    assert met.passed
+    missed = pooled(sensitivity={"seizure": 0.51, "background": 0.9})
+    assert [row.outcome for row in missed.requirements] == [Outcome.FAIL, Outcome.PASS]
+    assert not missed.passed
+
+
+def test_what_folds_cannot_decide_is_left_to_a_build() -> None:
+    none = pooled()
+    assert none.requirements == ()
+    assert none.passed
+    found = pooled(flash_bytes=1000, attack_success={"linf:1uV": 0.3}, macro_f1_loss=0.01)
+    (line,) = [line for line in found.not_tested if "build" in line]
+    assert line.startswith("flash_bytes, attack_success.linf:1uV: ")
+    # No float stage in these folds: the loss is not tested, and what is not tested never passes.
+    assert [row.outcome for row in found.requirements] == [Outcome.NOT_TESTED]
+    assert not found.passed
+
+
+def test_the_loss_of_macro_f1_is_that_of_the_same_windows() -> None:
+    config = config_of({"dataset": "synthetic-eeg", "requirements": {"macro_f1_loss": 0.1}}, {})
+    labels = [0, 0, 1, 1]
+    whole = FoldResult(
+        (
+            ("float", decisions("p01", labels, labels)),
+            ("int8", decisions("p01", labels, [0, 0, 1, 0])),
+        ),
+        (),
+    )
+    found = pool(CARD, config, ("p01",), [whole])
+    (row,) = found.requirements
+    assert row.value is not None
+    assert row.value.value == pytest.approx((0.8 + 2 / 3) / 2 - 1)
+    assert row.outcome is Outcome.FAIL
+
+
+def test_a_limit_on_an_unknown_class_ends_it_before_any_fold(tmp_path: Path) -> None:
+    table = {"dataset": "synthetic-eeg", "requirements": {"sensitivity": {"V": 0.9}}}
+    with pytest.raises(ConfigurationError, match="no class 'V'"):
+        cross_validate(config_of(table, {}), tmp_path)
