@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgeprune.firmware.kernels.code import Generator, InstructionSet, KernelCode, KernelRequest
-from edgeprune.firmware.kernels.dsp import DSP_GENERATORS
+from edgeprune.firmware.kernels.dsp import DSP_GENERATORS, filter_bank
+from edgeprune.firmware.kernels.flattening import flattened
 from edgeprune.firmware.kernels.mve import MVE_GENERATORS
 from edgeprune.firmware.kernels.thumb import THUMB_1_GENERATORS, THUMB_2_GENERATORS
+from edgeprune.network import Conv2d
 from edgeprune.network.weighted import WeightedOperation
 
 
@@ -18,8 +20,10 @@ def _on_helium(request: KernelRequest) -> tuple[KernelCode, ...]:
     few channels fills no vector.
     """
     found = tuple(code for generator in MVE_GENERATORS for code in generator(request))
-    weighted = isinstance(request.operations[0], WeightedOperation)
-    if len(request.operations) > 1 or (found and weighted):
+    first = request.operations[0]
+    if isinstance(first, Conv2d):
+        return filter_bank.generate(request)
+    if len(request.operations) > 1 or (found and isinstance(first, WeightedOperation)):
         return found
     return (*found, *(code for generator in DSP_GENERATORS for code in generator(request)))
 
@@ -37,4 +41,9 @@ def candidates(request: KernelRequest, instructions: InstructionSet) -> tuple[Ke
 
     Empty where none can: the caller then takes the portable C and says so.
     """
-    return tuple(code for generator in _GENERATORS[instructions] for code in generator(request))
+    generators = _GENERATORS[instructions]
+    found = tuple(code for generator in generators for code in generator(request))
+    flat = None if found else flattened(request)
+    if flat is None:
+        return found
+    return tuple(code for generator in generators for code in generator(flat))
