@@ -99,13 +99,15 @@ def shaped(value: Bounded, shape: torch.Size) -> Step:
     return steps.weightless(value, lambda operand: operand.reshape(len(operand), *shape[1:]))
 
 
-def padded(value: Bounded, pad: Any, mode: str = "constant", value_: float | None = None) -> Step:
+def padded(
+    operand: Bounded, /, pad: Any, mode: str = "constant", value: float | None = None
+) -> Step:
     """Bound padding with zeros."""
-    if mode != "constant" or value_:
+    if mode != "constant" or value:
         raise ModelError(
             "bounds go through padding with zeros only", where="pad", hint="pad with zeros"
         )
-    return steps.weightless(value, lambda operand: functional.pad(operand, pad))
+    return steps.weightless(operand, lambda each: functional.pad(each, pad))
 
 
 def dropped(value: Bounded, p: float = 0.5, training: bool = True) -> Step:
@@ -323,9 +325,7 @@ FUNCTIONS: Mapping[str, FunctionRule] = {
     "unsqueeze": _layout("unsqueeze"),
     "contiguous": same,
     "float": same,
-    "pad": lambda value, pad, mode="constant", v=None, **named: padded(
-        value, pad, mode, named.get("value", v)
-    ),
+    "pad": padded,
     "mean": mean,
     "transpose": _weightless(torch.transpose),
     "permute": _weightless(torch.Tensor.permute),
