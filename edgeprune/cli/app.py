@@ -10,6 +10,7 @@ from edgeprune import __version__
 from edgeprune.cli import (
     analyze,
     check,
+    compare,
     cross_validate,
     datasets,
     doctor,
@@ -58,6 +59,7 @@ def create_app() -> typer.Typer:
         cross_validate,
         flash,
         check,
+        compare,
     ):
         verb.add_to(app)
     return app

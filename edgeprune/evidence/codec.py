@@ -96,7 +96,7 @@ def _decode(kind: Any, value: Json, where: str) -> Any:
         if isinstance(option, type) and issubclass(option, StrEnum) and isinstance(value, str):
             if value in {member.value for member in option}:
                 return option(value)
-        elif option in _JSON_TYPES and _is_plain(value, option):
+        elif option in _JSON_TYPES and _is_plain(value, option) and _is_finite(value, option):
             return float(value) if option is float else value
     raise DataError(
         f"the value is {value!r:.60}, expected {_name(kind)}",
@@ -133,6 +133,14 @@ def _is_plain(value: object, option: Any) -> bool:
     if option is float:
         return isinstance(value, Real)
     return isinstance(value, option)
+
+
+def _is_finite(value: Any, option: Any) -> bool:
+    """Say whether a number is one that a float holds: JSON writes 1e999 too."""
+    try:
+        return option is not float or math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _plain(value: Any, option: Any, where: str) -> Json:
