@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import getaddresses
 from importlib.metadata import Distribution as Installed
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageMetadata, PackageNotFoundError, distribution
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from edgeprune.files import sha256_bytes
 
@@ -60,8 +63,23 @@ class Closure:
 
 
 @dataclass(frozen=True)
+class _Package:
+    installed: Installed
+    metadata: PackageMetadata
+    requirements: tuple[Requirement, ...]
+
+
+@dataclass(frozen=True)
 class _Walk:
-    found: dict[str, Installed]
+    """What was met on the way from a root.
+
+    Attributes:
+        met: Every distribution.
+        requires: What each asks for, by name.
+        missing: What is asked for and not installed.
+    """
+
+    met: set[str]
     requires: dict[str, set[str]]
     missing: set[str]
 
@@ -75,16 +93,16 @@ def installed_closure(name: str = ROOT) -> Closure:
     Raises:
         PackageNotFoundError: The root itself is not installed.
     """
-    from packaging.utils import canonicalize_name
-
-    root = canonicalize_name(name)
-    distribution(root)
-    needed = _walk(root, ("",))
-    extras = tuple(distribution(root).metadata.get_all("Provides-Extra") or ())
-    everything = _walk(root, ("", *extras))
+    root: str = canonicalize_name(name)
+    packages: dict[str, _Package] = {root: _package(root)}
+    needed = _walk(packages, root, ("",))
+    extras = packages[root].metadata.get_all("Provides-Extra") or ()
+    everything = _walk(packages, root, ("", *extras))
     rows = {
-        each: _describe(each, found, everything.requires[each], optional=each not in needed.found)
-        for each, found in sorted(everything.found.items())
+        each: _describe(
+            each, packages[each], everything.requires[each], optional=each not in needed.met
+        )
+        for each in sorted(everything.met)
     }
     return Closure(
         rows[root],
@@ -93,85 +111,84 @@ def installed_closure(name: str = ROOT) -> Closure:
     )
 
 
-def _walk(root: str, extras: Sequence[str]) -> _Walk:
-    walk = _Walk({}, {}, set())
+def _package(name: str) -> _Package:
+    installed = distribution(name)
+    requirements = tuple(map(Requirement, installed.requires or ()))
+    return _Package(installed, installed.metadata, requirements)
+
+
+def _walk(packages: dict[str, _Package], root: str, extras: Sequence[str]) -> _Walk:
+    """Go through what the root asks for; packages that are met for the first time are added."""
+    walk = _Walk(set(), {}, set())
     waiting = [(root, extra) for extra in extras]
     seen = set(waiting)
     while waiting:
         name, extra = waiting.pop()
-        if name not in walk.found:
+        if name not in packages:
             try:
-                walk.found[name] = distribution(name)
+                packages[name] = _package(name)
             except PackageNotFoundError:
                 walk.missing.add(name)
                 continue
-            walk.requires[name] = set()
-        for other, others_extra in _required(walk.found[name], extra):
-            walk.requires[name].add(other)
-            if (other, others_extra) not in seen:
-                seen.add((other, others_extra))
-                waiting.append((other, others_extra))
-    for required in walk.requires.values():
-        required.difference_update(walk.missing)
+        walk.met.add(name)
+        required = set(_required(packages[name], extra))
+        walk.requires.setdefault(name, set()).update(other for other, _ in required)
+        waiting += required - seen
+        seen |= required
+    for others in walk.requires.values():
+        others.difference_update(walk.missing)
     return walk
 
 
-def _required(installed: Installed, extra: str) -> Iterator[tuple[str, str]]:
+def _required(package: _Package, extra: str) -> Iterator[tuple[str, str]]:
     """Yield name and extra of everything that a distribution asks for with one of its extras."""
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
-    for line in installed.requires or ():
-        requirement = Requirement(line)
+    for requirement in package.requirements:
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
             name = canonicalize_name(requirement.name)
             yield name, ""
-            yield from ((name, each) for each in sorted(requirement.extras))
+            yield from ((name, each) for each in requirement.extras)
 
 
-def _describe(
-    name: str, installed: Installed, requires: set[str], *, optional: bool
-) -> Distribution:
+def _describe(name: str, package: _Package, requires: set[str], *, optional: bool) -> Distribution:
     return Distribution(
         name=name,
-        version=installed.version,
-        licence=_licence(installed),
-        publisher=_publisher(installed),
+        version=_field(package.metadata, "Version"),
+        licence=_licence(package.metadata),
+        publisher=_publisher(package.metadata),
         requires=tuple(sorted(requires - {name})),
         optional=optional,
-        record_sha256=_record_sha256(installed),
+        record_sha256=_record_sha256(package.installed),
     )
 
 
-def _licence(installed: Installed) -> str:
-    expression = _field(installed, "License-Expression")
+def _licence(metadata: PackageMetadata) -> str:
+    expression = _field(metadata, "License-Expression")
     if expression:
         return expression
-    words = _field(installed, "License")
+    words = _field(metadata, "License")
     if words != "UNKNOWN" and 0 < len(words) <= _LONGEST_NAME:
         return words
     titles = [
         line.split(" :: ")[-1]
-        for line in installed.metadata.get_all("Classifier") or ()
+        for line in metadata.get_all("Classifier") or ()
         if line.startswith("License :: ")
     ]
     return " and ".join(titles) or words[:_LONGEST_NAME]
 
 
-def _publisher(installed: Installed) -> str:
+def _publisher(metadata: PackageMetadata) -> str:
     for key in ("Author", "Maintainer"):
-        name = re.sub(r"\s*<[^>]*>", "", _field(installed, key))
+        name = re.sub(r"\s*<[^>]*>", "", _field(metadata, key))
         if name:
             return name
     for key in ("Author-email", "Maintainer-email"):
-        names = [name for name, _ in getaddresses([_field(installed, key)]) if name]
+        names = [name for name, _ in getaddresses([_field(metadata, key)]) if name]
         if names:
             return ", ".join(names)
     return ""
 
 
-def _field(installed: Installed, key: str) -> str:
-    metadata = installed.metadata
+def _field(metadata: PackageMetadata, key: str) -> str:
     return " ".join(metadata[key].split()) if key in metadata else ""
 
 
