@@ -153,6 +153,21 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Any other key, e.g. pruning.steps=3."),
 ]
 
+Gate = Annotated[
+    bool,
+    typer.Option(
+        "--gate", help="With build, for pipelines: fail unless all is met; not tested is not met."
+    ),
+]
+Junit = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="With build: requirements as JUnit XML."),
+]
+Sarif = Annotated[
+    Path | None,
+    typer.Option("--sarif", metavar="FILE", help="With build: unmet requirements as SARIF."),
+]
+
 
 def resolve_config(
     path: Path | None,
@@ -182,9 +197,12 @@ def resolve_config(
         raise ConfigurationError(
             "a point is one of a sweep", where="--point", hint="name its file with --from-sweep"
         )
-    if path is None and CONFIG_FILE.is_file():
-        path = CONFIG_FILE
-    return load_config(path, overrides)
+    return load_config(found_config(path), overrides)
+
+
+def found_config(path: Path | None) -> Path | None:
+    """Return the configuration file that counts: the one named, else the usual one if it exists."""
+    return CONFIG_FILE if path is None and CONFIG_FILE.is_file() else path
 
 
 def texts(flags: Mapping[str, Any]) -> dict[str, Any]:

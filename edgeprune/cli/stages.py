@@ -10,6 +10,7 @@ import typer
 
 from edgeprune.cli import options, verify
 from edgeprune.cli.console import Answer, Console, run_verb
+from edgeprune.cli.gate import Gate
 
 _VERBS = {
     "train": "Train the classifier on the recordings.",
@@ -81,6 +82,9 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         workers: options.Workers = None,
         scheduler: options.Scheduler = None,
         settings: options.Settings = None,
+        gate: options.Gate = False,
+        junit: options.Junit = None,
+        sarif: options.Sarif = None,
         seed: options.Seed = None,
         as_json: options.AsJson = False,
         quiet: options.Quiet = False,
@@ -124,14 +128,19 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         }
 
         def body() -> Answer:
+            stands_in = None if from_sweep else options.found_config(config)
+            pipeline = Gate(gate, junit, sarif, stands_in)
+            pipeline.check(verb, out)
             if device is not None:
                 return _on_board(console, verb, out, device, windows, board_python)
-            resolved = options.resolve_config(config, flags, settings, from_sweep, point)
-            from edgeprune.cli.answers import answer_for
-            from edgeprune.pipeline.build import build
+            with pipeline.told():
+                resolved = options.resolve_config(config, flags, settings, from_sweep, point)
+                from edgeprune.cli.answers import answer_for
+                from edgeprune.pipeline.build import build
 
-            result = build(resolved, out, until=verb, progress=console, scheduler=scheduler)
-            return answer_for(verb, result, console)
+                result = build(resolved, out, until=verb, progress=console, scheduler=scheduler)
+            answer = answer_for(verb, result, console)
+            return pipeline.judged(result.evidence, answer, console)
 
         run_verb(verb, console, body)
 
