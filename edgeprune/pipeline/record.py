@@ -66,6 +66,7 @@ from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES
 from edgeprune.pipeline.recordings import recordings_of
+from edgeprune.pipeline.regulatory import with_regulatory
 from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, Replays
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED, judge_all
 from edgeprune.pipeline.seizures import event_scores, what_they_are_not
@@ -210,7 +211,16 @@ def collect(context: Context, stages: Stages) -> Evidence:
         evidence,
         requirements=judge_all(context.config.requirements, evidence, context.config.robustness),
     )
-    return withhold(evidence) if context.config.evaluation.privacy else evidence
+    if context.config.evaluation.privacy:
+        evidence = withhold(evidence)
+    return with_regulatory(
+        evidence,
+        context.config,
+        segments=context.card.window is not None,
+        linux=context.target.is_linux,
+        linked_runtime=context.config.firmware.toolchain == "gnu"
+        or context.target.isa == "armv6-m",
+    )
 
 
 def _limits(context: Context, disturbances: DisturbanceEvidence) -> tuple[str, ...]:

@@ -1,0 +1,119 @@
+"""The annex of a predetermined change control plan: what the team plans, and what gates it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeprune.config.regulatory import ModificationSettings, PccpSettings
+from edgeprune.evidence import (
+    Evidence,
+    EvidenceLink,
+    PccpEvidence,
+    PccpGate,
+    PccpItem,
+    PccpModification,
+)
+from edgeprune.evidence.figures import find
+from edgeprune.evidence.policy import Gate, Policy, read_policy
+from edgeprune.files import sha256_file
+from edgeprune.pipeline.regulatory.findings import Findings
+from edgeprune.pipeline.regulatory.hazards import TO_BE_WRITTEN
+
+NOT_SUPPLIED = "no predetermined change control plan was supplied"
+_SUPPLIED = (
+    "Planned by the team; edgeprune judges the gates of the policy between the old build and the "
+    "new one, and says nothing about whether the plan is adequate."
+)
+_POLICY_ALONE = "A policy was supplied, and no modification is described."
+
+
+def change_plan(evidence: Evidence, findings: Findings, settings: PccpSettings) -> PccpEvidence:
+    """Return the plan of the configuration with the gates of its policy.
+
+    Args:
+        evidence: The evidence whose figures the gates look at.
+        findings: Of the same.
+        settings: The configuration's table.
+
+    Raises:
+        ConfigurationError: The policy cannot be read.
+    """
+    if not settings.policy and not settings.modifications:
+        return PccpEvidence(supplied=False, summary=NOT_SUPPLIED)
+    path = Path(settings.policy) if settings.policy else None
+    policy = read_policy(path) if path else None
+    return PccpEvidence(
+        supplied=True,
+        summary=_SUPPLIED if settings.modifications else _POLICY_ALONE,
+        modifications=tuple(_modification(each) for each in settings.modifications),
+        protocol=_protocol(findings, policy),
+        impact=_impact(findings),
+        policy_sha256=sha256_file(path) if path else None,
+        gates=tuple(_gate(evidence, gate) for gate in policy.gates) if policy else (),
+    )
+
+
+def _modification(settings: ModificationSettings) -> PccpModification:
+    return PccpModification(
+        settings.title,
+        _item("Description", settings.description),
+        _item("Rationale", settings.rationale),
+        (
+            _item("Data management", settings.data),
+            _item("Re-training", settings.retraining),
+            _item("Performance evaluation", settings.evaluation),
+            _item("Update", settings.update),
+        ),
+        (
+            _item("Benefits", settings.benefits),
+            _item("Risks", settings.risks),
+            _item("Mitigation", settings.mitigation),
+        ),
+    )
+
+
+def _protocol(findings: Findings, policy: Policy | None) -> tuple[PccpItem, ...]:
+    own = tuple(_item("By the policy", text) for text in (policy.protocol if policy else ()))
+    return (
+        *own,
+        PccpItem(
+            "Verification",
+            "Every build is tested against the same requirements and compared with the integer "
+            "specification.",
+            findings.links(("requirements", "requirement:parity.mismatches")),
+        ),
+        PccpItem(
+            "Acceptance",
+            "The gates of the policy in the old bundle, judged by edgeprune diff."
+            if policy
+            else TO_BE_WRITTEN,
+            missing=policy is None,
+        ),
+    )
+
+
+def _impact(findings: Findings) -> tuple[PccpItem, ...]:
+    return (
+        PccpItem(
+            "Comparison with the version before",
+            "edgeprune diff names the decisions that changed on the test windows; this bundle is "
+            "what a later one is held against.",
+            findings.links(("scores", "sensitivities")),
+        ),
+        _item("How one modification affects another", ""),
+        _item("All modifications together", ""),
+    )
+
+
+def _gate(evidence: Evidence, gate: Gate) -> PccpGate:
+    figures = () if gate.is_of_update else find(evidence, gate.path)
+    return PccpGate(
+        gate.name,
+        gate.figure,
+        gate.demand,
+        tuple(EvidenceLink(figure.source, figure.name) for figure in figures),
+    )
+
+
+def _item(topic: str, text: str) -> PccpItem:
+    return PccpItem(topic, text or TO_BE_WRITTEN, missing=not text)
