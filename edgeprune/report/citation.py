@@ -7,7 +7,7 @@ from enum import Enum
 
 from markupsafe import Markup, escape
 
-from edgeprune.report.numbers import format_number
+from edgeprune.report.numbers import GROUP, format_number
 
 _NOTHING = (None, "", ())
 
@@ -119,6 +119,21 @@ _DERIVED: dict[str, Callable[[Sequence[float]], float]] = {
     "least": min,
     "greatest": max,
 }
+
+
+def listed(citation: Citation) -> Markup:
+    """Print all numbers of a list in one element, with spaces between; the list's path is cited.
+
+    Args:
+        citation: The list, without absent values.
+    """
+    texts = [_plain_number(number(item)) for item in citation]
+    pairs = {"data-evidence": citation._path, "data-derived": "list"}
+    return _element("span", pairs, " ".join(texts))
+
+
+def _plain_number(value: float) -> str:
+    return format_number(value, None if isinstance(value, int) else 1).replace(GROUP, "")
 
 
 def derived(citation: Citation, what: str, decimals: int | None = None) -> Markup:

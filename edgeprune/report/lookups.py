@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edgeprune.report.citation import Citation
+from edgeprune.evidence import Quantity
+from edgeprune.evidence.links import is_present
+from edgeprune.report.citation import Citation, raw
 
 
 def distinct(citations: Iterable[Citation]) -> list[Citation]:
@@ -39,3 +41,61 @@ def minimum_of(network: Citation, row: Citation) -> list[Citation]:
         for each in network.minimum
         if each.attack == row.attack and each.norm == row.norm and each.unit == row.unit
     ][:1]
+
+
+def follow(root: Citation, path: str) -> Citation | None:
+    """Return what stands at a dotted path of the evidence, or None where nothing does.
+
+    Args:
+        root: The evidence.
+        path: Names of fields and positions in lists, e.g. "performance.2.scores.accuracy".
+    """
+    if not is_present(raw(root), path):
+        return None
+    found = root
+    for name in path.split("."):
+        found = found[int(name)] if name.isdigit() else getattr(found, name)
+    return found
+
+
+def is_quantity(citation: Citation) -> bool:
+    """Say whether a citation is a figure with a unit."""
+    return isinstance(raw(citation), Quantity)
+
+
+def is_number(citation: Citation) -> bool:
+    """Say whether a citation is a bare number."""
+    value = raw(citation)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def clauses_of(evidence: Citation, section: str, profile: str) -> list[Citation]:
+    """Return the clauses that a section supports, of one profile, or of all where it is empty.
+
+    Args:
+        evidence: An Evidence.
+        section: Name of the section.
+        profile: Name of the profile.
+    """
+    return [
+        clause
+        for clause in in_profile(evidence, profile)
+        if any(str(each) == section for each in clause.sections)
+    ]
+
+
+def in_profile(evidence: Citation, profile: str) -> list[Citation]:
+    """Return the clauses of one profile, or all where it is empty."""
+    return [
+        clause
+        for clause in evidence.clauses
+        if not profile or any(str(each) == profile for each in clause.profiles)
+    ]
+
+
+def by_document(clauses: Iterable[Citation]) -> list[list[Citation]]:
+    """Return clauses grouped by their document, in the order in which these first occur."""
+    groups: dict[str, list[Citation]] = {}
+    for clause in clauses:
+        groups.setdefault(str(clause.document), []).append(clause)
+    return list(groups.values())

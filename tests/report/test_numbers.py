@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -17,15 +18,26 @@ from edgeprune.report.numbers import float_of, format_number
 from tests.evidence.example import example_evidence, minimal_evidence
 from tests.report.page import Node, read_page
 
+
+def shortest(value: float) -> str:
+    return format_number(value, None if isinstance(value, int) else 1).replace("\u202f", "")
+
+
+def written(document: Any) -> bytes:
+    return f"{json.dumps(document, indent=1, ensure_ascii=False)}\n".encode()
+
+
 DERIVED: dict[str, Callable[[Any], Any]] = {
     "": lambda value: value,
     "count": len,
     "mean": lambda values: sum(values) / len(values),
     "least": min,
     "greatest": max,
+    "list": lambda values: " ".join(shortest(value) for value in values),
+    "sha256": lambda document: sha256(written(document)).hexdigest(),
 }
 # Names that hold a digit and are no figures.
-NAMES = re.compile(r"macro-F1|Macro-F1|F1|EC57|SHA-256|0/0")
+NAMES = re.compile(r"macro-F1|Macro-F1|F1|EC57|SHA-256|0/0|ISO 14971|TIR34971|IEC 62304")
 
 
 def perturbed(evidence: Evidence) -> Evidence:
@@ -56,6 +68,8 @@ EXAMPLES = {
 
 
 def resolve(document: Any, path: str) -> Any:
+    if not path:
+        return document
     for step in path.split("."):
         document = document[int(step) if isinstance(document, list) else step]
     return document
@@ -81,7 +95,7 @@ def uncited(root: Node) -> list[str]:
         for node in root.walk()
         if "data-evidence" not in node.attributes
         and "tick" not in node.classes
-        and node.tag not in ("style", "title")
+        and node.tag not in ("style", "title", "script")
         and re.search(r"\d", NAMES.sub("", node.text))
     ]
 
