@@ -7,10 +7,11 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from edgeprune.config import BuildConfig
+from edgeprune.typed_toml import written_fields
 
 EXAMPLE_REQUIREMENTS = """
 [requirements]
@@ -31,13 +32,15 @@ EXAMPLE_REQUIREMENTS = """
 def render_config(config: BuildConfig) -> str:
     """Return TOML that reads back to `config`, each key under the words of its documentation.
 
-    Limits that are not set are left out.
+    Limits that are not set are left out; what is left open to the data is a comment.
     """
     lines = _keys(config)
-    for field in dataclasses.fields(config):
+    for field in written_fields(config):
         section = getattr(config, field.name)
         if dataclasses.is_dataclass(section):
-            keys = _keys(section)
+            names = (inner.name for inner in dataclasses.fields(section))
+            left_open = {name for name in names if config.leaves_open(f"{field.name}.{name}")}
+            keys = _keys(section, left_open)
             lines += ["", f"[{field.name}]", *keys] if keys else []
             for inner in dataclasses.fields(section):
                 lines += _rows(f"{field.name}.{inner.name}", getattr(section, inner.name))
@@ -45,15 +48,16 @@ def render_config(config: BuildConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _keys(section: Any) -> list[str]:
+def _keys(section: Any, left_open: Collection[str] = ()) -> list[str]:
     words = attribute_words(type(section))
     lines = []
-    for field in dataclasses.fields(section):
+    for field in written_fields(section):
         value = getattr(section, field.name)
         is_table = dataclasses.is_dataclass(value) and isinstance(section, BuildConfig)
         is_table = is_table or _holds_tables(type(section), field.name)
         if not is_table and value is not None and value != {}:
-            lines += [f"# {words[field.name]}", f"{field.name} = {_toml(value)}"]
+            mark = "# left open, so that it suits the data: " if field.name in left_open else ""
+            lines += [f"# {words[field.name]}", f"{mark}{field.name} = {_toml(value)}"]
     return lines
 
 

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from edgeprune.errors import ConfigurationError
 
 Section = TypeVar("Section")
+# Metadata of a field that no file states and none shows.
+UNWRITTEN: Mapping[str, bool] = {"unwritten": True}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -35,6 +37,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def written_fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the fields of a dataclass, or of one of its objects, that files state."""
+    return tuple(f for f in dataclasses.fields(kind) if "unwritten" not in f.metadata)
+
+
 def parse_table(
     kind: type[Section], table: Mapping[str, Any], *, path: Path | None = None, prefix: str = ""
 ) -> Section:
@@ -47,7 +54,7 @@ def parse_table(
         ConfigurationError: An unknown key (with the nearest known one), a value of the wrong
             type, or a required key that is absent.
     """
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in written_fields(kind)}
     hints = typing.get_type_hints(kind)
     for key in table:
         if key not in fields:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,29 @@ def test_any_text_gives_a_configuration_or_a_clear_error(text: str) -> None:
 )
 def test_a_rendered_configuration_reads_back_to_itself(tmp_path: Path, config: BuildConfig) -> None:
     assert load_config(_write(tmp_path, render_config(config)), {}) == config
+
+
+def test_what_is_stated_is_known_from_what_is_left_open(tmp_path: Path) -> None:
+    usual = BuildConfig()
+    path = _write(tmp_path, f"[training]\nteachers = {usual.training.teachers}\n")
+    config = load_config(path, {"attacks.balls": usual.attacks.balls})
+    assert config == usual
+    assert config.stated == ("training.teachers", "attacks.balls")
+    assert not config.leaves_open("training.teachers")
+    assert config.leaves_open("training.batch_size")
+    assert not load_config(None, {"training.batch_size": 7}).leaves_open("training.batch_size")
+    # a value that is no default was stated by whoever made the object
+    other = replace(usual, training=replace(usual.training, batch_size=7))
+    assert not other.leaves_open("training.batch_size")
+    text = render_config(config)
+    assert "\nteachers = 3\n" in text
+    assert "\n# left open, so that it suits the data: batch_size = 256\n" in text
+    assert load_config(_write(tmp_path, text), {}).stated == config.stated
+
+
+def test_nobody_states_what_is_stated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="unknown key 'stated'"):
+        load_config(_write(tmp_path, 'stated = ["training.teachers"]'), {})
 
 
 def test_the_example_requirements_can_be_uncommented(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """`edgeprune.toml` and the command line's flags, resolved once into a frozen BuildConfig."""
 
-from edgeprune.config.build import BuildConfig, check_config, config_of, load_config
+from edgeprune.config.build import LEFT_OPEN, BuildConfig, check_config, config_of, load_config
 from edgeprune.config.guarding import GuardSettings
 from edgeprune.config.learning import (
     PruningSettings,
@@ -28,6 +28,7 @@ from edgeprune.config.sweep import ChosenSettings, SweepSettings
 from edgeprune.monitor.settings import MonitorSettings
 
 __all__ = [
+    "LEFT_OPEN",
     "PROFILES",
     "RUNTIMES",
     "AttackPlan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,13 @@ from edgeprune.config.requirements import Requirements
 from edgeprune.config.sweep import ChosenSettings, SweepSettings
 from edgeprune.errors import ConfigurationError, UnknownNameError
 from edgeprune.monitor.settings import MonitorSettings
-from edgeprune.typed_toml import parse_table, read_toml
+from edgeprune.typed_toml import UNWRITTEN, parse_table, read_toml
+
+# What is left to the data where nobody states it: what suits beats does not suit segments.
+LEFT_OPEN = (
+    *("training.teachers", "training.batch_size", "training.epoch_steps"),
+    *("verification.perturbations", "attacks.balls", "disturbances.cases"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class BuildConfig:
         product: What the product is, for the report.
         pccp: Changes that are planned in advance, for the report.
         risks: Rows of the team's own in the table of risks.
+        stated: Keys of `LEFT_OPEN` that a file or flag states, or that are decided.
     """
 
     target: str = "cortex-m7"
@@ -94,6 +101,15 @@ class BuildConfig:
     product: ProductSettings = field(default_factory=ProductSettings)
     pccp: PccpSettings = field(default_factory=PccpSettings)
     risks: tuple[RiskSettings, ...] = ()
+    stated: tuple[str, ...] = field(default=(), compare=False, metadata=UNWRITTEN)
+
+    def leaves_open(self, key: str) -> bool:
+        """Whether a key of `LEFT_OPEN` is left to the data; a value that is no default is not."""
+        if key not in LEFT_OPEN or key in self.stated:
+            return False
+        section, _, name = key.partition(".")
+        settings = getattr(self, section)
+        return bool(getattr(settings, name) == getattr(type(settings)(), name))
 
     @property
     def perturbations(self) -> tuple[str, ...]:
@@ -154,6 +170,10 @@ def config_of(
     if flags:
         parse_table(BuildConfig, flags)
     config = parse_table(BuildConfig, table, path=path)
+    stated = [key.split(".") for key in LEFT_OPEN]
+    config = replace(
+        config, stated=tuple(f"{at}.{key}" for at, key in stated if key in table.get(at, {}))
+    )
     check_config(config)
     return config
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import PurePath
 
 from edgeprune.errors import ConfigurationError
+from edgeprune.typed_toml import written_fields
 
 Scalar = str | int | float | bool | None
 
@@ -134,7 +135,7 @@ def config_entries(config: object, prefix: str = "") -> tuple[ConfigEntry, ...]:
         TypeError: A value has no written form.
     """
     if is_dataclass(config) and not isinstance(config, type):
-        pairs = [(field.name, getattr(config, field.name)) for field in fields(config)]
+        pairs = [(field.name, getattr(config, field.name)) for field in written_fields(config)]
     elif isinstance(config, Mapping):
         pairs = [(str(key), value) for key, value in config.items()]
     elif isinstance(config, tuple | list):

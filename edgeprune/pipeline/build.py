@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeprune import __version__
-from edgeprune.config import BuildConfig, TrainingSettings
-from edgeprune.config_text import render_config
+from edgeprune.config import LEFT_OPEN, BuildConfig
 from edgeprune.data import DatasetCard, front_end_for, load_card
 from edgeprune.data.protocols import with_protocol
 from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameError
@@ -127,7 +126,7 @@ def build(
             context.progress.note(f"{name:9} {state}")
     evidence = None
     if until == LAST:
-        evidence = assemble(context, stages, out, render_config(context.config))
+        evidence = assemble(context, stages, out)
     return BuildResult(context, stages, out, evidence)
 
 
@@ -194,7 +193,7 @@ def open_context(
     check_attacks(config)
     disturbances_of(config)
     config = _with_training(_with_epochs(config, card.epochs), card)
-    config = fitted_to_kind(config, card)
+    config = replace(fitted_to_kind(config, card), stated=LEFT_OPEN)
     adc = converter_of(target, card)
     return Context(
         config=config,
@@ -245,18 +244,19 @@ def _with_epochs(config: BuildConfig, recommended: int) -> BuildConfig:
 
 
 def _with_training(config: BuildConfig, card: DatasetCard) -> BuildConfig:
-    """Leave out of the recipe for segments what was found for beats, where nothing is asked for.
+    """Leave out of the recipe for segments what was found for beats, where nothing is stated.
 
     A window of segments is as long as many beats, so that far fewer are drawn a step, and teachers
     would cost more than the classifier itself.
     """
     if card.window is None:
         return config
-    usual, training = TrainingSettings(), config.training
-    for name, value in _OF_SEGMENTS.items():
-        if getattr(training, name) == getattr(usual, name):
-            training = replace(training, **{name: value})
-    return replace(config, training=training)
+    open_ones = {
+        name: value
+        for name, value in _OF_SEGMENTS.items()
+        if config.leaves_open(f"training.{name}")
+    }
+    return replace(config, training=replace(config.training, **open_ones))
 
 
 def _trains_file(context: Context) -> bool:

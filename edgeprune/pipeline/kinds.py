@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
-from edgeprune.config import AttackPlan, BuildConfig, DisturbancePlan, VerificationSettings
+from edgeprune.config import BuildConfig
 from edgeprune.data import DatasetCard
 from edgeprune.disturbances import Surroundings, parse_family
 from edgeprune.disturbances.disturbance import BEATS_ONLY
@@ -53,12 +53,12 @@ def fitted_to_kind(config: BuildConfig, card: DatasetCard) -> BuildConfig:
             config.attacks,
             config.disturbances,
         )
-        if verification.perturbations == VerificationSettings().perturbations:
+        if config.leaves_open("verification.perturbations"):
             sets = _SETS if in_volts else _SETS_OF_RMS
             verification = replace(verification, perturbations=sets)
-        if attacks.balls == AttackPlan().balls:
+        if config.leaves_open("attacks.balls"):
             attacks = replace(attacks, balls=_BALLS if in_volts else _BALLS_OF_RMS)
-        if disturbances.cases == DisturbancePlan().cases:
+        if config.leaves_open("disturbances.cases"):
             cases = (*_CASES, *_CASES_IN_VOLTS) if in_volts else _CASES
             disturbances = replace(disturbances, cases=cases)
         config = replace(

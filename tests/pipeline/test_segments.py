@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import edgeprune
-from edgeprune.config import load_config
+from edgeprune.config import BuildConfig, load_config
+from edgeprune.config_text import render_config
 from edgeprune.data.held import load_held
 from edgeprune.data.held_segments import HeldSegments
 from edgeprune.errors import ConfigurationError
@@ -103,3 +105,35 @@ def test_a_normalised_signal_is_given_sets_of_its_own(tmp_path: Path) -> None:
     asked = load_config(None, flags)
     with pytest.raises(ConfigurationError, match="this one was normalised"):
         open_context(asked, tmp_path / "result", Silent())
+
+
+def test_what_is_stated_wins_even_where_it_is_the_default_of_beats(tmp_path: Path) -> None:
+    usual = BuildConfig()
+    card = {"dataset": str(small_card(tmp_path)), "target": "host"}
+    left_open = open_context(load_config(None, card), tmp_path / "a", Silent()).config
+    training = left_open.training
+    assert (training.teachers, training.batch_size, training.epoch_steps) == (0, 64, 50)
+    assert left_open.attacks.balls != usual.attacks.balls
+    flags = {
+        **card,
+        "training.teachers": usual.training.teachers,
+        "training.batch_size": usual.training.batch_size,
+        "training.epoch_steps": usual.training.epoch_steps,
+        "verification.perturbations": usual.verification.perturbations,
+        "attacks.balls": usual.attacks.balls,
+        "disturbances.cases": ("mains-hum:50uV",),
+    }
+    stated = open_context(load_config(None, flags), tmp_path / "b", Silent()).config
+    assert stated.training == replace(usual.training, epochs=training.epochs)
+    assert stated.verification.perturbations == usual.verification.perturbations
+    assert stated.attacks.balls == usual.attacks.balls
+    # What is decided stays decided: a result's own file makes the same build.
+    path = tmp_path / "edgeprune.toml"
+    for config in (left_open, stated):
+        path.write_text(render_config(config), encoding="utf-8")
+        again = open_context(load_config(path, {}), tmp_path / "c", Silent()).config
+        assert again == config
+    # The usual disturbances are of beats: who states them for segments is told so.
+    cases = load_config(None, card | {"disturbances.cases": usual.disturbances.cases})
+    with pytest.raises(ConfigurationError, match="is of beats"):
+        open_context(cases, tmp_path / "d", Silent())
