@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -29,9 +29,11 @@ def save_classifier(model: nn.Module, spec: ClassifierSpec, path: Path) -> None:
         DiskError: The file cannot be written.
     """
     check_finite(model.state_dict(), where=spec.name)
+    # Of a user's file its name alone: the same classifier, saved elsewhere, is the same bytes.
+    plain = replace(spec, name=Path(spec.name).name) if spec.is_file else spec
     described = {
         "format": _FORMAT,
-        "spec": asdict(spec),
+        "spec": asdict(plain),
         "widths": [asdict(width) for width in layer_widths(model)],
     }
     if replaced := replacements(model):
@@ -49,14 +51,16 @@ def load_classifier(
 
     Args:
         path: The safetensors file.
-        user_classifier: The `package.module:factory` that the caller agrees to import; a file
-            alone never makes edgeprune import a module.
+        user_classifier: The `package.module:factory` that the caller agrees to import, or the path
+            of the graph that it was made of; a file alone never makes edgeprune import a module.
 
     Raises:
         ModelError: The file is absent, damaged, of another version, not finite, or names a user's
             factory that the caller did not name.
     """
     spec, replaced, widths = _read_description(path)
+    if spec.is_file and user_classifier and Path(user_classifier).name == spec.name:
+        spec = replace(spec, name=user_classifier)
     if spec.is_user_defined and spec.name != user_classifier:
         raise ModelError(
             f"the file is of the user's classifier '{spec.name}'",

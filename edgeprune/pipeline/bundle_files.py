@@ -26,16 +26,14 @@ from edgeprune.pipeline.learn import (
     QDQ_ONNX,
 )
 from edgeprune.pipeline.prove import COUNTEREXAMPLES, FILES
+from edgeprune.pipeline.recipe import CONFIG, INPUTS, POLICY, SWEEP
 from edgeprune.pipeline.replays import TURNED_INPUTS
 from edgeprune.pipeline.store import Stage, stage_inputs
 
-CONFIG = "edgeprune.toml"
 EVIDENCE = "evidence.json"
 REPORT = "report.html"
 PROVENANCE = "provenance.intoto.json"
 SHOWN = "replays"
-SWEEP = "sweep.sqlite"
-INPUTS = "inputs"
 # What the last stage is called: it judges, and writes what is not copied from a stage.
 RECORD = "record"
 COMMAND = f"edgeprune build --config {CONFIG}"
@@ -68,11 +66,12 @@ _ROLES = {
     f"pruning-{HISTORY_ARRAYS}": "arrays of the pruning history",
     f"{FIRMWARE}/": "C99 library",
     f"{PACKAGE}/": "C99 library as a package with an example",
-    f"{LINUX}/": "static library, headers and command for Arm Linux",
+    f"{LINUX}/": "static library, headers, command and its README for Arm Linux",
     IMAGE: "linked test image",
     SWEEP: "the sweep that the settings come from",
     f"{FILES}/": "certificates, for `edgeprune verify check`",
     f"{SHOWN}/": "windows that turn decisions or are disturbed, for `edgeprune check`",
+    POLICY: "what a change may cost, for `edgeprune compare`",
     f"{INPUTS}/": "what the configuration names: own cards, targets, models, weights",
 }
 

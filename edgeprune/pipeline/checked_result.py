@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from edgeprune.config import BuildConfig, load_config
+from edgeprune.config import BuildConfig
 from edgeprune.data import Windows, front_end_for, load_card
 from edgeprune.data.held import HeldWindows, load_held
 from edgeprune.errors import ConfigurationError, DataError
@@ -22,12 +22,12 @@ from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.kinds import converter_of
 from edgeprune.pipeline.preflight import work_folder
 from edgeprune.pipeline.products import inputs_of, load_windows, stratified
+from edgeprune.pipeline.recipe import CONFIG, bundle_config, model_name
 from edgeprune.targets import Target, load_target
 
 Int8Array = npt.NDArray[np.int8]
 
 # Names that the stages give these files; their modules would bring torch in.
-CONFIG = "edgeprune.toml"
 NETWORK = "network.safetensors"
 IMAGE = "firmware.elf"
 # Windows to replay: arrays "0" and "1" are the network's inputs; "logits" are those expected of
@@ -73,7 +73,7 @@ class CheckedResult:
             )
         self._listed = {each.path: each.sha256 for each in read_manifest(folder).files}
         self.require_built(name for name in (NETWORK, IMAGE) if (folder / name).is_file())
-        self.config: BuildConfig = load_config(folder / CONFIG, {})
+        self.config: BuildConfig = bundle_config(folder)
         self.network = IntegerNetwork.load(folder / NETWORK)
 
     def require_built(self, names: Iterable[str]) -> None:
@@ -145,7 +145,7 @@ class CheckedResult:
             MissingToolError: The compiler is not installed.
         """
         card, settings = load_card(self.config.dataset), self.config.firmware
-        title = f"{self.config.model} for {card.name}"
+        title = f"{model_name(self.config.model)} for {card.name}"
         names = self._windows().class_names
         labels = Labels(title, names, card.title, card.synthetic)
         sources = generate(

@@ -36,6 +36,7 @@ from edgeprune.pipeline.products import (
     save_record,
     stratified,
 )
+from edgeprune.pipeline.recipe import model_name
 from edgeprune.pipeline.store import Stage
 from edgeprune.verification.runtimes import EXACT_RUNTIMES, RUNTIMES, compare_layers
 
@@ -178,7 +179,7 @@ def _check_image(context: Context, image: Image) -> None:
 
 def _labels(context: Context) -> Labels:
     return Labels(
-        title=f"{context.config.model} for {context.card.name}",
+        title=f"{model_name(context.config.model)} for {context.card.name}",
         class_names=context.card.class_names,
         trained_on=context.card.title,
         synthetic=context.card.synthetic,

@@ -34,6 +34,7 @@ from edgeprune.evidence import (
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.given_model import QuantizedModel
+from edgeprune.pipeline.recipe import model_name
 from edgeprune.pruning import CRITERIA, Counts, PrunedClassifier, count
 from edgeprune.pruning.methods import METHODS
 from edgeprune.pruning.words import edits_in_words
@@ -158,7 +159,7 @@ def classifier_evidence(context: Context, model: nn.Module) -> ClassifierEvidenc
     counts = count(model, example)
     words = (type(model).__doc__ or type(model).__name__).strip().splitlines()[0]
     return ClassifierEvidence(
-        context.config.model, words, counts.parameters, counts.multiply_accumulates
+        model_name(context.config.model), words, counts.parameters, counts.multiply_accumulates
     )
 
 

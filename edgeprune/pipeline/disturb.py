@@ -116,7 +116,7 @@ def disturb_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
         settings={
             "cases": [disturbance.text for disturbance in disturbances],
             "windows": plan.windows,
-            "noise": _noise(plan.noise_dir),
+            "noise": noise_files(plan.noise_dir),
             "front_end": asdict(context.front_end),
             "seed": context.seed,
         },
@@ -124,7 +124,7 @@ def disturb_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
     )
 
 
-def _noise(folder: str) -> Sequence[Sequence[str]]:
+def noise_files(folder: str) -> Sequence[Sequence[str]]:
     """Return the files of a folder with their hashes: recorded noise decides the result."""
     if not folder:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from edgeprune.classifiers import (
 from edgeprune.data import Dataset, Windows, prepare
 from edgeprune.data.own_files import data_files
 from edgeprune.errors import DataError
-from edgeprune.files import sha256_file, write_bytes
+from edgeprune.files import sha256_file, write_bytes, write_text
 from edgeprune.network import IntegerNetwork, load_onnx, read_qdq
 from edgeprune.pipeline import describe
 from edgeprune.pipeline.context import Context
@@ -32,6 +33,7 @@ from edgeprune.pipeline.products import (
     save_record,
     save_windows,
 )
+from edgeprune.pipeline.recipe import model_name
 from edgeprune.pipeline.recordings import save_recordings
 from edgeprune.pipeline.store import Stage
 from edgeprune.pruning import Cost, FineTuning, History, held_zeros, prune_classifier, save_history
@@ -45,12 +47,15 @@ QDQ_ONNX = "qdq.onnx"
 NETWORK = "network.safetensors"
 HISTORY = "history.json"
 HISTORY_ARRAYS = "history.safetensors"
+# SHA-256 of each file that the recordings were read from.
+SOURCES = "sources.json"
 _DATA_ROOMS = ("data", "targets")
 _TRAINING_ROOMS = ("data", "classifiers", "training", "quantization/inputs")
 
 
 def data_stage(context: Context) -> Stage:
     """Windows of all parts, what is to be said about the data, and raw recordings."""
+    sources = _file_hashes(context)
 
     def produce(folder: Path) -> None:
         dataset = prepare(
@@ -64,6 +69,7 @@ def data_stage(context: Context) -> Stage:
         for part in PARTS:
             save_windows(folder / f"{part}.npz", getattr(dataset, part))
         save_record(folder / "data.json", describe.data_evidence(context, dataset))
+        write_text(folder / SOURCES, json.dumps(sources, indent=1, sort_keys=True) + "\n")
         _save_raw(folder, dataset)
         save_recordings(folder, dataset, context.data_dir)
 
@@ -72,7 +78,7 @@ def data_stage(context: Context) -> Stage:
         "adc": asdict(context.adc),
         "front_end": asdict(context.front_end),
         "seed": context.seed,
-        "files": _file_hashes(context),
+        SOURCES: sources,
     }
     return context.store.run("data", produce, settings=settings, rooms=_DATA_ROOMS)
 
@@ -144,7 +150,7 @@ def train_stage(context: Context, data: Stage) -> Stage:
         save_classifier(model, spec, folder / CLASSIFIER)
 
     settings = {
-        "model": config.model,
+        "model": model_name(config.model),
         "weights": sha256_file(Path(config.weights)) if config.weights else "",
         "training": asdict(config.training),
         **_robustness(context),

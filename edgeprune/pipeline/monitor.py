@@ -28,7 +28,7 @@ from edgeprune.monitor import Fitted, InputMonitor, fitted_monitor
 from edgeprune.monitor.input_monitor import margins
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.context import Context
-from edgeprune.pipeline.disturb import disturbances_of
+from edgeprune.pipeline.disturb import disturbances_of, noise_files
 from edgeprune.pipeline.emulation import lacking_emulator
 from edgeprune.pipeline.learn import network_of, windows_of
 from edgeprune.pipeline.products import (
@@ -115,7 +115,7 @@ def monitor_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
             "lacking": lacking_emulator(context.target),
             "cases": [each.text for each in _severest(context)],
             "windows": plan.windows,
-            "noise_dir": plan.noise_dir,
+            "noise": noise_files(plan.noise_dir),
             "seed": context.seed,
         },
         rooms=("network", "monitor", "disturbances", "data", "evaluation", "firmware", "devices"),

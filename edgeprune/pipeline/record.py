@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from edgeprune import __version__
+from edgeprune.config_text import render_config
 from edgeprune.data import Windows
 from edgeprune.evaluation import (
     Bootstrap,
@@ -53,7 +54,6 @@ from edgeprune.pipeline.bundle_files import (
     CONFIG,
     EVIDENCE,
     REPORT,
-    SWEEP,
     copy_files,
     seal,
 )
@@ -65,6 +65,7 @@ from edgeprune.pipeline.monitor import MONITOR_EVIDENCE
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES
+from edgeprune.pipeline.recipe import copy_inputs, portable
 from edgeprune.pipeline.recordings import recordings_of
 from edgeprune.pipeline.regulatory import with_regulatory
 from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, Replays
@@ -95,13 +96,17 @@ _LIMITS_OF_SEGMENTS = (
     "windows stay where they are. Disturbances change the whole recording.",
     _LIMITS[-1],
 )
+_UNTIMED = (
+    "Nothing here was timed: no instructions, cycles, time or energy of a window are known of a "
+    "processor that runs Linux. No board was measured.",
+)
 _NOT_TESTED = (
     "latency and energy on silicon",
     "other data sets than the one named",
 )
 
 
-def assemble(context: Context, stages: Stages, out: Path, config_text: str) -> Evidence:
+def assemble(context: Context, stages: Stages, out: Path) -> Evidence:
     """Write the result directory: files, evidence, report, and the manifest as the last.
 
     Everything is written beside `out` and renamed, so that `out` is whole or absent.
@@ -117,9 +122,8 @@ def assemble(context: Context, stages: Stages, out: Path, config_text: str) -> E
             shutil.rmtree(partial)
         partial.mkdir(parents=True)
         copy_files(stages, partial)
-        write_text(partial / CONFIG, config_text)
-        if context.config.chosen.sweep:
-            shutil.copyfile(context.config.chosen.sweep, partial / SWEEP)
+        copy_inputs(context.config, partial)
+        write_text(partial / CONFIG, render_config(portable(context.config)))
         evidence = collect(context, stages)
         write_evidence(partial / EVIDENCE, evidence)
         write_report(partial / EVIDENCE, partial / REPORT)
@@ -175,7 +179,7 @@ def collect(context: Context, stages: Stages) -> Evidence:
         versions=_versions(),
         reproduction=_reproduction(context),
         foreword=what_they_are_not(context.card),
-        config=config_entries(context.config),
+        config=config_entries(portable(context.config)),
         data=load_record(stages["data"].file("data.json"), DataEvidence),
         classifier=_optional(stages, "train", "classifier.json", ClassifierEvidence),
         training=_optional(stages, "train", "training.json", TrainingEvidence),
@@ -225,6 +229,8 @@ def collect(context: Context, stages: Stages) -> Evidence:
 
 def _limits(context: Context, disturbances: DisturbanceEvidence) -> tuple[str, ...]:
     limits = _LIMITS if context.card.window is None else _LIMITS_OF_SEGMENTS
+    if context.target.is_linux:
+        limits = (*_UNTIMED, *limits[2:])
     made = ", ".join(curve.title for curve in disturbances.curves if curve.synthetic)
     if not made:
         return limits
@@ -233,6 +239,12 @@ def _limits(context: Context, disturbances: DisturbanceEvidence) -> tuple[str, .
 
 def _left_out(context: Context) -> Iterator[str]:
     config = context.config
+    if context.target.is_linux:
+        yield (
+            "onnxruntime, tflite-runtime and ai-edge-litert on the board: what differs is told of "
+            "the machine of the build; edgeprune bench --out RESULT --device ssh://user@board "
+            "compares them there"
+        )
     if not config.attacks.names:
         yield "attacks: attacks.names is empty"
     if not config.monitor.enabled:

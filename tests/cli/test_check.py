@@ -197,6 +197,6 @@ def test_the_emulator(
 
 def test_the_files_are_called_as_the_stages_call_them() -> None:
     pipeline = Path(checked_result.__file__).parent
-    for module, name in (("learn", "NETWORK"), ("deploy", "IMAGE"), ("record", "CONFIG")):
+    for module, name in (("learn", "NETWORK"), ("deploy", "IMAGE")):
         line = f'{name} = "{getattr(checked_result, name)}"'
         assert line in (pipeline / f"{module}.py").read_text(encoding="utf-8").splitlines()
