@@ -13,6 +13,7 @@ from edgeprune.cli import (
     compare,
     cross_validate,
     datasets,
+    diff,
     doctor,
     flash,
     init,
@@ -60,6 +61,7 @@ def create_app() -> typer.Typer:
         flash,
         check,
         compare,
+        diff,
     ):
         verb.add_to(app)
     return app

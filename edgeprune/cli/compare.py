@@ -14,7 +14,6 @@ from edgeprune.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from edgeprune.evidence.comparison import BundleComparison, FigureChange, GateResult
-    from edgeprune.pipeline.compare import Bundle
 
 _COMPARE = "Compare two results figure by figure, and judge what a change may cost."
 _POLICY = "What a change may cost (policy.toml); that of the old result where it has one."
@@ -84,8 +83,8 @@ def _compare(
     shown = tuple(
         row for row in found.figures if every or row.name in gated or is_headline(row.name)
     )
-    say_bundles(console, first, second, found)
-    _say_figures(console, shown)
+    say_bundles(console, found)
+    say_figures(console, shown)
     if found.gates:
         console.line()
         say_gates(console, found.gates)
@@ -122,30 +121,30 @@ def words_of(gates: tuple[GateResult, ...]) -> str:
     return "; ".join(parts) or f"all {len(gates)} gates passed"
 
 
-def say_bundles(console: Console, old: Bundle, new: Bundle, found: BundleComparison) -> None:
+def say_bundles(console: Console, found: BundleComparison) -> None:
     """Say which two results are compared, and what differs beside the figures."""
     console.table(
-        ("", "result", "network", "target", "its own verdict"),
+        ("", "result", "network", "data", "target", "its own verdict"),
         [
             (
                 side,
                 each.folder,
                 each.network_sha256[:12],
+                each.dataset,
                 each.target,
                 each.verdict.value,
             )
             for side, each in (("old", found.old), ("new", found.new))
         ],
     )
-    data = old.evidence.identity
-    console.line(f"data: {data.dataset_title}" if not found.incomparable else "")
     for note in found.notes:
         console.line(f"note: {note}")
     for reason in found.incomparable:
         console.line(f"not comparable: {reason}")
 
 
-def _say_figures(console: Console, rows: tuple[FigureChange, ...]) -> None:
+def say_figures(console: Console, rows: tuple[FigureChange, ...]) -> None:
+    """Show figures side by side, those of one section in one table."""
     from edgeprune.cli.figures import text
 
     groups: dict[str, list[FigureChange]] = {}

@@ -121,7 +121,23 @@ def open_bundle(folder: Path) -> Bundle:
     files = {each.path: each.sha256 for each in read_manifest(folder).files}
     bundle = Bundle(folder, read_evidence(folder / EVIDENCE), files)
     bundle.path_of(EVIDENCE)
+    told = set(_networks(bundle.evidence))
+    if len(told) > 1:
+        raise DataError(
+            f"the evidence tells of {len(told)} integer networks",
+            where=f"{folder / EVIDENCE}: {', '.join(sorted(each[:12] for each in told))}",
+            hint="certificates and attacks of one network say nothing of another: build again",
+        )
     return bundle
+
+
+def _networks(evidence: Evidence) -> Iterator[str]:
+    """Yield the hash of every integer network that an evidence has figures of."""
+    yield evidence.identity.network_sha256
+    for section in (evidence.certificates, evidence.attacks):
+        for network in section.networks if section is not None else ():
+            if network.network_sha256 is not None:
+                yield network.network_sha256
 
 
 def policy_of(bundle: Bundle) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,7 @@ def load_held(path: Path) -> HeldWindows:
     """
     try:
         return read_held(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise DataError(
             "the file holds no windows to try the networks on",
             where=str(path),
