@@ -82,4 +82,4 @@ def _written(rules: Sequence[Json], results: Sequence[Json], invocation: Json) -
     driver = {"name": "edgeprune", "version": __version__, "rules": list(rules)}
     run = {"tool": {"driver": driver}, "invocations": [invocation], "results": list(results)}
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return f"{json.dumps(log, indent=1, ensure_ascii=False)}\n".encode()
+    return f"{json.dumps(log, indent=1)}\n".encode()
