@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -21,14 +22,20 @@ def soup_list(evidence: Evidence, *, linked_runtime: bool) -> tuple[SoupItem, ..
         evidence: Its firmware names the toolchain.
         linked_runtime: Whether support routines of the compiler may be in the image.
     """
-    try:
-        closure = installed_closure()
-    except PackageNotFoundError:
-        closure = None
+    closure = _closure()
     firmware = evidence.device.firmware if evidence.device else None
     toolchain = (_toolchain(firmware.toolchain, closure, linked_runtime),) if firmware else ()
     distributions = _distributions(closure) if closure else ()
     return (*toolchain, _interpreter(evidence), *distributions)
+
+
+@cache
+def _closure() -> Closure | None:
+    """Return what is installed, which does not change while a process runs."""
+    try:
+        return installed_closure()
+    except PackageNotFoundError:
+        return None
 
 
 def _distributions(closure: Closure) -> tuple[SoupItem, ...]:
