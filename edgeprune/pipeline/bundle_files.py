@@ -14,6 +14,7 @@ from edgeprune.evidence.manifest import (
     describe_files,
     write_manifest,
 )
+from edgeprune.evidence.sbom import SBOM_ROLES
 from edgeprune.files import sha256_file
 from edgeprune.pipeline.deploy import FIRMWARE, IMAGE, LINUX, ONNX, PACKAGE, TFLITE
 from edgeprune.pipeline.disturb import DISTURBED
@@ -72,6 +73,7 @@ _ROLES = {
     f"{FILES}/": "certificates, for `edgeprune verify check`",
     f"{SHOWN}/": "windows that turn decisions or are disturbed, for `edgeprune check`",
     POLICY: "what a change may cost, for `edgeprune compare`",
+    **SBOM_ROLES,
     f"{INPUTS}/": "what the configuration names: own cards, targets, models, weights",
 }
 

@@ -47,6 +47,7 @@ from edgeprune.evidence import (
     source_date,
     write_evidence,
 )
+from edgeprune.evidence.sbom import write_sboms
 from edgeprune.files import disk_errors, sha256_file, write_text
 from edgeprune.pipeline.attack import ATTACKS_FILE
 from edgeprune.pipeline.bundle_files import (
@@ -126,6 +127,7 @@ def assemble(context: Context, stages: Stages, out: Path) -> Evidence:
         write_text(partial / CONFIG, render_config(portable(context.config)))
         evidence = collect(context, stages)
         write_evidence(partial / EVIDENCE, evidence)
+        write_sboms(partial, evidence)
         write_report(partial / EVIDENCE, partial / REPORT)
         seal(partial, stages)
         if out.exists():
