@@ -28,6 +28,24 @@ EXAMPLE_REQUIREMENTS = """
 # sensitivity_under = { "electrode-motion:12dB" = { V = 0.8 } }
 """
 
+EXAMPLE_ROWS = """
+# Rows of your own in the report's table of risks, as many as you need.
+# [[risks]]
+# hazard = "the strap rubs"
+# sequence_of_events = "worn for days, the skin is sore; the patient takes it off"
+# hazardous_situation = "nothing is recorded"
+# harm = "an arrhythmia is not found"
+# control = "padding, and a reminder when no lead is on"
+# evidence = ["monitor.limits"]
+# requirements = ["sensitivity.V"]
+
+# Changes that you plan in advance; [pccp] policy names the file whose gates judge them.
+# [[pccp.modifications]]
+# title = "re-training on more patients"
+# description = "the same architecture, recordings of the same kind of device"
+# evaluation = "the policy's gates on the same test patients"
+"""
+
 
 def render_config(config: BuildConfig) -> str:
     """Return TOML that reads back to `config`, each key under the words of its documentation.

@@ -24,7 +24,7 @@ from edgeprune.config import (
     VerificationSettings,
     load_config,
 )
-from edgeprune.config_text import EXAMPLE_REQUIREMENTS, render_config
+from edgeprune.config_text import EXAMPLE_REQUIREMENTS, EXAMPLE_ROWS, render_config
 from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameError
 
 
@@ -66,7 +66,9 @@ def test_unknown_key_names_file_line_and_the_nearest_key(tmp_path: Path) -> None
         ('[product]\nintended_uses = "x"', 2, "did you mean 'intended_use'?"),
         ('[[risks]]\nharm = "none"', 0, "'risks.hazard' is missing"),
         ('[[risks]]\nhazard = "x"\nseverty = "y"', 3, "did you mean 'severity'?"),
+        ('[[risks]]\nhazard = " "', 0, "'risks.0.hazard' is empty"),
         ('[[pccp.modifications]]\ntitel = "x"', 2, "did you mean 'title'?"),
+        ('[[pccp.modifications]]\ntitle = ""', 0, "'pccp.modifications.0.title' is empty"),
     ],
 )
 def test_a_wrong_value_says_what_is_wanted(
@@ -202,3 +204,12 @@ def test_the_example_requirements_can_be_uncommented(tmp_path: Path) -> None:
     requirements = load_config(_write(tmp_path, lines), {}).requirements
     assert requirements.flash_bytes == 65536
     assert requirements.certified_share == CertifiedShare("linf:20uV", 0.5)
+
+
+def test_the_example_rows_can_be_uncommented(tmp_path: Path) -> None:
+    """They stand at the end of a whole configuration, as `init` writes it."""
+    rows = EXAMPLE_ROWS.replace("# Rows", "## Rows").replace("# Changes", "## Changes")
+    text = render_config(BuildConfig()) + EXAMPLE_REQUIREMENTS + rows.replace("\n# ", "\n")
+    config = load_config(_write(tmp_path, text), {})
+    assert config.risks[0].evidence == ("monitor.limits",)
+    assert config.pccp.modifications[0].title == "re-training on more patients"

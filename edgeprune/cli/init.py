@@ -14,7 +14,7 @@ from edgeprune.cli import options
 from edgeprune.cli.bars import is_terminal
 from edgeprune.cli.console import Answer, Console, run_verb
 from edgeprune.config import load_config
-from edgeprune.config_text import EXAMPLE_REQUIREMENTS, render_config
+from edgeprune.config_text import EXAMPLE_REQUIREMENTS, EXAMPLE_ROWS, render_config
 from edgeprune.errors import ConfigurationError
 from edgeprune.files import write_text
 from edgeprune.targets import load_target
@@ -115,7 +115,7 @@ def add_to(app: typer.Typer) -> None:
                 verdict = (
                     f"wrote {card_path} and {config_path}; read the card, then: edgeprune build"
                 )
-            write_text(config_path, render_config(config) + EXAMPLE_REQUIREMENTS)
+            write_text(config_path, render_config(config) + EXAMPLE_REQUIREMENTS + EXAMPLE_ROWS)
             return Answer(result, verdict=verdict)
 
         run_verb("init", console, body)

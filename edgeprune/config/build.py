@@ -239,7 +239,7 @@ def check_config(config: BuildConfig) -> None:
             raise ConfigurationError(
                 f"'{key}' is {value}, outside {low} to {high}", where=key, hint="change the value"
             )
-    check_regulatory(config.product, config.profile)
+    check_regulatory(config.profile, config.product, config.risks, config.pccp)
     if config.verification.runtime not in RUNTIMES:
         raise UnknownNameError(
             "runtime", config.verification.runtime, RUNTIMES, where="verification.runtime"

@@ -116,13 +116,26 @@ class PccpSettings:
     modifications: tuple[ModificationSettings, ...] = ()
 
 
-def check_regulatory(product: ProductSettings, profile: str) -> None:
+def check_regulatory(
+    profile: str,
+    product: ProductSettings,
+    risks: tuple[RiskSettings, ...],
+    pccp: PccpSettings,
+) -> None:
     """Raise for the first value that cannot stand.
 
     Raises:
         UnknownNameError: There is no such profile or safety class.
-        ConfigurationError: The end of support is no date.
+        ConfigurationError: The end of support is no date; a risk or a modification has no name.
     """
+    named = [(f"risks.{number}.hazard", row.hazard) for number, row in enumerate(risks)]
+    named += [
+        (f"pccp.modifications.{number}.title", row.title)
+        for number, row in enumerate(pccp.modifications)
+    ]
+    for key, text in named:
+        if not text.strip():
+            raise ConfigurationError(f"'{key}' is empty", where=key, hint="say what it is")
     if profile not in PROFILES:
         raise UnknownNameError("profile", profile, PROFILES, where="profile")
     if product.safety_class and product.safety_class not in SAFETY_CLASSES:

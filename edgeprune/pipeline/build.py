@@ -14,6 +14,7 @@ from edgeprune.data import DatasetCard, front_end_for, load_card
 from edgeprune.data.protocols import with_protocol
 from edgeprune.errors import ConfigurationError, EdgepruneError, UnknownNameError
 from edgeprune.evidence import Evidence, Outcome
+from edgeprune.evidence.policy import read_policy
 from edgeprune.executor import Executor
 from edgeprune.pipeline.attack import attack_stage, check_attacks
 from edgeprune.pipeline.bench import bench_stage
@@ -166,6 +167,8 @@ def open_context(
     if not is_file(config.model) and ":" not in config.model:
         CLASSIFIERS.get(config.model, where="model")
     check_classes(config.requirements, card.class_names)
+    if config.pccp.policy:
+        read_policy(Path(config.pccp.policy))
     target = load_target(config.target)
     config = replace(
         config, firmware=replace(config.firmware, emulator=emulator_of(config, target))

@@ -38,8 +38,6 @@ class Findings:
             "loss:pruned": lambda: self._loss(PRUNED),
             "loss:int8": lambda: self._loss(INT8),
             "parity-gates": self._parity,
-            "parity-device": self._parity_device,
-            "parity-front-end": self._parity_front_end,
             "proofs": lambda: self._proofs(""),
             "attacked": self._attacked,
             "calibration": self._calibration,
@@ -189,16 +187,6 @@ class Findings:
         yield from self._requirement("parity.mismatches")
         for number, row in enumerate(self.evidence.parity):
             if row.gate:
-                yield f"parity.{number}", f"{row.implementation}, {row.place}: {row.compared}"
-
-    def _parity_device(self) -> Named:
-        for number, row in enumerate(self.evidence.parity):
-            if row.gate and row.implementation == "firmware image":
-                yield f"parity.{number}", f"{row.implementation}, {row.place}: {row.compared}"
-
-    def _parity_front_end(self) -> Named:
-        for number, row in enumerate(self.evidence.parity):
-            if row.gate and "front end" in row.compared:
                 yield f"parity.{number}", f"{row.implementation}, {row.place}: {row.compared}"
 
     def _proofs(self, family: str) -> Named:

@@ -15,7 +15,8 @@ THREATS = Path(__file__).with_name("threats.toml")
 _SUMMARY = (
     "The generated code computes and tells; it stops, resets and alarms nothing. Whatever is not "
     "EDGEPRUNE_OK is to be taken as no decision by the device's own program, which is not part of "
-    "this evidence."
+    "this evidence. Damage to memory and flash is brought about by edgeprune's own tests, not by a "
+    "build."
 )
 
 
