@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from edgeprune import __version__
 from edgeprune.cli.bars import Bars, is_terminal, plain_lines
+from edgeprune.cli.typed import where_typed
 from edgeprune.errors import EdgepruneError
 
 JSON_SCHEMA = "edgeprune.cli/1"
@@ -107,20 +108,35 @@ class Answer:
     error: EdgepruneError | None = None
 
 
-def run_verb(verb: str, console: Console, body: Callable[[], Answer]) -> NoReturn:
-    """Run a verb, print its verdict as the last line and leave with its exit code."""
+def run_verb(
+    verb: str,
+    console: Console,
+    body: Callable[[], Answer],
+    flags: Mapping[str, Any] | None = None,
+) -> NoReturn:
+    """Run a verb, print its verdict as the last line and leave with its exit code.
+
+    Args:
+        verb: Its name.
+        console: What is seen of it.
+        body: The verb.
+        flags: Keys of the configuration to the values of their flags; None where none was typed.
+    """
     try:
-        _run(verb, console, body)
+        _run(verb, console, body, flags or {})
     except BrokenPipeError:
         # Whoever read the output has gone; the flush at exit would complain about the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(PIPE_CLOSED) from None
 
 
-def _run(verb: str, console: Console, body: Callable[[], Answer]) -> NoReturn:
+def _run(
+    verb: str, console: Console, body: Callable[[], Answer], flags: Mapping[str, Any]
+) -> NoReturn:
     try:
         answer = body()
     except EdgepruneError as error:
+        error.where = where_typed(error.where, flags)
         fail(verb, console, error)
     except KeyboardInterrupt:
         say_verdict(verb, console, "INTERRUPTED", "finished stages are kept", INTERRUPTED, {})

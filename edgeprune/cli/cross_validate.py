@@ -89,7 +89,7 @@ def add_to(app: typer.Typer) -> None:
             console.line(f"written: {out / FILE}")
             return answer
 
-        run_verb("cross-validate", console, body)
+        run_verb("cross-validate", console, body, flags)
 
 
 def _answer(found: CrossValidation, console: Console) -> Answer:

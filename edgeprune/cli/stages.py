@@ -142,7 +142,7 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
             answer = answer_for(verb, result, console)
             return pipeline.judged(result.evidence, answer, console)
 
-        run_verb(verb, console, body)
+        run_verb(verb, console, body, flags)
 
 
 def _on_board(

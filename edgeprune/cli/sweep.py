@@ -129,7 +129,7 @@ def add_to(app: typer.Typer) -> None:
             console.line()
             return _answer(found, console)
 
-        run_verb("sweep", console, body)
+        run_verb("sweep", console, body, flags)
 
     @group.command("show", help=_SHOW, short_help=_SHOW)
     def show_command(

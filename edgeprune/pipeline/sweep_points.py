@@ -130,6 +130,11 @@ def defining_settings(config: BuildConfig, point: SweepPoint) -> dict[str, Any]:
     settings = asdict(point_config(config, point))
     for name in ("requirements", "disturbances", "evaluation", "attacks", "chosen", "data_dir"):
         del settings[name]
+    # A default counts as another setting where it is stated: it no longer gives way to the data.
+    kept = [key for key in settings.pop("stated") if key.startswith("training.")]
+    plain = replace(config, stated=())
+    if stated := [key for key in kept if plain.leaves_open(key)]:
+        settings["stated"] = stated
     settings["verification"] = config.verification.runtime
     settings["firmware"] |= {"parity_windows": 0, "layout": ""}
     plan = config.sweep
@@ -194,7 +199,15 @@ def _senseless(config: BuildConfig, setting: SweepSetting, seed: int) -> str:
     from edgeprune.pruning.checks import check_pruning
 
     chosen = point_config(config, SweepPoint(setting, seed))
-    check_config(chosen)
+    try:
+        check_config(chosen)
+    except ConfigurationError as error:
+        section, _, axis = error.where.partition(".")
+        if section == "pruning" and axis in _AXES:
+            # The point has it from the sweep's list.
+            error.what = error.what.replace(error.where, f"sweep.{axis}s")
+            error.where = f"sweep.{axis}s"
+        raise
     try:
         check_pruning(chosen.pruning, chosen.robustness)
     except ConfigurationError as error:

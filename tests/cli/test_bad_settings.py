@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeprune.cli.typed import FLAG_OF
 from tests.cli.conftest import Edgeprune, Small
 
 
@@ -207,3 +208,30 @@ def test_qemu_for_a_board_is_refused_before_anything_runs(
     result = edgeprune("build", "--target", "nrf52840", "--emulator", "qemu", "--out", out)
     result.failed(2, "EP101", "no board with the memories of nrf52840", "--target cortex-m4")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["sweep", "--ratio", "2"], "--ratio (sweep.ratios)"),
+        (["build", "--ratio", "2"], "--ratio (pruning.ratio)"),
+        (["cross-validate", "--epochs", "-1"], "--epochs (training.epochs)"),
+        (["train", "--toolchain", "wood"], "--toolchain (firmware.toolchain)"),
+        (["attack", "--windows", "0"], "--windows (attacks.windows)"),
+        (["build", "--set", "pruning.ratio=2"], "where: pruning.ratio"),
+        (["sweep", "--set", "sweep.ratios=[2]"], "where: sweep.ratios"),
+    ],
+)
+def test_what_was_typed_is_named(
+    edgeprune: Edgeprune, tmp_path: Path, arguments: list[str], where: str
+) -> None:
+    result = edgeprune(*arguments, "--out", tmp_path / "result")
+    assert result.code == 2
+    assert where in result.err
+
+
+def test_every_flag_that_errors_name_is_one() -> None:
+    from edgeprune.cli.reference import TABLES
+
+    known = TABLES["verbs"]()
+    assert {flag for flag in FLAG_OF.values() if f"`{flag}`" not in known} <= {"--seed"}

@@ -105,6 +105,7 @@ def test_a_point_is_another_one_when_what_it_depends_on_changes() -> None:
         replace(config, verification=replace(config.verification, workers=7)),
         replace(config, requirements=replace(config.requirements, accuracy=0.5)),
         replace(config, data_dir="elsewhere"),
+        replace(config, stated=("attacks.balls",)),
     ):
         assert defining(other) == same
     for other in (
@@ -114,8 +115,12 @@ def test_a_point_is_another_one_when_what_it_depends_on_changes() -> None:
         replace(config, sweep=replace(config.sweep, balls=("linf:1uV",))),
         replace(config, requirements=replace(config.requirements, attack_success={"l0:2": 0.1})),
         replace(config, robustness=replace(config.robustness, perturbation="linf:5uV")),
+        # A default that is stated no longer gives way to what suits segments.
+        replace(config, stated=("training.teachers",)),
     ):
         assert defining(other) != same
+    few = replace(config, training=replace(config.training, teachers=1))
+    assert defining(few) == defining(replace(few, stated=("training.teachers",)))
 
 
 def test_what_is_required_is_measured() -> None:
@@ -134,7 +139,7 @@ def test_what_is_required_is_measured() -> None:
         ({"methods": ("chanel",)}, UnknownNameError, "chanel"),
         ({"importances": ("l3",)}, UnknownNameError, "l3"),
         ({"ratios": (0.5, 0.5)}, ConfigurationError, "names something twice"),
-        ({"ratios": (1.5,)}, ConfigurationError, "pruning.ratio"),
+        ({"ratios": (1.5,)}, ConfigurationError, "sweep.ratios"),
         ({"methods": ("none",)}, ConfigurationError, "no combination"),
         ({"methods": ("weight",), "importances": ("hrank",)}, ConfigurationError, "no combination"),
     ],
