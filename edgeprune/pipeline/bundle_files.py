@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from edgeprune.evidence import Evidence
 from edgeprune.evidence.manifest import (
     Manifest,
     StageInput,
@@ -16,6 +17,7 @@ from edgeprune.evidence.manifest import (
 )
 from edgeprune.evidence.sbom import SBOM_ROLES
 from edgeprune.files import sha256_file
+from edgeprune.pipeline.context import Context
 from edgeprune.pipeline.deploy import FIRMWARE, IMAGE, LINUX, ONNX, PACKAGE, TFLITE
 from edgeprune.pipeline.disturb import DISTURBED
 from edgeprune.pipeline.learn import (
@@ -27,6 +29,7 @@ from edgeprune.pipeline.learn import (
     QDQ_ONNX,
 )
 from edgeprune.pipeline.prove import COUNTEREXAMPLES, FILES
+from edgeprune.pipeline.provenance import write_provenance
 from edgeprune.pipeline.recipe import CONFIG, INPUTS, POLICY, SWEEP
 from edgeprune.pipeline.replays import TURNED_INPUTS
 from edgeprune.pipeline.store import Stage, stage_inputs
@@ -93,8 +96,16 @@ def copy_files(stages: Mapping[str, Stage], folder: Path) -> None:
                 shutil.copy(path, folder / target)
 
 
-def seal(folder: Path, stages: Mapping[str, Stage]) -> Manifest:
-    """Write the manifest of a bundle that is otherwise finished.
+def seal(
+    folder: Path, context: Context, stages: Mapping[str, Stage], evidence: Evidence
+) -> Manifest:
+    """Write provenance and manifest of a bundle that is otherwise finished.
+
+    Args:
+        folder: The bundle.
+        context: The build.
+        stages: Its stages.
+        evidence: What was found out.
 
     Raises:
         DataError: A file has no role, or a name that not every system can store.
@@ -102,6 +113,8 @@ def seal(folder: Path, stages: Mapping[str, Stage]) -> Manifest:
     """
     _remove_empty_folders(folder)
     made_by = {**dict.fromkeys(_ROLES, RECORD), **_makers()}
+    files = describe_files(folder, _ROLES, made_by)
+    write_provenance(folder / PROVENANCE, context, stages["data"], evidence, files, COMMAND)
     files = describe_files(folder, _ROLES, made_by)
     return write_manifest(folder, files, _records(folder, stages), COMMAND)
 

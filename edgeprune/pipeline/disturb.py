@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -124,9 +123,9 @@ def disturb_stage(context: Context, data: Stage, quantized: Stage) -> Stage:
     )
 
 
-def noise_files(folder: str) -> Sequence[Sequence[str]]:
+def noise_files(folder: str) -> list[tuple[str, str]]:
     """Return the files of a folder with their hashes: recorded noise decides the result."""
     if not folder:
         return []
     paths = (path for path in sorted(Path(folder).iterdir()) if path.is_file())
-    return [[path.name, sha256_file(path)] for path in paths]
+    return [(path.name, sha256_file(path)) for path in paths]

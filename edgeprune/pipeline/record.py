@@ -52,7 +52,6 @@ from edgeprune.files import disk_errors, sha256_file, write_text
 from edgeprune.pipeline.attack import ATTACKS_FILE
 from edgeprune.pipeline.bundle_files import (
     COMMAND,
-    CONFIG,
     EVIDENCE,
     REPORT,
     copy_files,
@@ -66,7 +65,7 @@ from edgeprune.pipeline.monitor import MONITOR_EVIDENCE
 from edgeprune.pipeline.preflight import check_out
 from edgeprune.pipeline.products import load_array, load_record
 from edgeprune.pipeline.prove import CERTIFICATES
-from edgeprune.pipeline.recipe import copy_inputs, portable
+from edgeprune.pipeline.recipe import CONFIG, copy_inputs, portable
 from edgeprune.pipeline.recordings import recordings_of
 from edgeprune.pipeline.regulatory import with_regulatory
 from edgeprune.pipeline.replays import OF_ATTACKS, REPLAYS, Replays
@@ -129,7 +128,7 @@ def assemble(context: Context, stages: Stages, out: Path) -> Evidence:
         write_evidence(partial / EVIDENCE, evidence)
         write_sboms(partial, evidence)
         write_report(partial / EVIDENCE, partial / REPORT)
-        seal(partial, stages)
+        seal(partial, context, stages, evidence)
         if out.exists():
             shutil.rmtree(out)
         partial.rename(out)
