@@ -120,7 +120,11 @@ def _of_data(old: DataEvidence, new: DataEvidence) -> Iterator[str]:
     ):
         gone, come = set(before) - set(after), set(after) - set(before)
         if gone or come:
-            yield f"other {words}: {_some(gone, 'only in the old')}{_some(come, 'only in the new')}"
+            yield f"other {words}: " + "; ".join(
+                f"only in the {side} {_some(names)}"
+                for side, names in (("old", gone), ("new", come))
+                if names
+            )
     counts = [{each.name: each.count for each in part.classes} for part in (first, second)]
     if first.windows != second.windows or counts[0] != counts[1]:
         yield (
@@ -129,10 +133,10 @@ def _of_data(old: DataEvidence, new: DataEvidence) -> Iterator[str]:
         )
 
 
-def _some(names: set[str], words: str) -> str:
+def _some(names: set[str]) -> str:
     shown = sorted(names)[:5]
-    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return f" {words} {', '.join(shown)}{more};" if names else ""
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _notes(old: Evidence, new: Evidence) -> Iterator[str]:

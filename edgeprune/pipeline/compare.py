@@ -177,7 +177,7 @@ def compare_evidence(
     """Compare two bundles, with figures of the change itself where somebody found them."""
     rules = read_policy(policy) if policy is not None else None
     incomparable = why_incomparable(old.evidence, new.evidence)
-    changes = {} if incomparable else _changes(old.evidence, new.evidence, rules, seed)
+    changes = {} if incomparable else changes_of(old.evidence, new.evidence, rules, seed)
     gates = (
         judge_policy(rules, old.evidence, new.evidence, changes, update, "; ".join(incomparable))
         if rules is not None
@@ -202,9 +202,14 @@ def is_headline(name: str) -> bool:
     return _HEADLINE.fullmatch(name) is not None
 
 
-def _changes(
+def changes_of(
     old: Evidence, new: Evidence, policy: Policy | None, seed: int
 ) -> dict[str, FigureChange]:
+    """Return every figure of two comparable builds by its name, those of the policy's gates too.
+
+    Raises:
+        DataError: A count of a recording is impossible.
+    """
     earlier, later = ({each.name: each for each in _figures(one, policy)} for one in (old, new))
     refused = refused_sections(old, new)
     paired = paired_changes(old, new, Bootstrap(seed))

@@ -38,7 +38,7 @@ from edgeprune.network import IntegerNetwork
 from edgeprune.network.weighted import WeightedOperation
 from edgeprune.pipeline.products import inputs_of, save_windows
 from tests import certified_beats
-from tests.devices.results import seal, write_result
+from tests.devices.results import seal, turned_over, write_result
 
 INT8 = "int8 as flashed"
 PERTURBATION = "linf:5uV"
@@ -136,7 +136,7 @@ def write_bundle(
 ) -> Path:
     """Write a bundle, its policy where there is one, and the test windows that a build keeps."""
     config = BuildConfig(target="cortex-m7", dataset="synthetic-ecg", seed=1)
-    write_result(folder, config, network, held, test, {})
+    write_result(folder, config, network, held, test, {"turned": turned_over(test, 2)})
     write_evidence(folder / "evidence.json", evidence_of(network, test))
     if policy:
         (folder / "policy.toml").write_text(policy)
