@@ -33,7 +33,7 @@ def write_sboms(folder: Path, evidence: Evidence) -> None:
         DiskError: No space or no permission.
     """
     # The library that writes them is loaded where a build ends, not with every verb.
-    from edgeprune.evidence.sbom.distributions import installed_closure
+    from edgeprune.evidence.sbom.distributions import closure_or_root
     from edgeprune.evidence.sbom.firmware_document import firmware_document
     from edgeprune.evidence.sbom.inventory import firmware_of
     from edgeprune.evidence.sbom.model_document import model_document
@@ -46,6 +46,6 @@ def write_sboms(folder: Path, evidence: Evidence) -> None:
         (MODEL_CYCLONEDX, model.content),
         (FIRMWARE_CYCLONEDX, firmware_document(firmware, evidence, model).content),
         (FIRMWARE_SPDX, spdx_document(firmware, evidence)),
-        (PYTHON_CYCLONEDX, python_document(installed_closure(), evidence).content),
+        (PYTHON_CYCLONEDX, python_document(closure_or_root(), evidence).content),
     ):
         write_bytes(folder / name, content)

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import getaddresses
+from functools import cache
 from importlib.metadata import Distribution as Installed
 from importlib.metadata import PackageMetadata, PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from edgeprune import __version__
 from edgeprune.files import sha256_bytes
 
 ROOT = "edgeprune"
@@ -84,8 +86,11 @@ class _Walk:
     missing: set[str]
 
 
+@cache
 def installed_closure(name: str = ROOT) -> Closure:
     """Return what a distribution requires in this environment, through all levels.
+
+    What is installed does not change while a process runs: it is looked up once.
 
     Requirements count whose markers hold here (PEP 508). The extras of the root count where they
     are installed; those of others count where somebody asks for them.
@@ -109,6 +114,15 @@ def installed_closure(name: str = ROOT) -> Closure:
         tuple(row for each, row in rows.items() if each != root),
         tuple(sorted(needed.missing)),
     )
+
+
+def closure_or_root() -> Closure:
+    """Return what edgeprune stands on; where it runs from its sources alone, that it is missing."""
+    try:
+        return installed_closure()
+    except PackageNotFoundError:
+        root = Distribution(ROOT, __version__, "", "", (), optional=False, record_sha256=None)
+        return Closure(root, (), (f"{ROOT}, whose requirements are therefore not known",))
 
 
 def _package(name: str) -> _Package:

@@ -65,6 +65,7 @@ def _root(firmware: Firmware, evidence: Evidence) -> Component:
                 "supplier": firmware.manufacturer,
                 "support:level": firmware.support_level,
                 "support:end": firmware.end_of_support,
+                "support:contact": firmware.contact,
                 "target": identity.target,
                 "trained-on": identity.dataset,
                 "network:sha256": identity.network_sha256,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
@@ -83,6 +83,7 @@ class Firmware:
         manufacturer: Who answers for it; empty where the configuration names nobody.
         support_level: As the configuration says it; empty where it does not.
         end_of_support: As the configuration says it; empty where it does not.
+        contact: For defects and vulnerabilities; empty where the configuration names nobody.
         files: Every file of it in the result directory, sorted by path.
         image_sha256: Hash of the linked test image; absent where there is none.
         toolchain: The compiler; absent where the library is compiled elsewhere.
@@ -94,6 +95,7 @@ class Firmware:
     manufacturer: str
     support_level: str
     end_of_support: str
+    contact: str
     files: tuple[FirmwareFile, ...]
     image_sha256: str | None
     toolchain: Tool | None
@@ -120,12 +122,22 @@ def firmware_of(folder: Path, evidence: Evidence) -> Firmware:
         manufacturer=product_field(evidence.product, "manufacturer"),
         support_level=product_field(evidence.product, "support_level"),
         end_of_support=product_field(evidence.product, "end_of_support"),
+        contact=product_field(evidence.product, "contact"),
         files=_files(folder),
         image_sha256=identity.firmware_sha256,
         toolchain=_toolchain(evidence),
-        of_others=tuple(
-            item for item in evidence.soup if item.in_device and item.kind is SoupKind.DEVICE
-        ),
+        of_others=tuple(_linked(item) for item in evidence.soup if item.in_device),
+    )
+
+
+def _linked(item: SoupItem) -> SoupItem:
+    """Return what of others' software is in the device; of a compiler, only its routines are."""
+    if item.kind is not SoupKind.TOOLCHAIN:
+        return item
+    return replace(
+        item,
+        title=f"support routines of {item.title}",
+        licence=_COMPILER_LICENCES.get(item.title, item.licence),
     )
 
 
@@ -140,7 +152,8 @@ def _files(folder: Path) -> tuple[FirmwareFile, ...]:
     found += [path for name in (_IMAGE, _NETWORK) if (path := folder / name).is_file()]
     runtime = {path.name for path in (folder / _FOLDERS[0] / _RUNTIME).glob("*")}
     return tuple(
-        _file(folder, path.relative_to(folder).as_posix(), runtime) for path in sorted(found)
+        _file(folder, path.relative_to(folder).as_posix(), runtime)
+        for path in sorted(found, key=Path.as_posix)
     )
 
 

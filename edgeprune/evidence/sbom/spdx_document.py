@@ -69,7 +69,8 @@ def _packages(firmware: Firmware, evidence: Evidence) -> Iterator[Json]:
     whole = _package(_FIRMWARE, firmware.name, firmware.version, "FIRMWARE", firmware.manufacturer)
     whole["comment"] = (
         f"support level: {firmware.support_level or NOT_STATED}; end of support: "
-        f"{firmware.end_of_support or NOT_STATED}; network {evidence.identity.network_sha256}"
+        f"{firmware.end_of_support or NOT_STATED}; contact for defects and vulnerabilities: "
+        f"{firmware.contact or NOT_STATED}; network {evidence.identity.network_sha256}"
     )
     if firmware.image_sha256:
         whole["checksums"] = [_checksum("SHA256", firmware.image_sha256)]
