@@ -30,7 +30,7 @@ from edgeprune.pipeline.learn import (
 )
 from edgeprune.pipeline.prove import COUNTEREXAMPLES, FILES
 from edgeprune.pipeline.provenance import write_provenance
-from edgeprune.pipeline.recipe import CONFIG, INPUTS, POLICY, SWEEP
+from edgeprune.pipeline.recipe import CONFIG, INPUTS, POLICY, RECORD, RECORD_ROOMS, SWEEP
 from edgeprune.pipeline.replays import TURNED_INPUTS
 from edgeprune.pipeline.store import Stage, stage_inputs
 
@@ -38,10 +38,7 @@ EVIDENCE = "evidence.json"
 REPORT = "report.html"
 PROVENANCE = "provenance.intoto.json"
 SHOWN = "replays"
-# What the last stage is called: it judges, and writes what is not copied from a stage.
-RECORD = "record"
 COMMAND = f"edgeprune build --config {CONFIG}"
-_RECORD_ROOMS = ("evaluation", "evidence", "report", "pipeline")
 _COPIED: Mapping[str, Mapping[str, str]] = {
     "prune": {
         CLASSIFIER: CLASSIFIER,
@@ -131,7 +128,7 @@ def _makers() -> dict[str, str]:
 def _records(folder: Path, stages: Mapping[str, Stage]) -> tuple[StageRecord, ...]:
     last = (
         ("config", sha256_file(folder / CONFIG)),
-        *stage_inputs(tuple(stages.values()), {}, _RECORD_ROOMS),
+        *stage_inputs(tuple(stages.values()), {}, RECORD_ROOMS),
     )
     inputs = {name: stage.inputs for name, stage in stages.items()} | {RECORD: last}
     return tuple(

@@ -21,6 +21,10 @@ CONFIG = "edgeprune.toml"
 INPUTS = "inputs"
 SWEEP = "sweep.sqlite"
 POLICY = "policy.toml"
+# What the last stage is called, and the rooms whose code it runs: it judges, and writes what is not
+# copied from another stage.
+RECORD = "record"
+RECORD_ROOMS = ("evaluation", "evidence", "report", "pipeline")
 NOISE = "recorded-noise"
 MODEL_SUFFIXES = (".onnx", ".tflite")
 

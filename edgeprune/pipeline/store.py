@@ -175,5 +175,7 @@ def stage_inputs(
 
 def _code_hash(room: str) -> str:
     folder = _PACKAGE / room
-    paths = sorted(folder.rglob("*.py")) if folder.is_dir() else [_PACKAGE / f"{room}.py"]
+    # Templates, schemas and tables decide as the modules do that read them.
+    inside = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    paths = sorted(inside) if folder.is_dir() else [_PACKAGE / f"{room}.py"]
     return sha256_bytes("".join(sha256_file(path) for path in paths).encode())

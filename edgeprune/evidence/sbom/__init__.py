@@ -23,14 +23,21 @@ SBOM_ROLES = {
 def write_sboms(folder: Path, evidence: Evidence) -> None:
     """Write the four bills of materials of a result directory into its folder `sbom`.
 
-    Their bytes follow from the files, the evidence and the installed distributions alone.
-
     Args:
         folder: The result directory; all of its firmware is written.
         evidence: What was found out.
 
     Raises:
         DiskError: No space or no permission.
+    """
+    for name, content in sbom_contents(folder, evidence).items():
+        write_bytes(folder / name, content)
+
+
+def sbom_contents(folder: Path, evidence: Evidence) -> dict[str, bytes]:
+    """Return the four bills of materials by path.
+
+    Their bytes follow from the files, the evidence and the installed distributions alone.
     """
     # The library that writes them is loaded where a build ends, not with every verb.
     from edgeprune.evidence.sbom.distributions import closure_or_root
@@ -42,10 +49,9 @@ def write_sboms(folder: Path, evidence: Evidence) -> None:
 
     firmware = firmware_of(folder, evidence)
     model = model_document(firmware, evidence)
-    for name, content in (
-        (MODEL_CYCLONEDX, model.content),
-        (FIRMWARE_CYCLONEDX, firmware_document(firmware, evidence, model).content),
-        (FIRMWARE_SPDX, spdx_document(firmware, evidence)),
-        (PYTHON_CYCLONEDX, python_document(closure_or_root(), evidence).content),
-    ):
-        write_bytes(folder / name, content)
+    return {
+        MODEL_CYCLONEDX: model.content,
+        FIRMWARE_CYCLONEDX: firmware_document(firmware, evidence, model).content,
+        FIRMWARE_SPDX: spdx_document(firmware, evidence),
+        PYTHON_CYCLONEDX: python_document(closure_or_root(), evidence).content,
+    }
