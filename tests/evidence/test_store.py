@@ -28,12 +28,13 @@ from edgeprune.evidence import (
 )
 from edgeprune.evidence.codec import decode, encode
 from edgeprune.evidence.store import SCHEMA_FILE
-from tests.evidence.example import example_evidence, minimal_evidence
+from tests.evidence.example import minimal_evidence
+from tests.evidence.example_regulatory import example_regulatory
 
 VALIDATOR = Draft202012Validator(json.loads(SCHEMA_FILE.read_bytes()))
 
 
-@pytest.mark.parametrize("evidence", [example_evidence(), minimal_evidence()])
+@pytest.mark.parametrize("evidence", [example_regulatory(), minimal_evidence()])
 def test_round_trip_is_exact(evidence: Evidence, tmp_path: Path) -> None:
     write_evidence(tmp_path / "evidence.json", evidence)
     again = read_evidence(tmp_path / "evidence.json")
@@ -85,7 +86,7 @@ def test_schema_describes_every_field() -> None:
 
 def test_schema_accepts_what_is_written() -> None:
     Draft202012Validator.check_schema(json.loads(schema_bytes()))
-    for evidence in (example_evidence(), minimal_evidence()):
+    for evidence in (example_regulatory(), minimal_evidence()):
         VALIDATOR.validate(json.loads(evidence_bytes(evidence)))
 
 
@@ -141,7 +142,7 @@ def _spoiled_part(document: Any, seen: set[tuple[str, ...]]) -> Iterator[tuple[s
 
 
 def test_schema_and_reader_refuse_the_same_documents() -> None:
-    document = _shortened(json.loads(evidence_bytes(example_evidence())))
+    document = _shortened(json.loads(evidence_bytes(example_regulatory())))
     assert VALIDATOR.is_valid(document)
     for name, spoiled in _spoiled(document):
         assert not VALIDATOR.is_valid(spoiled), name
@@ -150,7 +151,7 @@ def test_schema_and_reader_refuse_the_same_documents() -> None:
 
 
 def test_a_missing_section_is_absent_and_a_missing_field_is_an_error() -> None:
-    document = json.loads(evidence_bytes(example_evidence()))
+    document = json.loads(evidence_bytes(example_regulatory()))
     del document["certificates"]
     assert parse_evidence(json.dumps(document).encode()).certificates is None
     del document["identity"]["seed"]
@@ -160,7 +161,7 @@ def test_a_missing_section_is_absent_and_a_missing_field_is_an_error() -> None:
 
 
 def test_the_place_of_an_altered_value_is_named() -> None:
-    document = json.loads(evidence_bytes(example_evidence()))
+    document = json.loads(evidence_bytes(example_regulatory()))
     document["performance"][2]["scores"]["classes"][1]["n"] = "many"
     with pytest.raises(DataError, match="'many', expected int") as caught:
         parse_evidence(json.dumps(document).encode())
@@ -182,6 +183,15 @@ def test_other_schemas_are_refused(schema: Any, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         parse_evidence(json.dumps(document).encode())
     assert caught.value.hint
+
+
+def test_version_4_is_read_without_the_sections_that_it_had_not() -> None:
+    document = json.loads(evidence_bytes(minimal_evidence()))
+    document["schema"]["version"] = 4
+    for name in ("product", "risks", "traceability", "soup", "clauses", "profiles", "profile"):
+        del document[name]
+    evidence = parse_evidence(json.dumps(document).encode())
+    assert (evidence.schema.version, evidence.product, evidence.risks) == (4, None, ())
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b'{"schema": NaN}'])
