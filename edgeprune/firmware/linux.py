@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from elftools.elf.elffile import ELFFile
 
+from edgeprune import __version__
 from edgeprune.errors import ConfigurationError
-from edgeprune.files import disk_errors
+from edgeprune.files import disk_errors, write_bytes, write_text
 from edgeprune.firmware.programs import BoardFiles
-from edgeprune.firmware.sources import FirmwareSources
+from edgeprune.firmware.sources import FirmwareSources, Golden, InputRow, random_golden
 from edgeprune.firmware.symbols import SymbolSize
 from edgeprune.firmware.toolchains import WARNINGS, run, zig_command
+from edgeprune.firmware.writer import comment_safe, environment, float_text, origin
 from edgeprune.resources import resource_folder
 from edgeprune.targets import Target
 
 LIBRARY = "libedgeprune.a"
 COMMAND = "edgeprune-classify"
+WINDOWS, ANSWERS = "windows.bin", "windows.txt"
 HEADERS = ("edgeprune_model.h", "edgeprune_code.h")
 _COMPILER = "zig"
 # A compiler's first program for a Linux makes its C library too: a minute or two, or far more on a
@@ -128,6 +132,51 @@ def copy_products(work: Path, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in (LIBRARY, *HEADERS, COMMAND):
             shutil.copy(work / name, folder / name)
+
+
+def write_guide(sources: FirmwareSources, golden: Golden, folder: Path) -> None:
+    """Write what goes with the products: README.md, some windows, and what is said of them.
+
+    Args:
+        sources: The generated folder.
+        golden: The windows; random ones where it holds none.
+        folder: Where `copy_products` put the products.
+
+    Raises:
+        DiskError: A file cannot be written.
+    """
+    network, labels, target = sources.network, sources.labels, sources.target
+    inputs = (golden if len(golden.inputs[0]) else random_golden(network)).inputs
+    flat = np.concatenate([values.reshape(len(values), -1) for values in inputs], axis=1)
+    lines = [
+        " ".join((comment_safe(labels.class_names[int(row.argmax())]), *map(str, row.tolist())))
+        for row in network.run(*inputs)
+    ]
+    left_out = {"the front end": sources.front_end, "the input monitor": sources.monitor}
+    context = {
+        "title": comment_safe(labels.title),
+        "version": __version__,
+        "origin": origin(labels),
+        "target": target,
+        "network_hash": network.sha256,
+        "sources": sources.folder.name,
+        "command": COMMAND,
+        "library": LIBRARY,
+        "headers": HEADERS,
+        "windows_file": WINDOWS,
+        "answers_file": ANSWERS,
+        "count": len(flat),
+        "window_bytes": flat.shape[1],
+        "inputs": tuple(
+            InputRow(region, list(tensor.shape), float_text(tensor.scale), tensor.zero_point)
+            for region, tensor in zip(("signal", "rhythm"), network.input_tensors, strict=False)
+        ),
+        "left_out": [name for name, part in left_out.items() if part is not None],
+    }
+    guide = environment("templates").get_template("linux.md.j2").render(context)
+    write_text(folder / "README.md", guide)
+    write_bytes(folder / WINDOWS, flat.tobytes())
+    write_text(folder / ANSWERS, "\n".join(lines) + "\n")
 
 
 def _size(work: Path, objects: list[str]) -> LinuxSize:

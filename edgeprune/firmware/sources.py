@@ -294,7 +294,7 @@ def _companions(
         "c_files": c_files,
         "assembly": any(layer.step.code for layer in program.layers),
         "inputs": tuple(
-            _InputRow(region, list(tensor.shape), float_text(tensor.scale), tensor.zero_point)
+            InputRow(region, list(tensor.shape), float_text(tensor.scale), tensor.zero_point)
             for region, tensor in zip(("signal", "rhythm"), network.input_tensors, strict=False)
         ),
         "class_names": tuple(comment_safe(name) for name in labels.class_names),
@@ -339,7 +339,9 @@ def _require_front_end(network: IntegerNetwork, front_end: FrontEnd) -> None:
 
 
 @dataclass(frozen=True)
-class _InputRow:
+class InputRow:
+    """An input as a README lists it."""
+
     name: str
     shape: list[int]
     scale: str

@@ -26,6 +26,7 @@ from edgeprune.firmware import (
     package,
     predict_footprint,
 )
+from edgeprune.firmware.linux import write_guide
 from edgeprune.network import IntegerNetwork, read_qdq, write_qdq, write_tflite
 from edgeprune.pipeline import device_evidence
 from edgeprune.pipeline.context import Context
@@ -150,6 +151,8 @@ def firmware_stage(
                 products=folder / LINUX if context.target.is_linux else None,
             )
             _check_image(context, image)
+            if context.target.is_linux:
+                write_guide(sources, _golden(context, data, network), folder / LINUX)
         save_record(
             folder / DEVICE,
             device_evidence.device_evidence(context.target, sources, image),

@@ -17,7 +17,8 @@ from edgeprune.devices.answers import RemoteAnswers
 from edgeprune.devices.qemu_user import find_qemu_user
 from edgeprune.devices.ssh_device import SshDevice
 from edgeprune.errors import ConfigurationError, DeviceError, MissingToolError
-from edgeprune.firmware import TOOLCHAINS, Image, compile_image, generate
+from edgeprune.firmware import TOOLCHAINS, Golden, Image, compile_image, generate
+from edgeprune.firmware.linux import write_guide
 from edgeprune.network import IntegerNetwork
 from edgeprune.targets import list_targets, load_target
 from tests.firmware.conftest import labels
@@ -76,6 +77,51 @@ def test_the_library_and_its_header_are_all_that_a_program_needs(
     files = ("main.c", str(folder / "libedgeprune.a"), "-o", "program")
     subprocess.run((compiler, f"-I{folder}", *files), cwd=tmp_path, check=True)
     assert subprocess.run((tmp_path / "program",), check=False).returncode == 0
+
+
+def test_the_guide_holds_word_by_word(
+    image: Image, network: IntegerNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "linux"
+    shutil.copytree(image.elf.parent / "linux", folder)
+    target = native()
+    sources = generate(network, None, target, labels(network), tmp_path / "firmware")
+    recorded = Golden(tuple(inputs_for(network, 3, seed=7)))
+    write_guide(sources, recorded, folder)
+    text = (folder / "README.md").read_text()
+    assert network.sha256 in text
+    assert "not\ncompared.**" in text
+    assert {path.name for path in folder.iterdir()} <= set(re.findall(r"`([\w.-]+)`", text))
+    # What it says of QEMU, with a program that stands for it.
+    fake_qemu(tmp_path / "bin").rename(tmp_path / "bin" / "fake-qemu-static")
+    (folder / "your_program.c").write_text(
+        '#include "edgeprune_model.h"\nint main(void) { return edgeprune_self_test(); }\n'
+    )
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    compiler = shutil.which("cc") is not None
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert [line.split()[0] for line in lines] == [
+        "./edgeprune-classify",
+        "fake-qemu-static",
+        "cc",
+        "edgeprune",
+    ]
+    for line in lines[: 3 if compiler else 2]:
+        done = subprocess.run(
+            ("bash", "-c", f"set -o pipefail; {line}"),
+            cwd=folder,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, b""), line
+    logits = network.run(*recorded.inputs)
+    assert len((folder / "windows.txt").read_text().splitlines()) == len(logits)
+    (folder / "windows.txt").write_text("N 0 0 0 0\n")
+    differs = subprocess.run(("sh", "-c", lines[0]), cwd=folder, capture_output=True, check=False)
+    assert differs.stdout
+    write_guide(sources, Golden(tuple(each[:0] for each in recorded.inputs)), folder)
+    assert len((folder / "windows.txt").read_text().splitlines()) == 4
 
 
 def test_the_command_tells_classes_and_logits(image: Image, network: IntegerNetwork) -> None:
