@@ -70,6 +70,11 @@ def raw(value: object) -> object:
     return value._value if isinstance(value, Citation) else value
 
 
+def path_of(citation: Citation) -> str:
+    """Return the path of a citation in evidence.json."""
+    return citation._path
+
+
 def number(citation: Citation) -> float:
     """Return the number behind a citation, to place a mark in a chart.
 

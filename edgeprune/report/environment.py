@@ -47,6 +47,7 @@ def environment() -> Environment:
         "number": number,
         "parts_of": sweeps.parts_of,
         "plain": raw,
+        "plot": charts.plot,
         "timed": lookups.timed,
         "title_of": sweeps.title_of,
     }

@@ -300,8 +300,9 @@ def test_nothing_is_called_compliant() -> None:
     assert "evidence supporting" in text
 
 
-def _palette(block: str) -> dict[str, str]:
-    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
+def _palette(mode: str) -> dict[str, str]:
+    pairs = re.findall(r"--([a-z-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", STYLE)
+    return {name: light if mode == "light" else dark for name, light, dark in pairs}
 
 
 def _luminance(colour: str) -> float:
@@ -341,6 +342,5 @@ def _contrast(first: str, second: str) -> float:
     ],
 )
 def test_text_has_contrast(mode: str, text: str, ground: str) -> None:
-    light, dark = STYLE.split("prefers-color-scheme: dark", 1)
-    palette = _palette(light if mode == "light" else dark.split("@media")[0])
+    palette = _palette(mode)
     assert _contrast(palette[text], palette[ground]) >= 4.5

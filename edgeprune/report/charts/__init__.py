@@ -8,6 +8,7 @@ from edgeprune.report.charts.certificates import (
     perturbation_chart,
 )
 from edgeprune.report.charts.disturbances import disturbance_chart
+from edgeprune.report.charts.drawing import Drawing, plot
 from edgeprune.report.charts.layers import layer_chart
 from edgeprune.report.charts.memory import memory_chart
 from edgeprune.report.charts.monitor import coverage_chart, curved_sets
@@ -24,6 +25,7 @@ from edgeprune.report.charts.training import training_chart
 
 __all__ = [
     "SWEEP_CHARTS",
+    "Drawing",
     "attack_chart",
     "attack_class_chart",
     "attacked_norms",
@@ -39,6 +41,7 @@ __all__ = [
     "layer_chart",
     "memory_chart",
     "perturbation_chart",
+    "plot",
     "reliability_chart",
     "score_chart",
     "sweep_chart",

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from edgeprune.report.charts import svg
+from edgeprune.report.charts.drawing import Drawing, Ledger, draw
 from edgeprune.report.charts.frame import Frame, even_step
-from edgeprune.report.citation import Citation, number
+from edgeprune.report.citation import Citation, listed, number
 
 _SIGNAL, _CHANGE = Frame(58.0, 372.0, 22.0, 152.0), Frame(58.0, 372.0, 178.0, 238.0)
 
 
-def attacked_window_chart(window: Citation, name: str) -> Markup:
+def attacked_window_chart(window: Citation, name: str) -> Drawing:
     """Draw a window over milliseconds about its beat, in microvolts.
 
     Args:
@@ -48,12 +49,19 @@ def attacked_window_chart(window: Citation, name: str) -> Markup:
     parts.append(
         svg.text("time from the beat, ms", ((58 + 372) / 2, _CHANGE.bottom + 36), "middle name")
     )
-    return svg.chart(
+    ledger = Ledger("Curve", f"Samples, {unit}")
+    ledger.add("before", listed(window.raw_before))
+    ledger.add("after", listed(window.raw_after))
+    return draw(
         f"window-{name}",
         "Raw signal of one window before and after an attack, in microvolts over milliseconds "
         "about the beat, and below it the change alone. The caption holds the decisions.",
         (380, _CHANGE.bottom + 44),
         parts,
+        ledger,
+        data_start=start,
+        data_step=period,
+        data_unit=unit,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
 from edgeprune.report.charts import svg
-from edgeprune.report.citation import Citation, number
+from edgeprune.report.charts.drawing import FIGURE, Drawing, Ledger, draw, figure, unit_text
+from edgeprune.report.charts.frame import target
+from edgeprune.report.citation import Citation, cite, number
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 690.0, 14.0, 282.0
 _LABEL_GAP = 30.0
@@ -27,7 +29,7 @@ def curve_points(network: Citation) -> list[Citation]:
     )
 
 
-def certificate_chart(certificates: Citation) -> Markup:
+def certificate_chart(certificates: Citation) -> Drawing:
     """Draw the share proved and right against the radius, and above it the attack's limit.
 
     Args:
@@ -41,34 +43,48 @@ def certificate_chart(certificates: Citation) -> Markup:
     def x(radius: float) -> float:
         return _LEFT + (_RIGHT - _LEFT) * radius / (largest or 1)
 
-    def curve(network: Citation, name: str) -> list[svg.Point]:
-        start = [(0.0, network.right_share)]
-        later = [(number(each.radius), getattr(each, name)) for each in curve_points(network)]
-        return [
-            (x(radius), _height(number(share.value)))
-            for radius, share in (*start, *later)
-            if share.value
-        ]
-
+    ledger = Ledger("Network", "Radius", "Figure", *FIGURE)
     parts = [_grid(share) for share in _SHARES]
     parts.append(_band(flashed, points, x(0), [x(number(point.radius)) for point in points]))
     for network, css_class in reversed(list(zip(networks[::-1], _CLASSES, strict=False))):
-        places = curve(network, "proved_and_right_share")
-        parts.append(svg.polyline(places, f"curve {css_class}"))
-        parts += [svg.circle(place, 3.4, f"dot {css_class}") for place in places]
-    parts.append(svg.polyline(curve(flashed, "attack_limit"), "curve ceiling"))
+        spots = _spots(network, "proved_and_right_share", "proved and right", x, ledger)
+        parts.append(svg.polyline([place for place, _ in spots], f"curve {css_class}"))
+        for place, row in spots:
+            data = target(row, css_class)
+            parts.append(svg.circle(place, 3.4, f"dot {css_class}", **data))
+    ceiling = _spots(flashed, "attack_limit", "limit set by attacks", x, ledger)
+    parts.append(svg.polyline([place for place, _ in ceiling], "curve ceiling"))
+    for place, row in ceiling:
+        parts.append(svg.circle(place, 1.6, "dot ceiling", **target(row, "ceiling")))
     parts += _axis(points, [x(number(point.radius)) for point in points])
-    return svg.chart(
+    return draw(
         "certificates",
         "Share of windows proved and right against the radius of the change, for each stage of "
-        "the network, and the limit that attacks set to the flashed one. The tables below hold "
-        "the same figures.",
+        "the network, and the limit that attacks set to the flashed one.",
         (760, 352),
         parts,
+        ledger,
     )
 
 
-def perturbation_chart(certificates: Citation) -> Markup:
+def _spots(
+    network: Citation, name: str, title: str, x: Callable[[float], float], ledger: Ledger
+) -> list[tuple[svg.Point, int]]:
+    """Return the places of a network's curve, each with the row of its figure."""
+    found = []
+    start = [(0.0, "none", network.right_share)]
+    later = [
+        (number(each.radius), cite(each.radius) + unit_text(str(each.unit)), getattr(each, name))
+        for each in curve_points(network)
+    ]
+    for radius, text, share in (*start, *later):
+        if share.value:
+            row = ledger.add(network.stage, text, title, *figure(share))
+            found.append(((x(radius), _height(number(share.value))), row))
+    return found
+
+
+def perturbation_chart(certificates: Citation) -> Drawing:
     """Draw one bar a set: the share proved and right, its interval, and the attack's limit.
 
     Args:
@@ -80,6 +96,7 @@ def perturbation_chart(certificates: Citation) -> Markup:
     def x(share: float) -> float:
         return _BAR_LEFT + (_BAR_RIGHT - _BAR_LEFT) * min(max(share, 0), 1)
 
+    ledger = Ledger("Set", "Figure", *FIGURE)
     parts = []
     for share in _SHARES:
         parts.append(svg.line((x(share), _BAR_TOP), (x(share), bottom), "grid"))
@@ -91,19 +108,24 @@ def perturbation_chart(certificates: Citation) -> Markup:
         proved, limit = row.proved_and_right_share, row.attack_limit
         if proved.value:
             width = x(number(proved.value)) - _BAR_LEFT
-            parts.append(svg.rectangle((_BAR_LEFT, top + 5), width, _BAR_ROW - 10, "bar"))
+            data = target(ledger.add(row.text, "proved and right", *figure(proved)), "first")
+            corner = (_BAR_LEFT, top + 5)
+            parts.append(svg.rectangle(corner, width, _BAR_ROW - 10, "bar first", **data))
         if proved.interval:
             ends = [(x(number(end)), middle) for end in (proved.interval.low, proved.interval.high)]
-            parts.append(svg.line(ends[0], ends[1], "whisker"))
+            parts.append(svg.line(ends[0], ends[1], "whisker first"))
         if limit.value:
             at = x(number(limit.value))
             parts.append(svg.line((at, top + 3), (at, top + _BAR_ROW - 3), "curve ceiling"))
-    return svg.chart(
+            data = target(ledger.add(row.text, "limit set by attacks", *figure(limit)), "ceiling")
+            parts.append(svg.circle((at, middle), 1.6, "dot ceiling", **data))
+    return draw(
         "perturbations",
         "Share of windows proved and right under each set, with its interval and the limit that "
-        "attacks set. The table below holds the same figures.",
+        "attacks set.",
         (760, bottom + 26),
         parts,
+        ledger,
     )
 
 
@@ -129,7 +151,7 @@ def _band(
     ]
     low = [(place, _height(number(interval.low))) for place, interval in known]
     high = [(place, _height(number(interval.high))) for place, interval in known]
-    return svg.polygon([*low, *reversed(high)], "band")
+    return svg.polygon([*low, *reversed(high)], "band first")
 
 
 def _axis(points: Sequence[Citation], places: Sequence[float]) -> list[Markup]:

@@ -93,22 +93,27 @@ class Spot:
         share: Its height.
         low: Lower end of the interval; None without one.
         high: Upper end.
+        row: Row of the chart's table that holds its figure; None where none does.
     """
 
     place: float
     share: float
     low: float | None = None
     high: float | None = None
+    row: int | None = None
 
 
-def spot(place: float, quantity: Citation, most: float = 1.0) -> Spot | None:
+def spot(
+    place: float, quantity: Citation, most: float = 1.0, row: int | None = None
+) -> Spot | None:
     """Return the point of a Quantity, or None where it is undefined."""
     if not quantity or not quantity.value:
         return None
     value, interval = number(quantity.value) / most, quantity.interval
     if not interval:
-        return Spot(place, value)
-    return Spot(place, value, number(interval.low) / most, number(interval.high) / most)
+        return Spot(place, value, row=row)
+    low, high = number(interval.low) / most, number(interval.high) / most
+    return Spot(place, value, low, high, row)
 
 
 def panels(
@@ -137,6 +142,7 @@ def curve(
     bare: bool = False,
     small: bool = False,
     marked: bool = True,
+    line: str = "",
 ) -> list[Markup]:
     """Return a curve through the points that there are, with their intervals.
 
@@ -148,6 +154,7 @@ def curve(
         bare: Whether they are left out.
         small: Whether the marks are small.
         marked: Whether its points have marks.
+        line: What tells it from the chart's other curves; its style where that is enough.
     """
     known = [each for each in spots if each]
     ends = [
@@ -158,13 +165,26 @@ def curve(
     parts = []
     if banded:
         around = [(x, low) for x, low, _ in ends] + [(x, high) for x, _, high in reversed(ends)]
-        parts.append(svg.polygon(around, "band"))
+        parts.append(svg.polygon(around, f"band {style}"))
     elif not bare:
         parts += [svg.line((x, low), (x, high), f"range {style}") for x, low, high in ends]
     places = [(each.place, frame.y(each.share)) for each in known]
     parts.append(svg.polyline(places, f"curve {style}"))
     size = 2.6 if small else 3.4
-    return parts + [svg.mark(place, size, style) for place in places if marked]
+    if marked:
+        for place, each in zip(places, known, strict=True):
+            parts.append(svg.mark(place, size, style, **target(each.row, line or style)))
+    return parts
+
+
+def target(row: int | None, line: str) -> dict[str, str | float]:
+    """Return the attributes of a mark that its figure can be asked of.
+
+    Args:
+        row: Row of the chart's table; None where none holds its figure.
+        line: The curve that it belongs to.
+    """
+    return {} if row is None else {"data_row": row, "data_line": line}
 
 
 def even_step(span: float, about: int) -> float:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from math import ceil
 
-from markupsafe import Markup
-
 from edgeprune.report.charts import svg
-from edgeprune.report.citation import Citation, number
+from edgeprune.report.charts.drawing import Drawing, Ledger, draw
+from edgeprune.report.charts.frame import target
+from edgeprune.report.citation import Citation, cite, number
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72.0, 750.0, 24.0, 304.0
 _LETTER, _LABEL = 6.1, 22.0
 
 
-def memory_chart(device: Citation) -> Markup:
+def memory_chart(device: Citation) -> Drawing:
     """Draw every tensor as a box: layers from left to right, bytes of the arena upwards.
 
     Args:
@@ -30,13 +30,21 @@ def memory_chart(device: Citation) -> Markup:
     def y(offset: float) -> float:
         return _BOTTOM - offset * scale
 
+    ledger = Ledger("Tensor", "Size", "Offset", "First layer", "Last layer")
     parts = []
     for tensor in memory.tensors:
         first, last = number(tensor.first_layer), number(tensor.last_layer)
         offset, size = number(tensor.offset), number(tensor.size)
         width, height = (last - first + 1) * step, size * scale
         corner = (x(first), y(offset + size))
-        parts.append(svg.rectangle(corner, width, height, "tensor"))
+        row = ledger.add(
+            tensor.name,
+            cite(tensor.size) + " B",
+            cite(tensor.offset) + " B",
+            tensor.first_layer,
+            tensor.last_layer,
+        )
+        parts.append(svg.rectangle(corner, width, height, "tensor", **target(row, "tensors")))
         if height > 12 and width > _LETTER * len(str(tensor.name)) + 6:
             middle = (corner[0] + width / 2, corner[1] + height / 2 + 4)
             parts.append(svg.cited(tensor.name, middle, "middle small"))
@@ -57,9 +65,10 @@ def memory_chart(device: Citation) -> Markup:
         for index, layer in enumerate(layers)
         if index % every == 0
     ]
-    return svg.chart(
+    return draw(
         "memory",
-        "Place and lifetime of every tensor in the arena. The table below holds the same figures.",
+        "Place and lifetime of every tensor in the arena.",
         (760, 334),
         parts,
+        ledger,
     )

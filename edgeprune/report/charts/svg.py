@@ -10,9 +10,10 @@ from edgeprune.report.citation import Citation, cite
 from edgeprune.report.numbers import MINUS
 
 Point = tuple[float, float]
+_FOLLOWS = "The data of this chart follow it as a table."
 
 
-def element(tag: str, content: str = "", **attributes: str | float) -> Markup:
+def element(tag: str, content: str = "", /, **attributes: str | float) -> Markup:
     """Return an element; underscores in attribute names stand for hyphens."""
     written = "".join(
         f' {name.strip("_").replace("_", "-")}="{escape(_written(value))}"'
@@ -31,14 +32,14 @@ def polyline(points: Iterable[Point], css_class: str) -> Markup:
     return element("polyline", points=_points(points), class_=css_class)
 
 
-def polygon(points: Iterable[Point], css_class: str) -> Markup:
-    """Return a filled area."""
-    return element("polygon", points=_points(points), class_=css_class)
+def polygon(points: Iterable[Point], css_class: str, **data: str | float) -> Markup:
+    """Return a filled area; `data` are further attributes, e.g. the row that holds its figure."""
+    return element("polygon", points=_points(points), class_=css_class, **data)
 
 
-def circle(centre: Point, radius: float, css_class: str) -> Markup:
-    """Return a dot."""
-    return element("circle", cx=centre[0], cy=centre[1], r=radius, class_=css_class)
+def circle(centre: Point, radius: float, css_class: str, **data: str | float) -> Markup:
+    """Return a dot; `data` are further attributes."""
+    return element("circle", cx=centre[0], cy=centre[1], r=radius, class_=css_class, **data)
 
 
 # Corners of the marks, in radii; what is not listed is a dot.
@@ -51,7 +52,9 @@ _CORNERS: dict[str, tuple[Point, ...]] = {
 }
 
 
-def mark(centre: Point, radius: float, style: str, css_class: str = "") -> Markup:
+def mark(
+    centre: Point, radius: float, style: str, css_class: str = "", /, **data: str | float
+) -> Markup:
     """Return the mark of a style of curve: a dot, a square, a triangle, a diamond ...
 
     Args:
@@ -59,19 +62,22 @@ def mark(centre: Point, radius: float, style: str, css_class: str = "") -> Marku
         radius: Its size.
         style: The style of the curve.
         css_class: A further class.
+        data: Further attributes: the row that holds its figure, the line that it belongs to.
     """
     classes = f"dot {style} {css_class}".rstrip()
     if style not in _CORNERS:
-        return circle(centre, radius, classes)
+        return circle(centre, radius, classes, **data)
     x, y = centre
-    return polygon([(x + dx * radius, y + dy * radius) for dx, dy in _CORNERS[style]], classes)
+    corners = [(x + dx * radius, y + dy * radius) for dx, dy in _CORNERS[style]]
+    return polygon(corners, classes, **data)
 
 
-def rectangle(corner: Point, width: float, height: float, css_class: str) -> Markup:
-    """Return a rectangle from its upper left corner."""
-    return element(
-        "rect", x=corner[0], y=corner[1], width=width, height=height, rx=1.5, class_=css_class
-    )
+def rectangle(
+    corner: Point, width: float, height: float, css_class: str, **data: str | float
+) -> Markup:
+    """Return a rectangle from its upper left corner; `data` are further attributes."""
+    x, y = corner
+    return element("rect", x=x, y=y, width=width, height=height, rx=1.5, class_=css_class, **data)
 
 
 def text(content: str, at: Point, css_class: str = "") -> Markup:
@@ -98,7 +104,9 @@ def cited(
     )
 
 
-def chart(name: str, title: str, size: Point, parts: Sequence[Markup]) -> Markup:
+def chart(
+    name: str, title: str, size: Point, parts: Sequence[Markup], **attributes: str | float
+) -> Markup:
     """Return a chart with its text alternative.
 
     Args:
@@ -106,15 +114,22 @@ def chart(name: str, title: str, size: Point, parts: Sequence[Markup]) -> Markup
         title: What the chart shows, in words, for those who cannot see it.
         size: Width and height in its own units.
         parts: Its elements, back to front.
+        attributes: Further attributes.
     """
+    told = [
+        element("title", title, id=f"chart-{name}"),
+        element("desc", _FOLLOWS, id=f"chart-{name}-data"),
+    ]
     return element(
         "svg",
-        Markup("\n").join([element("title", title, id=f"chart-{name}"), *parts]),
+        Markup("\n").join([*told, *parts]),
         class_=f"chart chart-{name}",
         role="img",
         aria_labelledby=f"chart-{name}",
+        aria_describedby=f"chart-{name}-data",
         viewBox=f"0 0 {_written(size[0])} {_written(size[1])}",
         xmlns="http://www.w3.org/2000/svg",
+        **attributes,
     )
 
 

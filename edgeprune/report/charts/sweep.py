@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from edgeprune.report import sweeps
 from edgeprune.report.charts import svg
+from edgeprune.report.charts.drawing import Drawing, draw
 from edgeprune.report.charts.frame import Frame, Spot, curve, even_step, panels
-from edgeprune.report.citation import Citation, raw
+from edgeprune.report.citation import Citation, path_of, raw
 
 _TOP, _BOTTOM = 30.0, 150.0
 _MOST_PANELS = 5
@@ -32,7 +33,7 @@ def chart_title(chart: str) -> str:
     return _TITLES[chart]
 
 
-def sweep_chart(sweep: Citation, part: str, chart: str) -> Markup:
+def sweep_chart(sweep: Citation, part: str, chart: str) -> Drawing:
     """Draw a panel a figure: the mean over the seeds against the real compression.
 
     Args:
@@ -53,19 +54,19 @@ def sweep_chart(sweep: Citation, part: str, chart: str) -> Markup:
         parts += _heading(frame, column)
         parts += _scale(frame, largest)
         for family in reversed(found):
-            parts += _family(frame, family, column, most, largest, sweep)
+            parts += _family(frame, family, column, (most, largest), sweep)
     middle = (frames[0].left + frames[-1].right) / 2
     parts.append(svg.text("real compression", (middle, _BOTTOM + 40), "middle name"))
-    return svg.chart(
+    return draw(
         f"sweep-{chart}-{part}",
-        f"{_TITLES[chart]} against the real compression, one curve for each way of pruning; the "
-        "table holds the same figures.",
+        f"{_TITLES[chart]} against the real compression, one curve for each way of pruning.",
         (760, _BOTTOM + 50),
         parts,
+        table=table_name(part),
     )
 
 
-def front_chart(sweep: Citation, part: str) -> Markup:
+def front_chart(sweep: Citation, part: str) -> Drawing:
     """Draw each setting's macro-F1 against what it costs, those on the front filled.
 
     Args:
@@ -87,18 +88,25 @@ def front_chart(sweep: Citation, part: str) -> Markup:
                 if cost is not None and score is not None:
                     place = (frame.x(cost / most), frame.y(score))
                     style = PARENT_STYLE if sweeps.is_parent(result) else family.style
-                    parts += _spot(place, style, result, sweep, 4.2)
+                    told = _told([figure, *_cost_figures(result, sweep)], style)
+                    parts += _spot(place, style, result, sweep, 4.2, told)
     middle = (frame.left + frame.right) / 2
     parts.append(
         svg.text(f"{cost_name(sweep)}, in thousands", (middle, frame.bottom + 44), "middle name")
     )
-    return svg.chart(
+    return draw(
         f"sweep-front-{part}",
         "Macro-F1 of every setting against its cost. Filled marks are on the front over all "
-        "objectives, the ringed one is recommended; the table holds the same figures.",
+        "objectives, the ringed one is recommended.",
         (760, frame.bottom + 54),
         parts,
+        table=table_name(part),
     )
+
+
+def table_name(part: str) -> str:
+    """Return the anchor of the table that holds a part's figures."""
+    return f"sweep-table-{part}"
 
 
 def cost_name(sweep: Citation) -> str:
@@ -108,13 +116,22 @@ def cost_name(sweep: Citation) -> str:
 
 
 def _costs(sweep: Citation) -> dict[Citation, float]:
-    name = "instructions" if cost_name(sweep).startswith("instructions") else "remaining"
     return {
         each: value
         for each in sweep.settings
-        for figure in each.figures
-        if figure.name == name and (value := sweeps.mean(figure)) is not None
+        for figure in _cost_figures(each, sweep)
+        if (value := sweeps.mean(figure)) is not None
     }
+
+
+def _cost_figures(result: Citation, sweep: Citation) -> list[Citation]:
+    name = "instructions" if cost_name(sweep).startswith("instructions") else "remaining"
+    return [figure for figure in result.figures if figure.name == name]
+
+
+def _told(figures: Sequence[Citation], line: str) -> dict[str, str | float]:
+    """Return the attributes of a mark: where the sweep's table holds its figures."""
+    return {"data_path": " ".join(path_of(each.values) for each in figures), "data_line": line}
 
 
 def _is_score(figure: Citation, part: str) -> bool:
@@ -125,10 +142,11 @@ def _family(
     frame: Frame,
     family: sweeps.Family,
     column: Citation,
-    most: float,
-    largest: float,
+    scale: tuple[float, float],
     sweep: Citation,
 ) -> list[Markup]:
+    most, largest = scale
+    panel = f"{sweeps.title_of(column)} {column.subject}"
     spots, marks = [], []
     for result in family.members:
         for figure in sweeps.figure_like(result, column):
@@ -137,17 +155,23 @@ def _family(
             place = frame.x(_across(sweeps.compression(result), largest))
             spots.append(Spot(place, value / most, low / most, high / most))
             style = PARENT_STYLE if sweeps.is_parent(result) else family.style
-            marks += _spot((place, frame.y(value / most)), style, result, sweep, 2.8)
+            data = _told([figure], f"{panel} {style}")
+            marks += _spot((place, frame.y(value / most)), style, result, sweep, 2.8, data)
     thin = family.style == sweeps.OTHER_STYLE
     line = curve(frame, spots, family.style, bare=thin, marked=False)
     return line if thin else line + marks
 
 
 def _spot(
-    place: svg.Point, style: str, result: Citation, sweep: Citation, size: float
+    place: svg.Point,
+    style: str,
+    result: Citation,
+    sweep: Citation,
+    size: float,
+    data: dict[str, str | float],
 ) -> list[Markup]:
     """Return the mark of a setting: filled on the front, ringed where it is recommended."""
-    parts = [svg.mark(place, size, style, "full" if raw(result.on_front) else "hollow")]
+    parts = [svg.mark(place, size, style, "full" if raw(result.on_front) else "hollow", **data)]
     if sweeps.is_recommended(result, sweep):
         parts.append(svg.circle(place, size + 4, "ring"))
     return parts

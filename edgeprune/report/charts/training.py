@@ -5,18 +5,24 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from edgeprune.report.charts import svg
-from edgeprune.report.citation import Citation, number
+from edgeprune.report.charts.drawing import Drawing, Ledger, draw, figure
+from edgeprune.report.charts.frame import target
+from edgeprune.report.citation import Citation, cite, number
 
 _PANEL, _LEFT, _TOP, _BOTTOM = 330.0, 44.0, 30.0, 150.0
 
 
-def training_chart(training: Citation) -> Markup:
+def training_chart(training: Citation) -> Drawing:
     """Draw loss and validation score side by side, the kept epoch marked.
 
     Args:
         training: A TrainingEvidence with epochs.
     """
-    return svg.chart(
+    ledger = Ledger("Epoch", "Loss, training part", "Macro-F1, validation part", "Validation n")
+    for epoch in training.epochs:
+        loss, score = cite(epoch.train_loss, 3), cite(epoch.validation_macro_f1, 3)
+        ledger.add(epoch.epoch, loss, score, figure(training.validation)[2])
+    return draw(
         "training",
         "Training loss and validation macro-F1 by epoch; the kept epoch is marked.",
         (760, 190),
@@ -24,6 +30,8 @@ def training_chart(training: Citation) -> Markup:
             *_panel(training, "train_loss", "loss, training part", 0),
             *_panel(training, "validation_macro_f1", "macro-F1, validation part", _PANEL + 60),
         ],
+        ledger,
+        alone=True,
     )
 
 
@@ -48,7 +56,8 @@ def _panel(training: Citation, name: str, title: str, shift: float) -> list[Mark
         svg.cited(epochs[0].epoch, (left, _BOTTOM + 18), "middle"),
         svg.cited(epochs[-1].epoch, (right, _BOTTOM + 18), "middle"),
     ]
-    for epoch, point in zip(epochs, points, strict=True):
+    for row, (epoch, point) in enumerate(zip(epochs, points, strict=True)):
+        parts.append(svg.circle(point, 2.2, "dot first", **target(row, name)))
         if epoch.epoch == training.best_epoch:
             parts.append(svg.circle(point, 4, "dot first"))
             if epoch not in (epochs[0], epochs[-1]):
