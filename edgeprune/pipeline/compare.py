@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from edgeprune.pipeline.comparable import (
 from edgeprune.pipeline.gates import judge_policy, value_of
 
 EVIDENCE = "evidence.json"
+_DATA = "data"
 _SECTIONS = (
     "quantization",
     "performance",
@@ -81,11 +82,14 @@ class Bundle:
         folder: Where it is.
         evidence: What was found out.
         files: Hash of each file by its path, from the manifest.
+        data_sha256: Hash over what the data stage made, windows included; empty where no stage says
+            that it read it.
     """
 
     folder: Path
     evidence: Evidence
     files: Mapping[str, str]
+    data_sha256: str = ""
 
     def path_of(self, name: str) -> Path | None:
         """Return a file of the bundle; None where it has none of that name.
@@ -118,8 +122,14 @@ def open_bundle(folder: Path) -> Bundle:
             where=str(folder),
             hint="name the folder that `edgeprune build --out` wrote",
         )
-    files = {each.path: each.sha256 for each in read_manifest(folder).files}
-    bundle = Bundle(folder, read_evidence(folder / EVIDENCE), files)
+    manifest = read_manifest(folder)
+    data = {each.sha256 for stage in manifest.stages for each in stage.inputs if each.name == _DATA}
+    bundle = Bundle(
+        folder,
+        read_evidence(folder / EVIDENCE),
+        {each.path: each.sha256 for each in manifest.files},
+        data.pop() if len(data) == 1 else "",
+    )
     bundle.path_of(EVIDENCE)
     told = set(_networks(bundle.evidence))
     if len(told) > 1:
@@ -189,12 +199,25 @@ def compare_evidence(
         _describe(old),
         _describe(new),
         incomparable,
-        notes_on(old.evidence, new.evidence),
+        (*notes_on(old.evidence, new.evidence), *_on_data(old, new, incomparable)),
         tuple(changes.values()),
         None if rules is None else rules.title or POLICY_FILE,
         sha256_file(policy) if policy is not None else None,
         gates,
     )
+
+
+def _on_data(old: Bundle, new: Bundle, incomparable: Sequence[str]) -> Iterator[str]:
+    """Say whether the data stages made the same files; their hashes are in the manifests."""
+    if incomparable or not (old.data_sha256 and new.data_sha256):
+        return
+    if old.data_sha256 == new.data_sha256:
+        yield "both were built from the same windows, byte for byte"
+    else:
+        yield (
+            "the windows of the two builds are other files (card, converter, front end, recordings "
+            "or edgeprune): that the test is the same rests on recordings, patients and counts"
+        )
 
 
 def is_headline(name: str) -> bool:
