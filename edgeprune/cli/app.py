@@ -9,6 +9,7 @@ import typer
 from edgeprune import __version__
 from edgeprune.cli import (
     analyze,
+    bundle,
     check,
     compare,
     cross_validate,
@@ -62,6 +63,7 @@ def create_app() -> typer.Typer:
         check,
         compare,
         diff,
+        bundle,
     ):
         verb.add_to(app)
     return app

@@ -22,6 +22,7 @@ from edgeprune import __version__
 from edgeprune.config import load_config
 from edgeprune.evidence import Evidence, PerturbationCertificates, config_entries, read_evidence
 from edgeprune.evidence.manifest import MANIFEST_NAME, Manifest
+from edgeprune.evidence.soup import SoupKind
 from edgeprune.evidence.untrusted import parse_json, read_small, shown
 from edgeprune.network import IntegerNetwork
 from edgeprune.pipeline.recipe import CONFIG, RECORD, RECORD_ROOMS
@@ -116,13 +117,17 @@ def is_touched(reads: Sequence[str], paths: Iterable[str]) -> bool:
 
 def changed_packages(evidence: Evidence) -> Iterator[str]:
     """Yield the packages whose version here is not that of the evidence, in words."""
-    for package in evidence.versions.packages:
+    packages = {package.name: package.version for package in evidence.versions.packages}
+    packages |= {
+        item.title: item.version for item in evidence.soup if item.kind is SoupKind.DISTRIBUTION
+    }
+    for name, stated in packages.items():
         try:
-            here = version(package.name)
-        except PackageNotFoundError:
+            here = version(name)
+        except (PackageNotFoundError, ValueError):
             here = "not installed"
-        if here != package.version:
-            yield f"{shown(package.name)} {shown(package.version)} (here {here})"
+        if here != stated:
+            yield f"{shown(name)} {shown(stated)} (here {here})"
 
 
 def _needed(bundle: Opened) -> Iterator[Link]:
