@@ -12,6 +12,7 @@ class SoupKind(StrEnum):
     DISTRIBUTION = "Python distribution"
     INTERPRETER = "interpreter"
     TOOLCHAIN = "C toolchain"
+    EMULATOR = "emulator"
     DEVICE = "part of the device's software"
 
 

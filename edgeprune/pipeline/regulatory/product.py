@@ -107,6 +107,7 @@ def _labelling(
         ("Intended use", product.intended_use, ()),
         ("Users", product.users, ()),
         ("Patients", product.patient_population, ()),
+        ("Where it is used", product.use_environment, ()),
         ("Contraindications", product.contraindications, ()),
         (
             "Inputs",

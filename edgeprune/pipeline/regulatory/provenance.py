@@ -13,6 +13,15 @@ from edgeprune.typed_toml import read_toml
 
 PURPOSES = Path(__file__).with_name("purposes.toml")
 UNKNOWN = "unknown"
+_QEMU = SoupItem(
+    "QEMU",
+    UNKNOWN,
+    UNKNOWN,
+    UNKNOWN,
+    SoupKind.EMULATOR,
+    "runs the device's software for tests",
+    in_device=False,
+)
 
 
 def soup_list(evidence: Evidence, *, linked_runtime: bool) -> tuple[SoupItem, ...]:
@@ -26,7 +35,8 @@ def soup_list(evidence: Evidence, *, linked_runtime: bool) -> tuple[SoupItem, ..
     firmware = evidence.device.firmware if evidence.device else None
     toolchain = (_toolchain(firmware.toolchain, closure, linked_runtime),) if firmware else ()
     distributions = _distributions(closure) if closure else ()
-    return (*toolchain, _interpreter(evidence), *distributions)
+    emulated = any(row.place.startswith("qemu") for row in evidence.parity)
+    return (*toolchain, *(_QEMU,) * emulated, _interpreter(evidence), *distributions)
 
 
 @cache
