@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -209,6 +210,8 @@ def _labels(
     lasting = [text for text in totals if totals[text].seconds or kind == "beats"]
     ranked = sorted(lasting, key=lambda text: (-totals[text].seconds, -totals[text].count, text))
     used, rest = ranked[:_MOST_CLASSES], ranked[_MOST_CLASSES:]
+    if all(re.fullmatch(r"\d{1,9}", text) for text in used):
+        used = sorted(used, key=int)
     marks = [text for text in totals if text not in lasting]
     if marks or rest:
         reasons["not_beats"] = "marks without duration, and the rarest texts: they label nothing"

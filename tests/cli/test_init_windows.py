@@ -32,7 +32,7 @@ def windows(count: int) -> npt.NDArray[np.float64]:
 
 def unnamed(path: Path, count: int) -> None:
     """Write 187 samples and a class, sorted by class, without names."""
-    labels = np.sort(np.arange(count) % 3)[:, None]
+    labels = np.sort(np.array([0, 2, 1, 2])[np.arange(count) % 4])[:, None]
     np.savetxt(path, np.hstack([windows(count), labels]), delimiter=",")
 
 
