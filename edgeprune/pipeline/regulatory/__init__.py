@@ -47,7 +47,7 @@ def with_regulatory(
         profile=config.profile,
         soup=soup_list(evidence, linked_runtime=linked_runtime),
         fail_safe=fail_safe(findings, _traits(evidence, config, segments, linux)),
-        pccp=change_plan(evidence, findings, config.pccp),
+        pccp=change_plan(findings, config.pccp),
         monitoring=monitoring_plan(
             findings, monitored=evidence.monitor is not None, beats=not segments
         ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from edgeprune.config.regulatory import ModificationSettings, PccpSettings
 from edgeprune.evidence import (
-    Evidence,
     EvidenceLink,
     PccpEvidence,
     PccpGate,
@@ -27,12 +27,11 @@ _SUPPLIED = (
 _POLICY_ALONE = "A policy was supplied, and no modification is described."
 
 
-def change_plan(evidence: Evidence, findings: Findings, settings: PccpSettings) -> PccpEvidence:
+def change_plan(findings: Findings, settings: PccpSettings) -> PccpEvidence:
     """Return the plan of the configuration with the gates of its policy.
 
     Args:
-        evidence: The evidence whose figures the gates look at.
-        findings: Of the same.
+        findings: Of the evidence whose figures the gates look at.
         settings: The configuration's table.
 
     Raises:
@@ -49,7 +48,7 @@ def change_plan(evidence: Evidence, findings: Findings, settings: PccpSettings) 
         protocol=_protocol(findings, policy),
         impact=_impact(findings),
         policy_sha256=sha256_file(path) if path else None,
-        gates=tuple(_gate(evidence, gate) for gate in policy.gates) if policy else (),
+        gates=tuple(_gate(findings, gate) for gate in policy.gates) if policy else (),
     )
 
 
@@ -105,14 +104,25 @@ def _impact(findings: Findings) -> tuple[PccpItem, ...]:
     )
 
 
-def _gate(evidence: Evidence, gate: Gate) -> PccpGate:
-    figures = () if gate.is_of_update else find(evidence, gate.path)
+def _gate(findings: Findings, gate: Gate) -> PccpGate:
+    figures = () if gate.is_of_update else find(findings.evidence, gate.path)
     return PccpGate(
         gate.name,
         gate.figure,
         gate.demand,
-        tuple(EvidenceLink(figure.source, figure.name) for figure in figures),
+        tuple(
+            EvidenceLink(figure.source, _in_words(figure.name))
+            for figure in figures
+            if findings.is_there(figure.source)
+        ),
     )
+
+
+def _in_words(name: str) -> str:
+    """Return the last step of a figure's name, and the items that it is of."""
+    items = re.findall(r"\{([^{}]+)\}", name)
+    last = name.rpartition(".")[2].replace("_", " ")
+    return ", ".join((last, *reversed(items)))
 
 
 def _item(topic: str, text: str) -> PccpItem:

@@ -29,11 +29,8 @@ _LOGGED = (
         "which build a decision is of",
     ),
 )
-_REASONS = LoggedItem(
-    "reasons for no decision, one bit a reason",
-    "edgeprune_monitor(), edgeprune_window_reasons()",
-    "share of windows without decision, reason by reason",
-)
+_REASONS = "reasons for no decision, one bit a reason"
+_REASONS_SHOW = "share of windows without decision, reason by reason"
 _BEATS = LoggedItem(
     "beats that were refused", "edgeprune_push_beat() returns 0", "a beat detector that lags"
 )
@@ -62,7 +59,10 @@ def monitoring_plan(findings: Findings, *, monitored: bool, beats: bool) -> Moni
         monitored: Whether the firmware has an input monitor.
         beats: Whether windows belong to beats.
     """
-    logged = (*_LOGGED, *(_REASONS,) * monitored, *(_BEATS,) * beats)
+    # The monitor of segments reads what it is handed; that of beats looks at raw samples too.
+    calls = "edgeprune_monitor(), edgeprune_window_reasons()" if beats else "edgeprune_monitor()"
+    reasons = LoggedItem(_REASONS, calls, _REASONS_SHOW)
+    logged = (*_LOGGED, *(reasons,) * monitored, *(_BEATS,) * beats)
     summary = (
         "The device keeps no log of its own: its program can log what is named here. Thresholds "
         "are those of the input monitor."
