@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 from edgeprune.errors import MissingToolError, PortError
 
 DEFAULT_BAUD = 115_200
 _WRITE_SECONDS = 10.0
+_EXAMPLES = "name one as /dev/ttyACM0 or socket://host:port"
+_NO_PORT = "it is no serial port"
+_PORTS = 8
 
 
 class PortStream:
@@ -27,6 +33,7 @@ class PortStream:
     """
 
     def __init__(self, address: str, baud: int = DEFAULT_BAUD) -> None:
+        _check_address(address)
         try:
             import serial
         except ImportError as error:
@@ -41,8 +48,9 @@ class PortStream:
                 address, baudrate=baud, timeout=0, write_timeout=_WRITE_SECONDS
             )
         except (*self._gone, ValueError) as error:
+            reason = _reason(error)
             raise PortError(
-                f"the port cannot be opened: {_reason(error)}", where=address, hint=_hint(address)
+                f"the port cannot be opened: {reason}", where=address, hint=_hint(address, reason)
             ) from error
 
     def write(self, content: bytes) -> None:
@@ -95,22 +103,66 @@ class PortStream:
         )
 
 
+def _check_address(address: str) -> None:
+    """Refuse an address that pyserial would not speak of in words.
+
+    Raises:
+        PortError: It is empty, or names no port of a socket.
+    """
+    if not address.strip():
+        raise PortError("no device is named", where="--device", hint=_EXAMPLES)
+    if address.startswith("socket://"):
+        try:
+            parts = urlsplit(address)
+            whole = bool(parts.hostname) and parts.port is not None
+        except ValueError:
+            whole = False
+        if not whole:
+            raise PortError("the address names no host and port", where=address, hint=_EXAMPLES)
+
+
 def _reason(error: BaseException) -> str:
     """Return why, without the names that the address repeats."""
-    number = getattr(error, "errno", None)
-    if number is not None:
-        import os
-
+    cause = error.__context__ if error.__context__ is not None else error
+    number = getattr(error, "errno", None) or getattr(cause, "errno", None)
+    # An error of termios holds its number without that name.
+    number = number or next((each for each in cause.args if isinstance(each, int)), None)
+    if number == errno.ENOTTY:
+        return _NO_PORT
+    if number is not None and number > 0:
         return os.strerror(number).lower()
-    return str(error).rsplit(": ", maxsplit=1)[-1]
+    return str(cause if number is not None else error).rsplit("] ", maxsplit=1)[-1].lower()
 
 
-def _hint(address: str) -> str:
-    if "://" in address:
+def _hint(address: str, reason: str) -> str:
+    if address.startswith("socket://"):
         return "start what listens there, and name it as socket://host:port"
+    if "://" in address:
+        return _EXAMPLES
     path = Path(address)
-    if path.exists() and not stat.S_ISCHR(path.stat().st_mode):
-        return "this is no serial port; name one as /dev/ttyACM0 or socket://host:port"
+    if path.exists() and (reason == _NO_PORT or not stat.S_ISCHR(path.stat().st_mode)):
+        return _EXAMPLES
     if path.exists():
-        return "close what else has it open; on Linux join the group that owns the port"
-    return "plug the device in and look up its port: python -m serial.tools.list_ports"
+        return (
+            "close what else has it open; on Linux join the group that owns the port: "
+            f"sudo usermod -aG {_group(path)} $USER, then log in again"
+        )
+    return f"plug the device in and name its port; {_ports()}"
+
+
+def _group(path: Path) -> str:
+    try:
+        return path.group()
+    except (KeyError, NotImplementedError, OSError):
+        return "dialout"
+
+
+def _ports() -> str:
+    """Say which serial ports this machine has now."""
+    from serial.tools.list_ports import comports
+
+    named = [
+        each.device + (f" ({each.description})" if each.description not in ("", "n/a") else "")
+        for each in sorted(comports())[:_PORTS]
+    ]
+    return f"ports that are there: {', '.join(named) or 'none'}"

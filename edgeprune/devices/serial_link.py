@@ -244,8 +244,10 @@ class SerialLink:
         return DeviceError(
             f"the device {what} to command {command:#04x}",
             where=self._where,
-            hint="check the port and its speed, and that the program 'serial' of this version of "
-            "edgeprune was flashed; reset the device and run the same command again",
+            hint="check that this is the board's port and its speed, and that the board holds the "
+            "image that answers over the UART, of this version of edgeprune (edgeprune flash, or "
+            "edgeprune check --image FILE and a programmer of yours); reset it, and run the same "
+            "command again",
         )
 
     def _bad_line(self) -> DeviceError:

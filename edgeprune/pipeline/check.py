@@ -200,7 +200,7 @@ def check_device(
     ball = Ball.parse(settings.ball)
     result = CheckedResult(folder)
     if settings.device.startswith(SCHEME):
-        if settings.python:
+        if settings.python and result.target.is_linux:
             result.require_built(MODELS)
         with SshDevice(result.image(), result.target, settings.device) as board:
             remote = RemoteAnswers(board, result.image(), result.target, result.classes)

@@ -54,6 +54,13 @@ def flash_result(
         ParityError: The flash does not hold what was written.
     """
     progress = progress or Silent()
+    if not board_name:
+        raise ConfigurationError(
+            "no board was named",
+            where="--board",
+            hint=f"name yours: --board {', --board '.join(BOARDS.names())}; for another, take the "
+            "image of edgeprune check --image FILE to a programmer of yours",
+        )
     board = BOARDS.get(board_name, where="--board")
     result = CheckedResult(folder)
     if result.target.name != board.target:
@@ -61,7 +68,9 @@ def flash_result(
             f"the result was built for {result.target.name}, the board carries {board.target}: "
             "nothing was flashed",
             where=str(folder),
-            hint=f"build with --target {board.target}",
+            hint=f"edgeprune bench --out {folder} --device ssh://user@board brings it to a Linux"
+            if result.target.is_linux
+            else f"build with --target {board.target}",
         )
     with tempfile.TemporaryDirectory(prefix="edgeprune-") as name:
         elf = Path(name) / SERIAL_IMAGE

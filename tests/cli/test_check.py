@@ -153,7 +153,18 @@ def test_what_is_not_there(
     edgeprune: Edgeprune, tmp_path: Path, result: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edgeprune("check", result, "--device", "/dev/ttyNONE").failed(3, "EP605", "/dev/ttyNONE")
-    edgeprune("check", result, "--device", "socket://127.0.0.1:1").failed(3, "EP605", "socket://")
+    absent = edgeprune("check", result, "--device", "/dev/ttyNONE")
+    assert re.search("plug the device in .*ports that are there: (none|/|COM)", absent.err)
+    for address, *words in (
+        ("socket://127.0.0.1:1", "opened: connection refused", "start what listens there"),
+        ("socket://127.0.0.1", "names no host and port", "socket://host:port"),
+        ("socket://host:port", "names no host and port", "socket://host:port"),
+        ("foo://host", "protocol 'foo' not known", "/dev/ttyACM0"),
+        ("", "no device is named", "--device", "/dev/ttyACM0"),
+        ("/dev/null", "it is no serial port", "name one as"),
+        (str(result / "edgeprune.toml"), "it is no serial port", "name one as"),
+    ):
+        edgeprune("check", result, "--device", address).failed(3, "EP605", *words)
     monkeypatch.setattr("edgeprune.devices.qemu_device.shutil.which", lambda _: None)
     edgeprune("check", result, "--device", "qemu").failed(3, "EP602", "apt-get install")
     edgeprune("check", tmp_path).failed(2, "EP101", "no result directory", "build --out")

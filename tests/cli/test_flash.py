@@ -157,6 +157,7 @@ def test_the_network_is_written_read_back_and_started(
         (Recorded(()), BOARD, "EP605", ("no debug probe is connected", "CN1", "udev")),
         (Recorded(("1",)), (*BOARD, "--probe", "9"), "EP605", ("no debug probe '9'",)),
         (Recorded(("1",), "locked"), BOARD, "EP605", ("the chip is locked",)),
+        (Recorded(("1",)), (), "EP101", ("no board was named", "--board nucleo-h743zi")),
         (
             Recorded(("1",)),
             ("--board", "nucleo-h734zi"),
@@ -176,7 +177,7 @@ def test_what_to_do_without_a_good_probe(
 ) -> None:
     plug(monkeypatch, probe)
     monkeypatch.setattr(CheckedResult, "serial_image", _no_image)
-    edgeprune("flash", result, *flags).failed(2 if code == "EP102" else 3, code, *words)
+    edgeprune("flash", result, *flags).failed(2 if code in ("EP101", "EP102") else 3, code, *words)
 
 
 def test_without_pyocd_and_with_another_target(

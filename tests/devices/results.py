@@ -38,7 +38,8 @@ def write_result(
         replays: Inputs of the windows to replay, by file.
     """
     (folder / "certificates").mkdir(parents=True)
-    (folder / "replays").mkdir()
+    if replays:
+        (folder / "replays").mkdir()
     network.save(folder / "network.safetensors")
     (folder / "edgeprune.toml").write_text(render_config(config))
     held.save(folder / "certificates" / "held.npz")
