@@ -50,6 +50,7 @@ def environment() -> Environment:
         "plot": charts.plot,
         "timed": lookups.timed,
         "title_of": sweeps.title_of,
+        "unit_of": lookups.unit_of,
     }
     made.globals |= {
         "attack_chart": charts.attack_chart,

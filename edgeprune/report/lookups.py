@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from edgeprune.evidence import Quantity
@@ -67,6 +68,18 @@ def is_number(citation: Citation) -> bool:
     """Say whether a citation is a bare number."""
     value = raw(citation)
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_UNITS = {"bytes": "byte", "seconds": "s", "milliseconds": "ms", "hz": "Hz", "lsb": "LSB"}
+
+
+def unit_of(path: str) -> str:
+    """Return the unit that the name of a bare number says, "1" where it says none.
+
+    Args:
+        path: Its path, e.g. "device.firmware.flash_bytes".
+    """
+    return _UNITS.get(re.split(r"[._]", path)[-1], "1")
 
 
 def clauses_of(evidence: Citation, section: str, profile: str) -> list[Citation]:

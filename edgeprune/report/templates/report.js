@@ -212,6 +212,6 @@
   addEventListener("resize", place);
   place();
   addEventListener("beforeprint", () => {
-    for (const details of all(document, "details.alone")) details.open = true;
+    for (const details of all(document, "details.alone, details.more")) details.open = true;
   });
 })();
