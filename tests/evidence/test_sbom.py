@@ -19,13 +19,24 @@ from spdx_tools.spdx.parser.error import SPDXParsingError
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from edgeprune.evidence import Evidence, ProductEvidence, ProductField, SoupItem, SoupKind
+from edgeprune.errors import DataError
+from edgeprune.evidence import (
+    Evidence,
+    Identity,
+    ProductEvidence,
+    ProductField,
+    Reproduction,
+    SoupItem,
+    SoupKind,
+    Versions,
+)
 from edgeprune.evidence.sbom import (
     FIRMWARE_CYCLONEDX,
     FIRMWARE_SPDX,
     MODEL_CYCLONEDX,
     PYTHON_CYCLONEDX,
     SBOM_ROLES,
+    sbom_contents,
     write_sboms,
 )
 from edgeprune.evidence.sbom.distributions import closure_or_root, installed_closure
@@ -205,6 +216,32 @@ def test_what_the_team_states_is_there(bundle: Path, evidence: Evidence, tmp_pat
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     for name in CYCLONEDX:
         assert validator.validate_str((tmp_path / name).read_text(encoding="utf-8")) is None
+
+
+@pytest.mark.parametrize(
+    "text", ['a (b) <c@d> & "e"\nf', "\u0007\u2028\U0001f9e0", "   ", "x" * 9000]
+)
+def test_any_words_and_the_least_evidence_are_written(text: str, tmp_path: Path) -> None:
+    fields = tuple(ProductField(f"product.{key}", key, text) for key in (*PRODUCT, "contact"))
+    item = SoupItem(text, text, text, text, SoupKind.DEVICE, text, in_device=True)
+    least = Evidence(
+        identity=Identity("0", 1, "host", "", text, text, False, "0" * 64),
+        versions=Versions("3.11", ()),
+        reproduction=Reproduction(()),
+        product=ProductEvidence(fields, ()),
+        soup=(item,),
+    )
+    contents = sbom_contents(tmp_path, least)
+    validator = JsonStrictValidator(SchemaVersion.V1_6)
+    for name in (FIRMWARE_CYCLONEDX, MODEL_CYCLONEDX):
+        assert validator.validate_str(contents[name].decode()) is None
+    assert _spdx_faults(json.loads(contents[FIRMWARE_SPDX])) == []
+
+
+def test_a_date_that_is_none_is_refused(tmp_path: Path, evidence: Evidence) -> None:
+    altered = replace(evidence, identity=replace(evidence.identity, date="yesterday"))
+    with pytest.raises(DataError, match="no date"):
+        sbom_contents(tmp_path, altered)
 
 
 def test_the_model_card_has_the_figures_of_the_evidence(bundle: Path, evidence: Evidence) -> None:

@@ -22,6 +22,7 @@ from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
 from edgeprune import __version__
+from edgeprune.errors import DataError
 from edgeprune.evidence.evidence import Evidence
 from edgeprune.evidence.sbom.inventory import NOT_STATED, OWN_LICENCE, product_field
 from edgeprune.files import sha256_bytes
@@ -153,4 +154,14 @@ def json_bytes(value: Mapping[str, Any]) -> bytes:
 
 def _date(evidence: Evidence) -> datetime | None:
     date = evidence.identity.date
-    return datetime.fromisoformat(date) if date else None
+    if not date:
+        return None
+    try:
+        found = datetime.fromisoformat(date)
+    except ValueError as error:
+        raise DataError(
+            f"'{date:.40}' is no date of ISO 8601",
+            where="evidence.json: identity.date",
+            hint="it was altered: take the bundle from where it was made",
+        ) from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -15,6 +15,8 @@ from edgeprune.evidence.soup import SoupItem, SoupKind
 # Of edgeprune itself, and with it of all text that it copies into a firmware.
 OWN_LICENCE = "Apache-2.0"
 NOT_STATED = "not stated"
+# CycloneDX 1.6 takes no longer versions.
+_LONGEST_VERSION = 1024
 _FOLDERS = ("firmware", "package", "linux")
 _IMAGE = "firmware.elf"
 _NETWORK = "network.safetensors"
@@ -117,7 +119,7 @@ def firmware_of(folder: Path, evidence: Evidence) -> Firmware:
     network = evidence.classifier.name if evidence.classifier else "network"
     return Firmware(
         name=product_field(evidence.product, "name") or f"{network} for {identity.dataset}",
-        version=product_field(evidence.product, "version")
+        version=product_field(evidence.product, "version")[:_LONGEST_VERSION]
         or f"{__version__}+network.{identity.network_sha256[:16]}",
         manufacturer=product_field(evidence.product, "manufacturer"),
         support_level=product_field(evidence.product, "support_level"),
@@ -132,10 +134,11 @@ def firmware_of(folder: Path, evidence: Evidence) -> Firmware:
 
 def _linked(item: SoupItem) -> SoupItem:
     """Return what of others' software is in the device; of a compiler, only its routines are."""
+    short = replace(item, version=item.version[:_LONGEST_VERSION])
     if item.kind is not SoupKind.TOOLCHAIN:
-        return item
+        return short
     return replace(
-        item,
+        short,
         title=f"support routines of {item.title}",
         licence=_COMPILER_LICENCES.get(item.title, item.licence),
     )

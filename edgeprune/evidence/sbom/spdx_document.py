@@ -172,8 +172,9 @@ def _checksum(algorithm: str, value: str) -> Json:
 
 
 def _organization(name: str) -> tuple[str, ...]:
-    # A parenthesis would begin an address of electronic mail (clause 6.8).
-    return (f"Organization: {name.replace('(', '[').replace(')', ']')}",) if name else ()
+    # On one line, and a parenthesis would begin an address of electronic mail (clause 6.8).
+    plain = " ".join(name.split()).translate(str.maketrans("()", "[]"))
+    return (f"Organization: {plain}",) if plain else ()
 
 
 def _expression(licence: str) -> str:
