@@ -168,6 +168,8 @@ def _show_decisions(console: Console, decisions: DecisionsChange | None, why: st
         return
     records = sorted(decisions.records, key=lambda each: (-each.changed, each.name))
     moved = [each for each in records if each.changed]
+    if not moved:
+        return
     console.table(
         ("recording", *header),
         [(each.name, each.n, each.changed, each.better, each.worse) for each in moved[:_RECORDS]],

@@ -27,6 +27,8 @@ UPDATE_FIGURES = {
     "update.decisions.better_share": "share of the test windows decided rightly now and not before",
     "update.twins.proved_alike_share": "share of the windows tried that are proved to be decided "
     "alike over the whole set",
+    "update.twins.follows_share": "share of the windows tried for which the new network is proved "
+    "to decide as the old one does without change, wherever in the set the old one does",
     "update.twins.different": "windows tried that some change within the set makes the networks "
     "decide differently",
 }

@@ -129,7 +129,7 @@ class TwinSet:
         perturbation: The set, e.g. "linf:5uV".
         windows: Windows that were to be tried.
         tried: Windows that were; fewer where the time was over.
-        proved_alike: Both decide for one class over the whole set.
+        proved_alike: Both decide for one class over the whole set; or both are one network.
         different: Some member of the set is decided differently; such a member was found.
         unknown: Neither was shown.
         implied: Windows for which the new network is proved to follow wherever in the set the old

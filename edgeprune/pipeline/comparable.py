@@ -163,7 +163,9 @@ def _notes(old: Evidence, new: Evidence) -> Iterator[str]:
                 "counts by class alone, and no interval is paired"
             )
     if old.identity.network_sha256 == new.identity.network_sha256:
-        yield "both hold the same integer network"
+        same_image = old.identity.firmware_sha256 == new.identity.firmware_sha256
+        image = "" if same_image else ", in other firmware images"
+        yield f"both hold the same integer network{image}"
 
 
 def _differing(name: str, first: Any, second: Any, fields: tuple[str, ...]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeprune.errors import ConfigurationError, DataError
@@ -33,6 +33,7 @@ from edgeprune.pipeline.gates import judge_policy, value_of
 
 EVIDENCE = "evidence.json"
 _DATA = "data"
+_CODE = "code"
 _SECTIONS = (
     "quantization",
     "performance",
@@ -84,12 +85,14 @@ class Bundle:
         files: Hash of each file by its path, from the manifest.
         data_sha256: Hash over what the data stage made, windows included; empty where no stage says
             that it read it.
+        code: Hash of edgeprune's own code behind each stage, by the stage's name.
     """
 
     folder: Path
     evidence: Evidence
     files: Mapping[str, str]
     data_sha256: str = ""
+    code: Mapping[str, str] = field(default_factory=dict)
 
     def path_of(self, name: str) -> Path | None:
         """Return a file of the bundle; None where it has none of that name.
@@ -129,6 +132,12 @@ def open_bundle(folder: Path) -> Bundle:
         read_evidence(folder / EVIDENCE),
         {each.path: each.sha256 for each in manifest.files},
         data.pop() if len(data) == 1 else "",
+        {
+            stage.name: each.sha256
+            for stage in manifest.stages
+            for each in stage.inputs
+            if each.name == _CODE
+        },
     )
     bundle.path_of(EVIDENCE)
     told = set(_networks(bundle.evidence))
@@ -199,7 +208,7 @@ def compare_evidence(
         _describe(old),
         _describe(new),
         incomparable,
-        (*notes_on(old.evidence, new.evidence), *_on_data(old, new, incomparable)),
+        (*notes_on(old.evidence, new.evidence), *_on_stages(old, new, incomparable)),
         tuple(changes.values()),
         None if rules is None else rules.title or POLICY_FILE,
         sha256_file(policy) if policy is not None else None,
@@ -207,8 +216,11 @@ def compare_evidence(
     )
 
 
-def _on_data(old: Bundle, new: Bundle, incomparable: Sequence[str]) -> Iterator[str]:
-    """Say whether the data stages made the same files; their hashes are in the manifests."""
+def _on_stages(old: Bundle, new: Bundle, incomparable: Sequence[str]) -> Iterator[str]:
+    """Say whether the stages read the same data and code; the hashes are in the manifests."""
+    other = [name for name, code in new.code.items() if old.code.get(name, code) != code]
+    if other:
+        yield f"edgeprune's own code differs behind the stages {', '.join(other)}"
     if incomparable or not (old.data_sha256 and new.data_sha256):
         return
     if old.data_sha256 == new.data_sha256:

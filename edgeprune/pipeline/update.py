@@ -205,6 +205,9 @@ def _twin_set(
     progress: Progress,
 ) -> TwinSet:
     perturbation = parse_perturbation(text)
+    if before.network == after.network:
+        n = len(held)
+        return TwinSet(perturbation.text, n, n, n, 0, 0, n, 0.0, 0.0)
     first, second = (
         integer_twin(name, each.network) for name, each in (("old", before), ("new", after))
     )
@@ -243,10 +246,11 @@ def _figures(
     if twins:
         windows = min(each.windows for each in twins)
         # A window that was not tried is proved alike by nobody.
-        shares = [each.proved_alike / each.windows for each in twins]
-        found["update.twins.proved_alike_share"] = Quantity(
-            min(shares), "1", Where.HOST, n=windows, n_of="windows"
-        )
+        for name, proved in (("proved_alike", "proved_alike"), ("follows", "implied")):
+            shares = [getattr(each, proved) / each.windows for each in twins]
+            found[f"update.twins.{name}_share"] = Quantity(
+                min(shares), "1", Where.HOST, n=windows, n_of="windows"
+            )
         if all(each.tried == each.windows for each in twins):
             different = sum(each.different for each in twins)
             found["update.twins.different"] = Quantity(

@@ -189,8 +189,10 @@ def test_diff_asks_the_plan_of_the_old_bundle(
     shown = edgeprune("diff", update.old, update.new, "--windows", "0")
     assert (shown.code, "inside the plan" in shown.verdict) == (0, True)
     assert "not tested: no window was asked for" in shown.out
-    back = edgeprune("diff", update.new, update.old, "--windows", "0")
-    assert back.code == 0
+    same = edgeprune("diff", update.new, update.new, "--windows", "3", "--json").json["update"]
+    assert same["network"]["identical"]
+    assert same["decisions"]["counts"]["changed"] == 0
+    assert [each["proved_alike"] for each in same["twins"]] == [3]
     old = update.old_with(tmp_path, STRICT)
     outside = edgeprune("diff", old, update.new, "--windows", "0")
     assert outside.code == 1
