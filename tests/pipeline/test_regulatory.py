@@ -259,6 +259,18 @@ def test_hazards_are_those_of_the_kind_of_windows(bare: Evidence) -> None:
     assert "generated" not in hazards(True, False)
 
 
+def test_of_classes_without_a_usual_one_each_can_be_missed(bare: Evidence) -> None:
+    def missed(evidence: Evidence, segments: bool) -> list[str]:
+        made = with_regulatory(evidence, BuildConfig(), segments=segments)
+        return [link.what.split()[3].strip(",") for link in made.risks[0].controls[0].evidence]
+
+    assert missed(bare, False) == ["S", "V", "F", "Q"]
+    assert bare.data is not None
+    window = replace(bare.data.window, rhythm_features=0)
+    imagery = replace(bare, seizures=(), data=replace(bare.data, window=window))
+    assert missed(imagery, True) == ["N", "S", "V", "F", "Q"]
+
+
 def test_missing_fields_of_the_product_are_listed_as_missing(full: Evidence) -> None:
     assert full.product is not None
     keys = {f"product.{field.name}" for field in fields(ProductSettings)}
@@ -291,6 +303,16 @@ def test_soup_is_what_is_installed(full: Evidence) -> None:
         assert item.version == importlib.metadata.version(item.title)
         assert all((item.manufacturer, item.licence, item.purpose))
     assert {item.anomaly_list for item in full.soup} == {"not evaluated"}
+
+
+def test_what_is_linked_into_the_device_is_told(bare: Evidence) -> None:
+    def inside(**traits: bool) -> list[str]:
+        made = with_regulatory(bare, BuildConfig(), segments=False, **traits)
+        return [item.title for item in made.soup if item.in_device]
+
+    assert inside() == []
+    assert len(inside(linked_runtime=True)) == 1
+    assert inside(linux=True) == ["musl"]
 
 
 def test_faults_are_those_of_the_generated_code(bare: Evidence) -> None:

@@ -45,7 +45,7 @@ def with_regulatory(
     evidence = replace(
         evidence,
         profile=config.profile,
-        soup=soup_list(evidence, linked_runtime=linked_runtime),
+        soup=soup_list(evidence, linked_runtime=linked_runtime, linux=linux),
         fail_safe=fail_safe(findings, _traits(evidence, config, segments, linux)),
         pccp=change_plan(findings, config.pccp),
         monitoring=monitoring_plan(

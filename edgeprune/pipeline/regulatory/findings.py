@@ -89,8 +89,11 @@ class Findings:
         return [(position, row.name, row.n) for position, row in enumerate(rows)]
 
     def _of_classes(self, score: str) -> Named:
-        # The first class is the usual one: normal beats, or segments without an event.
-        for position, name, _ in self._classes()[1:]:
+        # Where the first class is the usual one (normal beats, segments without an event), it is
+        # no event that could be missed.
+        window = value_at(self.evidence, "data.window")
+        usual = bool(self.evidence.seizures) or window is None or window.rhythm_features > 0
+        for position, name, _ in self._classes()[usual:]:
             yield (
                 f"{self._home()}.scores.classes.{position}.{score}",
                 f"{score} of class {name}, {INT8}",

@@ -13,6 +13,16 @@ from edgeprune.typed_toml import read_toml
 
 PURPOSES = Path(__file__).with_name("purposes.toml")
 UNKNOWN = "unknown"
+_MUSL = SoupItem(
+    "musl",
+    UNKNOWN,
+    UNKNOWN,
+    UNKNOWN,
+    SoupKind.DEVICE,
+    "C library, as it comes with the compiler; linked into the command for Linux, not into the "
+    "library",
+    in_device=True,
+)
 _QEMU = SoupItem(
     "QEMU",
     UNKNOWN,
@@ -24,18 +34,20 @@ _QEMU = SoupItem(
 )
 
 
-def soup_list(evidence: Evidence, *, linked_runtime: bool) -> tuple[SoupItem, ...]:
+def soup_list(evidence: Evidence, *, linked_runtime: bool, linux: bool) -> tuple[SoupItem, ...]:
     """Return others' software, by kind and then by title.
 
     Args:
         evidence: Its firmware names the toolchain.
         linked_runtime: Whether support routines of the compiler may be in the image.
+        linux: Whether the target runs Linux: its command is linked with a C library.
     """
     closure = _closure()
     firmware = evidence.device.firmware if evidence.device else None
     toolchain = (_toolchain(firmware.toolchain, closure, linked_runtime),) if firmware else ()
     distributions = _distributions(closure) if closure else ()
     emulated = any(row.place.startswith("qemu") for row in evidence.parity)
+    toolchain = (*toolchain, *(_MUSL,) * linux)
     return (*toolchain, *(_QEMU,) * emulated, _interpreter(evidence), *distributions)
 
 

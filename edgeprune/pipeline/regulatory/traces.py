@@ -198,6 +198,9 @@ def _row(
     test = next(each for each in _TESTS if fnmatchcase(name, each.pattern))
     links = findings.links((f"requirement:{name}",))
     source = requirement.source if requirement else ""
+    words = test.test
+    if result is Outcome.NOT_TESTED and requirement and requirement.value and not asked:
+        words = f"{words}; in this build there was nothing to count"
     if source and result is not Outcome.NOT_TESTED and findings.is_there(source):
         links = (*links, EvidenceLink(source, "the figure that decides"))
     return TraceRow(
@@ -205,7 +208,7 @@ def _row(
         title=requirement.title if requirement else "not judged in this evidence",
         origin=ASKED_FOR if asked else OF_ANY_BUILD,
         stage=test.stage,
-        test=test.test,
+        test=words,
         command=test.command,
         result=result,
         evidence=links,
