@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeprune.cli.console import Answer, Console
 from edgeprune.errors import ConfigurationError, EdgepruneError
+from edgeprune.files import disk_errors, write_bytes
 
 if TYPE_CHECKING:
     from edgeprune.evidence import Evidence
@@ -70,7 +71,6 @@ class Gate:
         """
         if evidence is None or not (self.wanted or self.junit or self.sarif):
             return answer
-        from edgeprune.files import write_bytes
         from edgeprune.report.findings import findings_of, holds
         from edgeprune.report.junit import junit_bytes
         from edgeprune.report.sarif import sarif_bytes
@@ -99,11 +99,19 @@ class Gate:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Write files that say so where a build is broken off: none would look like success."""
+        """Write files that say so where a build is broken off: none would look like success.
+
+        Those of an earlier run go first: a crash must not leave them to be taken for its own.
+
+        Raises:
+            DiskError: A file cannot be written or removed.
+        """
+        for path in filter(None, (self.junit, self.sarif)):
+            with disk_errors(path):
+                path.unlink(missing_ok=True)
         try:
             yield
         except EdgepruneError as error:
-            from edgeprune.files import write_bytes
             from edgeprune.report.junit import junit_of_error
             from edgeprune.report.sarif import sarif_of_error
 

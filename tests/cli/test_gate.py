@@ -59,6 +59,19 @@ def test_a_build_that_is_broken_off_leaves_files_that_say_so(
     assert log["runs"][0]["invocations"][0]["executionSuccessful"] is False
 
 
+def test_a_crash_leaves_no_file_of_an_earlier_run(
+    edgeprune: Edgeprune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("edgeprune.pipeline.build.build", crash)
+    junit = tmp_path / "junit.xml"
+    junit.write_text("<testsuites/>", encoding="utf-8")
+    assert edgeprune("build", "--out", tmp_path / "result", "--junit", junit).code == 4
+    assert not junit.exists()
+
+
 def test_what_cannot_be_gated_is_refused_before_anything_is_built(
     edgeprune: Edgeprune, tmp_path: Path
 ) -> None:

@@ -155,7 +155,7 @@ def test_every_file_of_the_firmware_is_there_with_its_hash(bundle: Path) -> None
             if name.endswith(".elf")
             else "generated source"
             if name.endswith((".c", ".h", ".S"))
-            else "build file"
+            else "other file"
         )
         assert ("licenses" in component) == of_edgeprune
 

@@ -89,7 +89,7 @@ def _generated(firmware: Firmware) -> Component:
         properties=properties({"licence": None, "licence-header": "none"}),
         components=[
             _file(file)
-            for file in firmware.of_role(FileRole.GENERATED, FileRole.BUILD, FileRole.BINARY)
+            for file in firmware.of_role(FileRole.GENERATED, FileRole.OTHER, FileRole.BINARY)
         ],
     )
 

@@ -35,7 +35,7 @@ class FileRole(StrEnum):
 
     GENERATED = "generated source"
     RUNTIME = "runtime source"
-    BUILD = "build file"
+    OTHER = "other file"
     BINARY = "binary"
     MODEL = "model data"
 
@@ -182,7 +182,7 @@ def _role(path: PurePosixPath, runtime: set[str]) -> FileRole:
         return FileRole.GENERATED
     if path.suffix in _BINARIES or (path.parts[0] == "linux" and not path.suffix):
         return FileRole.BINARY
-    return FileRole.BUILD
+    return FileRole.OTHER
 
 
 def _toolchain(evidence: Evidence) -> Tool | None:

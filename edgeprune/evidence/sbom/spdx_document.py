@@ -31,7 +31,7 @@ _TOOLCHAIN = "SPDXRef-toolchain"
 _NAMESPACE = uuid5(NAMESPACE_URL, "edgeprune:spdx")
 # SPDX demands a date. Where nobody fixed one, this says so: the same bundle has the same bytes.
 _NO_DATE = "1970-01-01T00:00:00Z"
-_FILE_TYPES = {FileRole.BINARY: "BINARY", FileRole.BUILD: "TEXT", FileRole.MODEL: "OTHER"}
+_FILE_TYPES = {FileRole.BINARY: "BINARY", FileRole.OTHER: "TEXT", FileRole.MODEL: "OTHER"}
 Json = dict[str, Any]
 
 
@@ -160,7 +160,7 @@ def _relationships(firmware: Firmware) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_generated(firmware: Firmware) -> tuple[FirmwareFile, ...]:
-    return firmware.of_role(FileRole.GENERATED, FileRole.BUILD, FileRole.BINARY)
+    return firmware.of_role(FileRole.GENERATED, FileRole.OTHER, FileRole.BINARY)
 
 
 def _reference(number: int) -> str:
