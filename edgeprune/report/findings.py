@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Finding:
         name: Its key in the configuration, or which implementations were compared, where.
         title: What it demands, in words.
         outcome: Pass, fail or not tested.
-        gates: Whether it decides; a runtime that rounds in another way decides nothing.
+        gates: Whether it decides; a comparison that is only told of does not.
         detail: Limit, figure, interval and the place of both in evidence.json, in one line.
         line: Where the requirement stands in the configuration file, from 1; absent where it
             stands in none.
@@ -65,8 +66,7 @@ def findings_of(evidence: Evidence, config: Path | None = None) -> tuple[Finding
         )
         for number, row in enumerate(evidence.requirements)
     )
-    parity = (_of_parity(row, number) for number, row in enumerate(evidence.parity))
-    return (*requirements, *parity)
+    return (*requirements, *_of_parity(evidence.parity))
 
 
 def holds(findings: Sequence[Finding]) -> bool:
@@ -83,19 +83,24 @@ def _of_requirement(row: Requirement, number: int) -> str:
     return f"{row.title}: found {_in_words(row.value)}; {limit}; evidence {places}"
 
 
-def _of_parity(row: ParityRow, number: int) -> Finding:
-    differs = f"{row.mismatches} of {row.values} values differ from the specification"
-    by = f", by {row.largest_difference_lsb} LSB at most" if row.mismatches else ""
-    without = "" if row.gate else "; it rounds in another way and decides nothing"
-    return Finding(
-        group=PARITY,
-        name=f"{number}: {row.implementation} {row.version}, {row.compared}, {row.place}",
-        title=f"{row.implementation} gives the specification's values",
-        outcome=Outcome.FAIL if row.mismatches else Outcome.PASS,
-        gates=row.gate,
-        detail=f"{differs}{by} ({row.windows} windows, {row.where.value}){without}; "
-        f"limit <= 0; evidence parity.{number}",
-    )
+def _of_parity(rows: Sequence[ParityRow]) -> Iterator[Finding]:
+    names: Counter[str] = Counter()
+    for number, row in enumerate(rows):
+        # Without versions and positions: the same comparison has one name from build to build.
+        name = f"{row.implementation}, {row.compared}, {row.place}"
+        names[name] += 1
+        differs = f"{row.mismatches} of {row.values} values differ from the specification"
+        by = f", by {row.largest_difference_lsb} LSB at most" if row.mismatches else ""
+        without = "" if row.gate else "; it decides nothing"
+        yield Finding(
+            group=PARITY,
+            name=name if names[name] == 1 else f"{name} ({names[name]})",
+            title=f"{row.implementation} gives the specification's values",
+            outcome=Outcome.FAIL if row.mismatches else Outcome.PASS,
+            gates=row.gate,
+            detail=f"{row.implementation} {row.version}: {differs}{by} ({row.windows} windows, "
+            f"{row.where.value}){without}; limit <= 0; evidence parity.{number}",
+        )
 
 
 def _in_words(quantity: Quantity) -> str:
