@@ -20,7 +20,7 @@ from edgeprune.evidence.comparison import (
     FigureChange,
 )
 from edgeprune.evidence.figures import Figure, figures_of, find
-from edgeprune.evidence.manifest import read_manifest
+from edgeprune.evidence.manifest import read_manifest, verify_manifest
 from edgeprune.evidence.policy import POLICY_FILE, Policy, read_policy
 from edgeprune.files import sha256_file
 from edgeprune.pipeline.comparable import (
@@ -86,6 +86,7 @@ class Bundle:
         data_sha256: Hash over what the data stage made, windows included; empty where no stage says
             that it read it.
         code: Hash of edgeprune's own code behind each stage, by the stage's name.
+        damage: Files that are altered, missing or added, in words.
     """
 
     folder: Path
@@ -93,6 +94,7 @@ class Bundle:
     files: Mapping[str, str]
     data_sha256: str = ""
     code: Mapping[str, str] = field(default_factory=dict)
+    damage: tuple[str, ...] = ()
 
     def path_of(self, name: str) -> Path | None:
         """Return a file of the bundle; None where it has none of that name.
@@ -138,6 +140,7 @@ def open_bundle(folder: Path) -> Bundle:
             for each in stage.inputs
             if each.name == _CODE
         },
+        tuple(str(verify_manifest(folder, manifest)).splitlines()),
     )
     bundle.path_of(EVIDENCE)
     told = set(_networks(bundle.evidence))
@@ -217,7 +220,10 @@ def compare_evidence(
 
 
 def _on_stages(old: Bundle, new: Bundle, incomparable: Sequence[str]) -> Iterator[str]:
-    """Say whether the stages read the same data and code; the hashes are in the manifests."""
+    """Say what the manifests tell: files that differ from them, and what the stages read."""
+    for side, bundle in (("old", old), ("new", new)):
+        if bundle.damage:
+            yield f"the {side} result is not as it was built: {'; '.join(bundle.damage)}"
     other = [name for name, code in new.code.items() if old.code.get(name, code) != code]
     if other:
         yield f"edgeprune's own code differs behind the stages {', '.join(other)}"

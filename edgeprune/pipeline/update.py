@@ -151,6 +151,8 @@ def _decisions(
     try:
         found = decisions_change(before, after, settings.data_dir, progress, settings.seed)
     except DataError as error:
+        if settings.data_dir is not None:
+            raise
         return None, f"{error.what}: {error.hint}" if error.hint else error.what
     return found, ""
 

@@ -221,6 +221,8 @@ def test_figures_of_the_change_are_gated_and_missing_ones_do_not_pass(
         others = replace(test, label=(test.label + 1) % 3)
         patch.setattr(module, "prepare", lambda *_: type("Data", (), {"test": others}))
         result = edgeprune("diff", old, update.new, "--windows", "3")
+        given = edgeprune("diff", old, update.new, "--windows", "0", "--data-dir", tmp_path)
     assert result.code == 1
     assert "outside the plan: lost" in result.verdict
     assert "does not score on these test windows as its bundle says" in result.out
+    given.failed(2, "EP201", "does not score on these test windows", "--data-dir DIR")

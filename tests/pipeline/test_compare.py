@@ -156,6 +156,19 @@ def test_an_altered_file_is_noticed(bundle: Path, tmp_path: Path, name: str) -> 
         policy_of(open_bundle(tmp_path / "bundle"))
 
 
+def test_a_file_that_is_not_compared_is_named_where_it_was_altered(
+    bundle: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(bundle, tmp_path / "bundle")
+    (tmp_path / "bundle" / "replays" / "turned.npz").unlink()
+    (tmp_path / "bundle" / "added.txt").write_text("")
+    found = compare_bundles(open_bundle(bundle), open_bundle(tmp_path / "bundle"))
+    (note,) = (note for note in found.notes if "not as it was built" in note)
+    assert note.startswith("the new result")
+    assert "missing: replays/turned.npz" in note
+    assert "added: added.txt" in note
+
+
 def test_what_is_no_bundle(tmp_path: Path, bundle: Path) -> None:
     with pytest.raises(ConfigurationError, match="no result directory"):
         open_bundle(tmp_path)
