@@ -60,15 +60,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _verdict(found: UpdateDifference) -> str:
+    from edgeprune.evidence import Outcome
     from edgeprune.pipeline.update import INSIDE, OUTSIDE
 
     if found.verdict == INSIDE:
         return f"{INSIDE}: all {len(found.comparison.gates)} gates of the old result's policy pass"
     if found.verdict == OUTSIDE:
-        names = ", ".join(
-            gate.partition(":")[0] if ": " in gate else gate for gate in found.outside
-        )
-        return f"{OUTSIDE}: {names}"
+        names = ["not comparable"] if found.comparison.incomparable else []
+        names += [gate.name for gate in found.comparison.gates if gate.outcome is not Outcome.PASS]
+        return f"{OUTSIDE}: {', '.join(names)}"
     return "no plan: the old result has no policy.toml that says what an update may cost"
 
 

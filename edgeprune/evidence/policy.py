@@ -22,6 +22,9 @@ POLICY_FILE = "policy.toml"
 DEFAULT_POLICY = Path(__file__).with_name("default-policy.toml")
 # Figures that only two bundles together have; `edgeprune diff` finds them.
 UPDATE_FIGURES = {
+    "update.network.operations_moved": "operations of the integer network that are added, removed, "
+    "reshaped or connected otherwise",
+    "update.network.weights_changed_share": "share of the int8 weights that differ",
     "update.decisions.changed_share": "share of the test windows decided otherwise than before",
     "update.decisions.worse_share": "share of the test windows decided rightly before and not now",
     "update.decisions.better_share": "share of the test windows decided rightly now and not before",

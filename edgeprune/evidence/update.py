@@ -57,6 +57,7 @@ class NetworkChange:
     Attributes:
         identical: Whether it is the same to the bit, names included.
         structure: "same", or what was added, removed and reshaped, in words.
+        operations_moved: Operations added, removed, reshaped or connected otherwise.
         weights: int8 weights of the new network, and of layers that are gone.
         weights_changed: How many of them differ.
         biases: int32 biases, likewise.
@@ -68,6 +69,7 @@ class NetworkChange:
 
     identical: bool
     structure: str
+    operations_moved: int
     weights: int
     weights_changed: int
     biases: int

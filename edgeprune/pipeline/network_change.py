@@ -32,8 +32,13 @@ def network_change(old: IntegerNetwork, new: IntegerNetwork) -> NetworkChange:
     words = [
         f"{len(names)} {change}: {', '.join(names)}" for change, names in moved.items() if names
     ]
-    if not words and _wiring(old) != _wiring(new):
-        words = ["the same operations, connected otherwise"]
+    otherwise = 0
+    if not words:
+        pairs = zip(_wiring(old), _wiring(new), strict=True)
+        otherwise = sum(before != after for before, after in pairs)
+    if otherwise:
+        words = [f"the same operations, {otherwise} of them connected otherwise"]
+    moved_count = sum(map(len, moved.values())) + otherwise
     totals = {
         field: sum(getattr(each, field) for each in layers)
         for field in (
@@ -41,7 +46,7 @@ def network_change(old: IntegerNetwork, new: IntegerNetwork) -> NetworkChange:
             *("scales", "scales_changed"),
         )
     }
-    return NetworkChange(old == new, "; ".join(words) or SAME, **totals, layers=layers)
+    return NetworkChange(old == new, "; ".join(words) or SAME, moved_count, **totals, layers=layers)
 
 
 def _wiring(network: IntegerNetwork) -> list[tuple[str, tuple[str, ...], str]]:

@@ -21,6 +21,7 @@ from edgeprune.evidence.update import (
     UPDATE_SCHEMA,
     UPDATE_VERSION,
     DecisionsChange,
+    NetworkChange,
     TwinSet,
     UpdateDifference,
 )
@@ -101,19 +102,17 @@ def difference(
     incomparable = why_incomparable(old.evidence, new.evidence)
     decisions, decisions_why = _decisions(before, after, incomparable, settings, progress)
     twins, twins_why = _twins(old, before, after, settings, progress)
-    figures = _figures(decisions, twins)
+    network = network_change(*networks)
+    figures = _figures(network, decisions, twins)
     comparison = compare_evidence(old, new, policy, figures, settings.seed)
     comparison = _shortened(comparison, _other_policy(policy, new))
-    outside = tuple(_failures(comparison))
-    if policy is None:
-        verdict = NO_PLAN
-    else:
-        verdict = INSIDE if comparison.outcome is Outcome.PASS else OUTSIDE
+    outside = () if policy is None else tuple(_failures(comparison))
+    verdict = NO_PLAN if policy is None else OUTSIDE if outside else INSIDE
     return UpdateDifference(
         UPDATE_SCHEMA,
         UPDATE_VERSION,
         comparison,
-        network_change(*networks),
+        network,
         decisions,
         decisions_why,
         twins,
@@ -238,10 +237,16 @@ def _twin_set(
 
 
 def _figures(
-    decisions: DecisionsChange | None, twins: tuple[TwinSet, ...]
+    network: NetworkChange, decisions: DecisionsChange | None, twins: tuple[TwinSet, ...]
 ) -> Mapping[str, Quantity]:
     """Return the figures of the change itself that were found."""
-    found: dict[str, Quantity] = {}
+    moved = Quantity(network.operations_moved, "1", Where.HOST)
+    found = {"update.network.operations_moved": moved}
+    if network.weights:
+        share = network.weights_changed / network.weights
+        found["update.network.weights_changed_share"] = Quantity(
+            share, "1", Where.HOST, n=network.weights, n_of="weights"
+        )
     if decisions is not None:
         for name in ("changed_share", "worse_share", "better_share"):
             found[f"update.decisions.{name}"] = getattr(decisions, name)
@@ -280,6 +285,9 @@ def _shortened(comparison: BundleComparison, note: str) -> BundleComparison:
 
 
 def _failures(comparison: BundleComparison) -> Iterator[str]:
+    # Limits of the new bundle's own figures say nothing where the test is another.
+    for reason in comparison.incomparable:
+        yield f"not comparable: {reason}"
     for gate in comparison.gates:
         if gate.outcome is not Outcome.PASS:
             yield f"{gate.name}: {gate.outcome.value}{_why(gate)}"

@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 from edgeprune.evidence import read_evidence
 from edgeprune.evidence.comparison import COMPARISON_SCHEMA_FILE, comparison_schema_bytes
 from edgeprune.evidence.update import UPDATE_SCHEMA_FILE, update_schema_bytes
-from edgeprune.network import IntegerNetwork
+from edgeprune.network import Dense, IntegerNetwork
+from edgeprune.pipeline.network_change import network_change
 from edgeprune.pipeline.products import inputs_of, load_windows
 from tests import certified_beats
 from tests.cli.conftest import Edgeprune
@@ -27,6 +28,7 @@ GENEROUS = HEAD + SCORE + 'direction = "higher"\nat_most_worse_by = 1.0\n'
 STRICT = HEAD + SCORE + 'direction = "higher"\nat_most_worse_by = 0.0\n'
 OF_UPDATE = (
     HEAD
+    + '[[gates]]\nname = "kept"\nfigure = "update.network.operations_moved"\nat_most = 0\n'
     + '[[gates]]\nname = "lost"\nfigure = "update.decisions.worse_share"\nat_most = 1.0\n'
     + '[[gates]]\nname = "twins"\nfigure = "update.twins.proved_alike_share"\nat_least = 0.0\n'
 )
@@ -114,10 +116,11 @@ def test_what_is_not_comparable_is_refused(
     document = edgeprune("compare", update.old, other, "--json").json
     assert document["comparison"]["figures"] == []
     assert document["comparison"]["incomparable"]
-    # An update to something else is outside any plan that limits a change.
-    result = edgeprune("diff", update.old, other, "--windows", "0")
+    # An update to something else is outside any plan, even if it limits the new figures alone.
+    old = update.old_with(tmp_path, HEAD + SCORE + "at_least = 0.0\n")
+    result = edgeprune("diff", old, other, "--windows", "0")
     assert result.code == 1
-    assert "outside the plan: accuracy" in result.verdict
+    assert "outside the plan: not comparable" in result.verdict
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,7 @@ def test_diff_counts_what_changed(edgeprune: Edgeprune, update: Update) -> None:
     before, after = (each.operations[-1].weights for each in (old, update.network))  # type: ignore[attr-defined]
     assert layers[last]["weights_changed"] == int((before != after).sum())
     assert found["network"]["weights_changed"] == layers[last]["weights_changed"]
-    assert found["network"]["structure"] == "same"
+    assert (found["network"]["structure"], found["network"]["operations_moved"]) == ("same", 0)
 
     test = load_windows(Path(f"{update.old}.work") / "data" / "test.npz")
     first, second = (each.predict(*inputs_of(each, test)) for each in (old, update.network))
@@ -181,6 +184,29 @@ def test_diff_counts_what_changed(edgeprune: Edgeprune, update: Update) -> None:
     assert twins["windows"] == twins["tried"] == 4
     assert twins["proved_alike"] + twins["different"] + twins["unknown"] == 4
     assert any("the plan itself differs" in note for note in found["comparison"]["notes"])
+
+
+def test_another_architecture_is_named_operation_by_operation() -> None:
+    held = beats()
+    old = certified_beats.network(held)
+    last = old.operations[-1]
+    assert isinstance(last, Dense)
+    renamed = replace(last, name="head")
+    new = replace(old, operations=(*old.operations[:-1], renamed))
+    change = network_change(old, new)
+    assert change.operations_moved == 2
+    assert change.structure == "1 added: head; 1 removed: logits"
+    assert {each.name: each.change for each in change.layers if each.change != "same"} == {
+        "head": "added",
+        "logits": "removed",
+    }
+    assert change.weights_changed == 2 * last.weights.size
+    tensor = old.tensors[last.output]
+    moved = replace(tensor, scale=tensor.scale * 2, zero_point=1)
+    rescaled = replace(old, tensors={**old.tensors, tensor.name: moved})
+    change = network_change(old, rescaled)
+    assert (change.operations_moved, change.weights_changed, change.scales_changed) == (0, 0, 2)
+    assert not change.identical
 
 
 def test_diff_asks_the_plan_of_the_old_bundle(

@@ -50,7 +50,10 @@ def test_the_default_policy_is_one_and_names_figures_that_builds_have(tmp_path: 
         (HEAD + GATE + "at_most = '1'", "a number"),
         (HEAD + GATE + "at_most = 1\n" + GATE + "at_most = 2", "two gates have one name"),
         (HEAD + GATE.replace('"a"', '""') + "at_most = 1", "a gate has no name"),
-        (HEAD + GATE.replace("flash_bytes", "flash") + "at_most = 1", "leads nowhere: device.firmware has no 'flash'"),
+        (
+            HEAD + GATE.replace("flash_bytes", "flash") + "at_most = 1",
+            "leads nowhere: device.firmware has no 'flash'",
+        ),
         (HEAD + GATE.replace(".flash_bytes", "") + "at_most = 1", "ends at no figure"),
         (HEAD + GATE.replace("device.", "device..") + "at_most = 1", "no path of a figure"),
         (
@@ -61,7 +64,7 @@ def test_the_default_policy_is_one_and_names_figures_that_builds_have(tmp_path: 
         ),
         (
             HEAD + GATE.replace("device.firmware.flash_bytes", "update.decisions") + "at_most = 1",
-            "known: update.decisions.changed_share",
+            "update.decisions.changed_share",
         ),
         (
             HEAD

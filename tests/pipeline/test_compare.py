@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from edgeprune.errors import ConfigurationError, DataError
+from edgeprune.evaluation import withhold
 from edgeprune.evidence import (
     AttackEvidence,
     CertificateEvidence,
@@ -145,6 +146,16 @@ def test_a_bundle_against_itself(bundle: Path) -> None:
     assert len(defined) > 20
     assert any("SYNTHETIC" in note for note in found.notes)
     assert found.gates == ()
+
+
+def test_withheld_recordings_are_compared_without_a_pair(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "bundle")
+    rewrite(tmp_path / "bundle", withhold(evidence()))
+    one = open_bundle(tmp_path / "bundle")
+    found = compare_bundles(one, one)
+    assert not found.incomparable
+    assert any("no interval is paired" in note for note in found.notes)
+    assert {row.interval for row in found.figures} == {None}
 
 
 @pytest.mark.parametrize("name", ["evidence.json", "policy.toml"])
