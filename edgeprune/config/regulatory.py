@@ -57,7 +57,8 @@ class RiskSettings:
         severity: Initial severity, in the team's own scale.
         probability: Initial probability, in the team's own scale.
         control: What is held against it.
-        evidence: Ids of the evidence that shows it, e.g. "disturbances.curves.0".
+        evidence: Paths of the evidence that shows it ("monitor.limits"), or names of figures as
+            policies have them ("performance.{int8 as flashed}.scores.classes.{V}.sensitivity").
         residual: The residual risk, as the team judges it.
         requirements: Names of the requirements that control it, e.g. "sensitivity.V".
     """

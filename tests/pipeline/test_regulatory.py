@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -37,8 +38,14 @@ from edgeprune.evidence import (
 from edgeprune.evidence.policy import DEFAULT_POLICY
 from edgeprune.evidence.store import SCHEMA_FILE
 from edgeprune.pipeline.regulatory import with_regulatory
-from edgeprune.pipeline.regulatory.findings import NO_EVIDENCE
-from edgeprune.pipeline.regulatory.hazards import TO_BE_ESTIMATED, TO_BE_JUDGED
+from edgeprune.pipeline.regulatory.findings import NO_EVIDENCE, Findings
+from edgeprune.pipeline.regulatory.hazards import (
+    TO_BE_ESTIMATED,
+    TO_BE_JUDGED,
+    read_hazards,
+    risk_table,
+)
+from edgeprune.pipeline.regulatory.traces import trace
 from edgeprune.pipeline.requirements import judge_all
 from tests.evidence.example import example_evidence, minimal_evidence
 
@@ -64,7 +71,12 @@ CONFIG = BuildConfig(
         RiskSettings(
             "the strap rubs",
             control="padding",
-            evidence=("monitor.limits", "monitor.nothing", "performance.99"),
+            evidence=(
+                "monitor.limits",
+                "monitor.nothing",
+                "performance.99",
+                "performance.{int8 as flashed}.scores.classes.{V}.sensitivity",
+            ),
             requirements=("sensitivity.V", "sensitivity.none"),
         ),
     ),
@@ -72,6 +84,7 @@ CONFIG = BuildConfig(
         str(DEFAULT_POLICY), (ModificationSettings("re-training", description="more patients"),)
     ),
 )
+HAZARDS = read_hazards("beats", synthetic=False)
 ASKED = {
     "accuracy",
     "macro_f1",
@@ -204,6 +217,52 @@ def test_a_result_that_is_taken_away_is_not_tested_and_never_passes(
             assert row.result is before[row.requirement], row.requirement
 
 
+def _without_something(value: Any, random: Random) -> Any:
+    """Return a record without one optional part or one item of a list, drawn at any depth."""
+    if isinstance(value, tuple):
+        position = random.randrange(len(value))
+        item = value[position]
+        deeper = (is_dataclass(item) or isinstance(item, tuple)) and random.random() < 0.7
+        kept = (_without_something(item, random),) if deeper and item else ()
+        return (*value[:position], *kept, *value[position + 1 :])
+    parts = [
+        field
+        for field in fields(value)
+        if (inner := getattr(value, field.name)) not in (None, ())
+        and (field.default is None or is_dataclass(inner) or isinstance(inner, tuple))
+    ]
+    if not parts:
+        return value
+    field = random.choice(parts)
+    inner = getattr(value, field.name)
+    if field.default is None and (random.random() < 0.3 or not is_dataclass(inner)):
+        return replace(value, **{field.name: None})
+    return replace(value, **{field.name: _without_something(inner, random)})
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_removed_nothing_fails_and_nothing_passes_by_it(
+    bare: Evidence, seed: int
+) -> None:
+    random = Random(seed)
+    judged = {requirement.name: requirement.outcome for requirement in bare.requirements}
+    for _ in range(10):
+        evidence = bare
+        for _ in range(3):
+            evidence = _without_something(evidence, random)
+        made = trace(evidence, CONFIG.requirements, CONFIG.robustness, HAZARDS, CONFIG.risks)
+        assert {row.requirement for row in made} >= ASKED
+        for row in made:
+            if row.result is Outcome.PASS:
+                assert judged[row.requirement] is Outcome.PASS, row.requirement
+        risks = risk_table(Findings(evidence), HAZARDS, CONFIG.risks)
+        for link in _links((made, risks)):
+            value: Any = evidence
+            for step in link.id.split("."):
+                value = value[int(step)] if isinstance(value, tuple) else getattr(value, step)
+            assert value not in (None, ()), link.id
+
+
 def test_a_requirement_that_is_struck_from_the_evidence_still_appears(bare: Evidence) -> None:
     rows = with_regulatory(replace(bare, requirements=()), CONFIG, segments=False).traceability
     results = {row.requirement: row.result for row in rows}
@@ -230,7 +289,10 @@ def test_risks_are_left_to_the_manufacturer_and_the_teams_rows_follow(full: Evid
         assert (risk.origin, risk.residual) == (RiskOrigin.PREFILLED, TO_BE_JUDGED)
         assert (risk.severity, risk.probability) == (TO_BE_ESTIMATED, TO_BE_ESTIMATED)
     assert (own.id, own.origin, own.hazard) == ("T01", RiskOrigin.TEAM, "the strap rubs")
-    assert [link.id for link in own.controls[0].evidence] == ["monitor.limits"]
+    assert [link.id for link in own.controls[0].evidence] == [
+        "monitor.limits",
+        "performance.2.scores.classes.2.sensitivity",
+    ]
     assert own.unknown_evidence == (
         "monitor.nothing",
         "performance.99",

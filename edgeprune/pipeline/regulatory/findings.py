@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from edgeprune.errors import ConfigurationError
 from edgeprune.evidence import Evidence, EvidenceLink, is_present, value_at
+from edgeprune.evidence.figures import FigurePath, find
 from edgeprune.pipeline.requirements import FLOAT, INT8, PRUNED
 
 NO_EVIDENCE = "no evidence in this build"
@@ -70,6 +72,21 @@ class Findings:
         """Say whether the evidence has anything at a path; an undefined figure is nothing."""
         value = value_at(self.evidence, path)
         return is_present(self.evidence, path) and getattr(value, "value", 0) is not None
+
+    def places(self, name: str) -> tuple[str, ...]:
+        """Return the paths behind what a team names, as far as there is anything.
+
+        Args:
+            name: A path of the evidence, or the name that a figure keeps from build to build, as
+                policies have it ("performance.{int8 as flashed}.scores.accuracy").
+        """
+        if self.is_there(name):
+            return (name,)
+        try:
+            figures = find(self.evidence, FigurePath.parse(name))
+        except ConfigurationError:
+            return ()
+        return tuple(figure.source for figure in figures if self.is_there(figure.source))
 
     def _find(self, name: str) -> Named:
         prefix, _, rest = name.partition(":")

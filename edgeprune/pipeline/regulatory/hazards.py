@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -144,7 +144,8 @@ def _prefilled(findings: Findings, entry: HazardEntry) -> Risk:
 
 def _of_team(findings: Findings, number: int, row: RiskSettings) -> Risk:
     name = f"T{number:02}"
-    there = [path for path in row.evidence if findings.is_there(path)]
+    there = {named: findings.places(named) for named in row.evidence}
+    paths = [path for found in there.values() for path in found]
     return Risk(
         id=name,
         origin=RiskOrigin.TEAM,
@@ -154,14 +155,16 @@ def _of_team(findings: Findings, number: int, row: RiskSettings) -> Risk:
         harm=row.harm or TO_BE_WRITTEN,
         severity=row.severity or TO_BE_ESTIMATED,
         probability=row.probability or TO_BE_ESTIMATED,
-        controls=(_control(f"{name}.1", row.control or TO_BE_WRITTEN, findings.links(there)),),
+        controls=(_control(f"{name}.1", row.control or TO_BE_WRITTEN, findings.links(paths)),),
         residual=row.residual or TO_BE_JUDGED,
         unknown_evidence=tuple(_unknown(findings, row, there)),
     )
 
 
-def _unknown(findings: Findings, row: RiskSettings, there: Sequence[str]) -> Iterator[str]:
-    yield from (path for path in row.evidence if path not in there)
+def _unknown(
+    findings: Findings, row: RiskSettings, there: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    yield from (named for named, found in there.items() if not found)
     known = {requirement.name for requirement in findings.evidence.requirements}
     yield from (f"requirement {name}" for name in row.requirements if name not in known)
 
