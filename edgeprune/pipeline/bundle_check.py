@@ -49,6 +49,7 @@ class Kind(StrEnum):
     SIGNATURE = "signature"
     UNSIGNED = "unsigned"
     KEY = "key"
+    UNCONFIRMED = "unconfirmed"
     CONTRADICTION = "contradiction"
 
 
@@ -152,21 +153,20 @@ def check_bundle(
     ):
         findings += [Finding(kind, shown(path), what) for path in paths]
     damaged = {*differences.altered, *differences.missing}
-    links = list(_links(folder, manifest, damaged))
+    notes, compared = list(signatures.notes), []
+    for link in _links(folder, manifest, damaged):
+        if link.problem:
+            findings.append(Finding(Kind.CONTRADICTION, link.path, link.problem))
+        elif link.unconfirmed and not signatures.signers:
+            # Without a signature nothing else stands for it.
+            findings.append(Finding(Kind.UNCONFIRMED, link.path, link.left_out))
+        elif link.left_out:
+            notes.append(f"{link.path}: {link.left_out}")
+        else:
+            compared.append(link.compared)
+    files = len(manifest.files)
     return BundleCheck(
-        folder,
-        len(manifest.files),
-        signatures.signers,
-        (
-            *findings,
-            *(
-                Finding(Kind.CONTRADICTION, link.path, link.problem)
-                for link in links
-                if link.problem
-            ),
-        ),
-        tuple(link.compared for link in links if not link.problem and not link.left_out),
-        (*signatures.notes, *(f"{link.path}: {link.left_out}" for link in links if link.left_out)),
+        folder, files, signatures.signers, tuple(findings), tuple(compared), tuple(notes)
     )
 
 
@@ -194,10 +194,13 @@ def sign_bundle(folder: Path, key_file: Path, passphrase: Passphrase) -> BundleC
         )
     key = load_private(key_file, passphrase)
     found = check_bundle(folder, unsigned=True)
-    if not found.passed:
-        first = found.findings[0]
+    # A second signer may have other packages; the first had none.
+    open_ones = [each for each in found.findings if each.kind is Kind.UNCONFIRMED]
+    wrong = [each for each in found.findings if each.kind is not Kind.UNCONFIRMED]
+    if wrong:
+        first = wrong[0]
         raise DataError(
-            f"the bundle does not verify, so it is not signed ({len(found.findings)} findings)",
+            f"the bundle does not verify, so it is not signed ({len(wrong)} findings)",
             where=f"{folder}: {first.kind.value}: {first.path}: {first.what}",
             hint="edgeprune verify-bundle --unsigned names all of them; build again",
         )
@@ -210,11 +213,11 @@ def sign_bundle(folder: Path, key_file: Path, passphrase: Passphrase) -> BundleC
     )
     envelope = signed(earlier, key)
     write_bytes(path, envelope_bytes(envelope))
-    notes = (
-        (f"{key_file} can be read by others: chmod 600 {key_file}",) if is_exposed(key_file) else ()
-    )
+    notes = [f"{each.path}: {each.what}" for each in open_ones]
+    if is_exposed(key_file):
+        notes.append(f"{key_file} can be read by others: chmod 600 {key_file}")
     signers = tuple(signature.key_id for signature in envelope.signatures)
-    return replace(found, signers=signers, notes=notes)
+    return replace(found, signers=signers, findings=(), notes=tuple(notes))
 
 
 def _signatures(folder: Path, keys: Mapping[str, Path], unsigned: bool) -> _Signatures:

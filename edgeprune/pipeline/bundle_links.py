@@ -54,12 +54,14 @@ class Link:
         compared: What was compared, in words.
         problem: What does not fit; empty where all does.
         left_out: Why it was not compared; empty where it was.
+        unconfirmed: It was compared and differs, which other code may be the reason of.
     """
 
     path: str
     compared: str = ""
     problem: str = ""
     left_out: str = ""
+    unconfirmed: bool = False
 
 
 class Opened:
@@ -282,7 +284,8 @@ def _header(path: Path) -> Any:
 def _derived(bundle: Opened, path: str, words: str, holds: bool) -> Link:
     """Tell of what this code makes of the evidence: other code may make something else of it."""
     if not holds and bundle.made_by_other_code:
-        return Link(path, left_out=f"not held against the evidence: {bundle.made_by_other_code}")
+        why = f"whether {words} cannot be said: {bundle.made_by_other_code}"
+        return Link(path, left_out=why, unconfirmed=True)
     return _told(path, words, holds)
 
 

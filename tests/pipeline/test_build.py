@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import onnx
 import pytest
+from jsonschema import Draft202012Validator
 
 import edgeprune
-from edgeprune.config import EvaluationSettings, load_config
+from edgeprune.config import BuildConfig, EvaluationSettings, load_config
+from edgeprune.errors import ConfigurationError
 from edgeprune.evidence import (
     Outcome,
     Where,
@@ -25,11 +30,23 @@ from edgeprune.evidence import (
     read_manifest,
     verify_manifest,
 )
+from edgeprune.files import sha256_file
 from edgeprune.network import IntegerNetwork, read_qdq
 from edgeprune.pipeline.build import BuildResult
+from edgeprune.pipeline.bundle_check import Kind, check_bundle
 from edgeprune.pipeline.learn import windows_of
 from edgeprune.pipeline.record import collect
+from edgeprune.pipeline.reproduce import reproduce
 from tests.pipeline.small import SETTINGS, small_card, small_flags
+from tests.studies.evidence_tampering import (
+    FORGERIES,
+    Bundle,
+    Tampering,
+    is_named,
+    write_to_suit,
+)
+
+PACKAGE = Path(edgeprune.__file__).parent
 
 
 def _build(folder: Path, name: str = "result", **overrides: object) -> BuildResult:
@@ -131,13 +148,86 @@ def test_modelled_cycles_are_called_a_model(built: BuildResult) -> None:
     assert page.count(", not measured)") == 2
 
 
-def test_the_same_seed_gives_the_same_bytes_elsewhere(built: BuildResult, tmp_path: Path) -> None:
-    again = _build(tmp_path, "another-name")
-    different = {
-        path for path, sha in _hashes(again.out).items() if _hashes(built.out)[path] != sha
+def test_a_bundle_is_reproduced_to_the_byte_elsewhere(built: BuildResult, tmp_path: Path) -> None:
+    bundle = tmp_path / "given" / "away"
+    shutil.copytree(built.out, bundle)
+    found = reproduce(bundle, tmp_path / "another-name")
+    assert found.passed, found.differences
+    assert found.files == len(_hashes(built.out)) + 1
+    assert not found.kept
+    for path in (*_hashes(built.out), "manifest.json"):
+        again = (tmp_path / "another-name" / path).read_bytes()
+        assert again == (built.out / path).read_bytes(), path
+        assert os.fsencode(str(built.out.parent)) not in again, path
+
+
+def test_what_is_not_the_same_is_named_with_its_reason(
+    built: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept(config: BuildConfig, out: Path, **_: object) -> BuildResult:
+        assert Path(config.dataset) == bundle / "inputs" / "dataset" / "small-synthetic.toml"
+        shutil.copytree(built.out, out)
+        return built
+
+    monkeypatch.setattr("edgeprune.pipeline.build.build", kept)
+    bundle, out = tmp_path / "bundle", tmp_path / "again"
+    shutil.copytree(built.out, bundle)
+    text = (bundle / "evidence.json").read_text()
+    (bundle / "evidence.json").write_text(text.replace('"python": "3', '"python": "2', 1))
+    text = (bundle / "manifest.json").read_text()
+    sha = read_manifest(bundle).stages[-1].inputs[0].sha256
+    (bundle / "manifest.json").write_text(text.replace(sha, "0" * 64))
+    (bundle / "model.onnx").unlink()
+    found = reproduce(bundle, out)
+    assert {each.path: each.what for each in found.differences} == {
+        **dict.fromkeys(("evidence.json", "manifest.json"), "differs"),
+        "model.onnx": "is not in the bundle",
     }
-    # Only the path of the card differs: it is part of the configuration as resolved.
-    assert different <= {"edgeprune.toml", "evidence.json", "report.html"}
+    assert "altered after it was made" in found.differences[0].why
+    assert [cause.partition(".")[0] for cause in found.causes] == ["Python 2"]
+    with pytest.raises(ConfigurationError, match="not there yet"):
+        reproduce(bundle, out)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    with pytest.raises(ConfigurationError, match="1970-01-01"):
+        reproduce(bundle, tmp_path / "third")
+
+
+def test_provenance_is_what_its_schema_says_and_tells_what_was_read(built: BuildResult) -> None:
+    statement = json.loads((built.out / "provenance.intoto.json").read_bytes())
+    schema = json.loads((PACKAGE / "evidence" / "provenance-1.schema.json").read_bytes())
+    Draft202012Validator(schema).validate(statement)
+    hashes = _hashes(built.out)
+    del hashes["provenance.intoto.json"]
+    subjects = {each["name"]: each["digest"]["sha256"] for each in statement["subject"]}
+    assert subjects == hashes
+    read = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    card = sha256_file(Path(built.context.config.dataset))
+    assert [each["digest"]["sha256"] for each in read[:2] if "digest" in each] == [card, card]
+    assert f"pkg:pypi/torch@{quote(version('torch'), safe='')}" in {
+        each.get("uri") for each in read
+    }
+    assert statement["predicate"]["runDetails"]["metadata"] == {}
+
+
+@pytest.mark.parametrize("kind", FORGERIES[1:4], ids=lambda kind: kind.name)
+def test_an_edit_with_all_else_written_to_suit_is_named_without_a_key(
+    built: BuildResult, tmp_path: Path, kind: Tampering
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(built.out, copy)
+    named = kind.change(Bundle(copy, tmp_path, tmp_path, tmp_path))
+    write_to_suit(copy)
+    assert not verify_manifest(copy)
+    found = check_bundle(copy, unsigned=True)
+    assert {each.kind for each in found.findings} == {Kind.CONTRADICTION}
+    assert is_named(found, named)
+
+
+def test_a_fresh_bundle_fits_together_and_nobody_has_signed_it(built: BuildResult) -> None:
+    found = check_bundle(built.out)
+    assert [each.kind for each in found.findings] == [Kind.UNSIGNED]
+    assert not found.notes
+    assert len(found.compared) > 15
 
 
 def test_with_privacy_no_recording_is_told_of(built: BuildResult) -> None:
