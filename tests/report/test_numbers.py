@@ -16,6 +16,7 @@ from edgeprune.evidence import Evidence, evidence_bytes, parse_evidence
 from edgeprune.report import render_report
 from edgeprune.report.numbers import float_of, format_number
 from tests.evidence.example import example_evidence, minimal_evidence
+from tests.evidence.example_regulatory import example_regulatory
 from tests.report.page import Node, read_page
 
 
@@ -60,10 +61,10 @@ def perturbed(evidence: Evidence) -> Evidence:
 
 
 EXAMPLES = {
-    "full": example_evidence(),
+    "full": example_regulatory(),
     "synthetic": example_evidence(synthetic=True),
     "minimal": minimal_evidence(),
-    "perturbed": perturbed(example_evidence()),
+    "perturbed": perturbed(example_regulatory()),
 }
 
 
@@ -138,7 +139,7 @@ def test_axis_marks_are_the_only_free_numbers() -> None:
 
 def test_every_scored_figure_of_the_evidence_is_shown() -> None:
     """The figures that decide are all on the page, not only in the file."""
-    root = read_page(render_report(example_evidence()))
+    root = read_page(render_report(example_regulatory()))
     shown = {node.attributes.get("data-evidence") for node in root.walk()}
     expected = [
         "identity.network_sha256",
@@ -195,6 +196,20 @@ def test_every_scored_figure_of_the_evidence_is_shown() -> None:
         "probabilities.2.classes.2.auroc.value",
         "probabilities.0.calibration_error_equal_mass.interval.high",
         "versions.packages.0.version",
+        "product.fields.3.value",
+        "product.labelling.0.text",
+        "product.model_card.0.text",
+        "risks.0.controls.0.text",
+        "risks.0.harm",
+        "traceability.0.test",
+        "traceability.0.command",
+        "soup.0.licence",
+        "fail_safe.behaviours.0.behaviour",
+        "pccp.gates.0.criterion",
+        "pccp.policy_sha256",
+        "monitoring.triggers.0.action",
+        "threats.0.left_to_the_manufacturer",
+        "clauses.0.clause",
         "config.7.value",
     ]
     assert [path for path in expected if path not in shown] == []
