@@ -47,6 +47,7 @@ from edgeprune.pipeline.regulatory.hazards import (
 )
 from edgeprune.pipeline.regulatory.traces import trace
 from edgeprune.pipeline.requirements import judge_all
+from edgeprune.report.sections import SECTIONS
 from tests.evidence.example import example_evidence, minimal_evidence
 
 CONFIG = BuildConfig(
@@ -447,6 +448,7 @@ def test_profiles_are_those_of_the_configuration(full: Evidence) -> None:
     assert full.profile == "fda"
     assert tuple(sorted(profile.name for profile in full.profiles)) == PROFILES
     sections = {name for profile in full.profiles for name in profile.sections}
+    assert sections <= {section.name for section in SECTIONS}
     for clause in full.clauses:
         assert clause.profiles
         assert set(clause.profiles) <= set(PROFILES)
