@@ -202,9 +202,10 @@
   // Only what can be scrolled, and charts, need a stop of the Tab key.
   const stops = all(document, ".scroll");
   function place() {
-    for (const stop of stops) {
-      const needed = stop.querySelector("svg") || stop.scrollWidth > stop.clientWidth;
-      if (needed) stop.tabIndex = 0;
+    // All are measured before any is changed: the page is laid out once.
+    const needed = stops.map((stop) => stop.querySelector("svg") || stop.scrollWidth > stop.clientWidth);
+    for (const [index, stop] of stops.entries()) {
+      if (needed[index]) stop.tabIndex = 0;
       else stop.removeAttribute("tabindex");
     }
   }
