@@ -116,7 +116,7 @@ def load_public(path: Path) -> Ed25519PublicKey:
     content = _read(path)
     if b"PRIVATE KEY" in content:
         raise _unusable(
-            "this is a private key; to verify takes the public one",
+            "this is a private key, and verifying takes the public one",
             path,
             f"name {public_path(path).name}, and keep the private key to yourself",
         )
