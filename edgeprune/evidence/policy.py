@@ -37,6 +37,13 @@ UPDATE_FIGURES = {
 }
 
 
+_DEMANDS = {
+    "parity": "no value differs from the integer specification",
+    "verdict": "the new bundle's own verdict is pass",
+    "requirements": "no requirement that passed fails, is not tested, is loosened or is gone",
+}
+
+
 class Better(StrEnum):
     """Which way a figure is better."""
 
@@ -126,6 +133,11 @@ class Conditions:
     verdict: bool = False
     requirements: bool = True
 
+    @property
+    def demands(self) -> dict[str, str]:
+        """Each condition that is asked for, in words, by its key."""
+        return {key: words for key, words in _DEMANDS.items() if getattr(self, key)}
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -177,9 +189,7 @@ def read_policy(path: Path) -> Policy:
             )
         names.add(gate.name)
         _check_gate(gate, where)
-    if not policy.gates and not any(
-        (policy.conditions.parity, policy.conditions.verdict, policy.conditions.requirements)
-    ):
+    if not policy.gates and not policy.conditions.demands:
         raise ConfigurationError(
             "the policy asks for nothing",
             where=locate(path, "", "gates"),

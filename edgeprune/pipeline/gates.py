@@ -54,35 +54,27 @@ def value_of(quantity: Quantity | None) -> float | None:
 
 
 def _conditions(policy: Policy, old: Evidence, new: Evidence) -> Iterator[GateResult]:
-    asked = policy.conditions
-    if asked.parity:
-        gates = [row for row in new.parity if row.gate and row.values > 0]
-        different = sum(row.mismatches for row in gates)
-        outcome = Outcome.FAIL if different else Outcome.PASS
-        yield GateResult(
-            "condition: parity",
-            "",
-            "no value differs from the integer specification",
-            outcome if gates else Outcome.NOT_TESTED,
-            why=f"{different} values differ" if different else "" if gates else "nothing compared",
-        )
-    if asked.verdict:
-        yield GateResult(
-            "condition: verdict",
-            "",
-            "the new bundle's own verdict is pass",
-            new.verdict,
-            why="" if new.verdict is Outcome.PASS else f"it is '{new.verdict.value}'",
-        )
-    if asked.requirements:
-        lost = list(_lost_requirements(old, new))
-        yield GateResult(
-            "condition: requirements",
-            "",
-            "no requirement that passed fails, is not tested, is loosened or is gone",
-            Outcome.FAIL if lost else Outcome.PASS,
-            why="; ".join(lost),
-        )
+    judges = {"parity": _parity, "verdict": _verdict, "requirements": _requirements}
+    for key, demand in policy.conditions.demands.items():
+        outcome, why = judges[key](old, new)
+        yield GateResult(f"condition: {key}", "", demand, outcome, why=why)
+
+
+def _parity(_: Evidence, new: Evidence) -> tuple[Outcome, str]:
+    gates = [row for row in new.parity if row.gate and row.values > 0]
+    different = sum(row.mismatches for row in gates)
+    if different:
+        return Outcome.FAIL, f"{different:,} values differ"
+    return (Outcome.PASS, "") if gates else (Outcome.NOT_TESTED, "nothing compared")
+
+
+def _verdict(_: Evidence, new: Evidence) -> tuple[Outcome, str]:
+    return new.verdict, "" if new.verdict is Outcome.PASS else f"it is '{new.verdict.value}'"
+
+
+def _requirements(old: Evidence, new: Evidence) -> tuple[Outcome, str]:
+    lost = list(_lost_requirements(old, new))
+    return Outcome.FAIL if lost else Outcome.PASS, "; ".join(lost)
 
 
 def _lost_requirements(old: Evidence, new: Evidence) -> Iterator[str]:

@@ -413,6 +413,7 @@ def test_a_plan_of_changes_is_the_teams_and_its_gates_the_policys(full: Evidence
     assert {item.missing for item in modification.protocol} == {True}
     gates = {gate.name: gate for gate in full.pccp.gates}
     assert gates["flash"].evidence[0].id == "device.firmware.flash_bytes"
+    assert gates["condition: parity"].evidence[0].id == "parity"
     whats = [link.what for link in gates["sensitivity of each class"].evidence]
     assert "sensitivity, V, int8 as flashed" in whats
     assert len(whats) > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from edgeprune.config.regulatory import ModificationSettings, PccpSettings
@@ -48,7 +49,9 @@ def change_plan(findings: Findings, settings: PccpSettings) -> PccpEvidence:
         protocol=_protocol(findings, policy),
         impact=_impact(findings),
         policy_sha256=sha256_file(path) if path else None,
-        gates=tuple(_gate(findings, gate) for gate in policy.gates) if policy else (),
+        gates=(*_conditions(findings, policy), *(_gate(findings, gate) for gate in policy.gates))
+        if policy
+        else (),
     )
 
 
@@ -102,6 +105,15 @@ def _impact(findings: Findings) -> tuple[PccpItem, ...]:
         _item("How one modification affects another", ""),
         _item("All modifications together", ""),
     )
+
+
+def _conditions(findings: Findings, policy: Policy) -> Iterator[PccpGate]:
+    """Yield the outcomes that the policy asks for; each is named after what it is about."""
+    for key, demand in policy.conditions.demands.items():
+        # The verdict follows from the requirements, and stands nowhere by itself.
+        place = "requirements" if key == "verdict" else key
+        links = (EvidenceLink(place, place),) if findings.is_there(place) else ()
+        yield PccpGate(f"condition: {key}", place, demand, links)
 
 
 def _gate(findings: Findings, gate: Gate) -> PccpGate:
