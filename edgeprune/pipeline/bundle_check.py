@@ -278,13 +278,23 @@ def _manifest(folder: Path, signatures: _Signatures) -> tuple[Manifest | None, l
 
 
 def _links(folder: Path, manifest: Manifest, damaged: set[str]) -> Iterator[Link]:
-    from edgeprune.pipeline.bundle_links import EVIDENCE, IMAGE, LINKS, Link, Opened, is_touched
+    from edgeprune.pipeline.bundle_links import (
+        EVIDENCE,
+        LINKS,
+        OPTIONAL,
+        Link,
+        Opened,
+        is_touched,
+    )
 
     opened = Opened(folder, manifest)
     listed = {file.path for file in manifest.files}
     for name, reads, follow in LINKS:
         # What is named already would only be named again, in other words.
-        needed = [EVIDENCE, *(each for each in reads if not each.endswith("/") and each != IMAGE)]
+        needed = [
+            EVIDENCE,
+            *(each for each in reads if not each.endswith("/") and each not in OPTIONAL),
+        ]
         if is_touched(reads, damaged) or (reads and not listed.issuperset(needed)):
             continue
         try:

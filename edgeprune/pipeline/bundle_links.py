@@ -30,6 +30,7 @@ from edgeprune.pipeline.store import stage_inputs
 
 EVIDENCE = "evidence.json"
 REPORT = "report.html"
+PAPER = "report.pdf"
 PROVENANCE = "provenance.intoto.json"
 NETWORK = "network.safetensors"
 IMAGE = "firmware.elf"
@@ -40,6 +41,8 @@ CERTIFICATES = "certificates/"
 _FIRMWARE = ("firmware/", "package/", "linux/")
 # Arrays of windows, and no certificates.
 _WINDOWS = ("certificates/held.npz", "certificates/windows.npz")
+# What not every bundle holds.
+OPTIONAL = (IMAGE, PAPER)
 _NEEDED = (CONFIG, EVIDENCE, REPORT, PROVENANCE, NETWORK, TFLITE, ONNX)
 _OUTCOMES = ("n", "proved", "falsified", "unknown", "timeout", "proved_and_right")
 _LARGEST_HEADER = 1 << 24
@@ -81,6 +84,13 @@ class Opened:
     def evidence(self) -> Evidence:
         """What evidence.json says."""
         return read_evidence(self.folder / EVIDENCE)
+
+    @cached_property
+    def page(self) -> str:
+        """The report that the evidence renders to."""
+        from edgeprune.report import render_report
+
+        return render_report(self.evidence)
 
     @cached_property
     def network(self) -> IntegerNetwork:
@@ -203,11 +213,17 @@ def _requirements(bundle: Opened) -> Iterator[Link]:
 
 
 def _report(bundle: Opened) -> Iterator[Link]:
-    from edgeprune.report import render_report
-
-    made = render_report(bundle.evidence).encode()
     words = "report.html is what this evidence renders to"
-    yield _derived(bundle, REPORT, words, made == bundle.read(REPORT))
+    yield _derived(bundle, REPORT, words, bundle.page.encode() == bundle.read(REPORT))
+
+
+def _paper(bundle: Opened) -> Iterator[Link]:
+    if PAPER not in bundle.digests:
+        return
+    from edgeprune.report.paper.document import render_pdf
+
+    words = "report.pdf is the page on paper"
+    yield _derived(bundle, PAPER, words, render_pdf(bundle.page) == bundle.read(PAPER))
 
 
 def _sboms(bundle: Opened) -> Iterator[Link]:
@@ -308,6 +324,7 @@ LINKS: Sequence[tuple[str, Sequence[str], Callable[[Opened], Iterator[Link]]]] =
     (CONFIG, (EVIDENCE, CONFIG), _config),
     (EVIDENCE, (EVIDENCE, CONFIG), _requirements),
     (REPORT, (EVIDENCE, REPORT), _report),
+    (PAPER, (EVIDENCE, PAPER), _paper),
     ("sbom/", (EVIDENCE, "sbom/", *_FIRMWARE, IMAGE), _sboms),
     (PROVENANCE, (EVIDENCE, PROVENANCE), _provenance),
     (CERTIFICATES, (EVIDENCE, CERTIFICATES), _certificates),
