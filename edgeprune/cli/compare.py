@@ -87,6 +87,7 @@ def _compare(
     say_figures(console, shown)
     if found.gates:
         console.line()
+        console.line(f"policy: {found.policy}, SHA-256 {found.policy_sha256}")
         say_gates(console, found.gates)
     document = {"comparison": encode(replace(found, figures=shown))}
     if found.incomparable:
