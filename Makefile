@@ -5,7 +5,7 @@ OUT ?= result
 DATA ?= ../shared/data
 export EDGEPRUNE_TEST_DATA ?= $(DATA)
 
-.PHONY: demo test system-test arm-root study-build study-firmware study-verification study-robustness study-pruning study-reach reference clean
+.PHONY: demo test system-test arm-root study-build study-firmware study-verification study-robustness study-pruning study-reach study-evidence reference docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeprune build --target cortex-m7 --robust linf:20uV --out $(OUT)
@@ -45,8 +45,16 @@ study-pruning: $(INSTALLED)
 study-reach: $(INSTALLED) arm-root
 	$(BIN)/python -m tests.studies.reach --data $(DATA)
 
+# the page is looked at with a Chromium that is on the machine
+study-evidence: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[study]'
+	$(BIN)/python -m tests.studies.evidence --data $(DATA)
+
 reference: $(INSTALLED)
 	$(BIN)/python -m edgeprune.cli.reference
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 # torch comes first and exactly: a range would bring in a build with several GB of GPU libraries
 $(INSTALLED): pyproject.toml .ci/constraints.txt

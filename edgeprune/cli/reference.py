@@ -1,13 +1,14 @@
-"""The reference tables of README.md, generated from the code that they describe.
+"""The reference tables of the documentation, generated from the code that they describe.
 
 `python -m edgeprune.cli.reference` rewrites what stands between `<!-- generated:NAME -->` and
-`<!-- /generated:NAME -->`.
+`<!-- /generated:NAME -->` in README.md and in the pages below docs/.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,8 @@ from edgeprune.config_text import attribute_words
 from edgeprune.errors import ConfigurationError, EdgepruneError
 from edgeprune.files import write_text
 
-README = "README.md"
+README = Path("README.md")
+PAGES = Path("docs")
 _EVERYWHERE = ("--seed", "--json", "--quiet", "--help")
 _EXIT_CODES = {
     0: "The verb did what it was asked, and every requirement is met (`PASS`).",
@@ -35,14 +37,19 @@ _EXIT_CODES = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Rewrite the generated parts of a file, `README.md` unless another is named."""
-    path = Path(arguments[0] if arguments else README)
-    before = path.read_text(encoding="utf-8")
-    after = rewrite(before)
-    if after != before:
-        write_text(path, after)
-    print(f"{path}: {'rewritten' if after != before else 'up to date'}")
+    """Rewrite the generated parts of the files that are named, of all pages if none is."""
+    for path in map(Path, arguments) if arguments else pages():
+        before = path.read_text(encoding="utf-8")
+        after = rewrite(before)
+        if after != before:
+            write_text(path, after)
+        print(f"{path}: {'rewritten' if after != before else 'up to date'}")
     return 0
+
+
+def pages(checkout: Path = Path()) -> tuple[Path, ...]:
+    """Return README.md and the pages below docs/."""
+    return (checkout / README, *sorted((checkout / PAGES).rglob("*.md")))
 
 
 def rewrite(text: str) -> str:
@@ -84,6 +91,80 @@ def flags() -> str:
         [
             (" ".join(f"`{name}`" for name in parameter.opts), parameter.help)
             for parameter in build.params
+        ],
+    )
+
+
+def options() -> str:
+    """Return the arguments and flags of every verb that does not share those of `build`."""
+    commands = dict(_commands(_root(), ""))
+    shared = list(_flags(commands["build"]))
+    parts = []
+    for path, command in commands.items():
+        if list(_flags(command)) == shared:
+            continue
+        rows = [
+            (_spelling(parameter), getattr(parameter, "help", ""))
+            for parameter in command.params
+            if parameter.opts[0] not in _EVERYWHERE
+        ]
+        parts += [f"### {path}", "", command.help, ""]
+        parts += [_table(("argument or flag", "meaning"), rows), ""] if rows else []
+    return "\n".join(parts).rstrip()
+
+
+def schemas() -> str:
+    """Return the JSON Schemas that come with the package, with the members of each document."""
+    package = Path(errors.__file__).parent
+    parts = []
+    for path in sorted(package.rglob("*.schema.json")):
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        body = schema["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        parts += [f"### {schema['title']}", "", f"`{path.relative_to(package.parent).as_posix()}`"]
+        parts += ["", schema.get("description") or body.get("description") or "", ""]
+        required = body.get("required", ())
+        rows = [
+            (f"`{name}`", "yes" if name in required else "", member.get("description"))
+            for name, member in body["properties"].items()
+        ]
+        parts += [_table(("member", "always there", "meaning"), rows), ""]
+    return "\n".join(parts).rstrip()
+
+
+def clauses() -> str:
+    """Return the clauses that evidence is collected for, and against what each was held."""
+    from edgeprune.evidence.clauses import read_clauses
+
+    return _table(
+        ("document", "clause", "about", "profiles", "held against"),
+        [
+            (
+                each.document,
+                each.clause,
+                each.topic,
+                " ".join(each.profiles),
+                each.source or f"**not checked**: {each.reason}",
+            )
+            for each in read_clauses().clauses
+        ],
+    )
+
+
+def report_sections() -> str:
+    """Return the sections of the report and the profiles that show them."""
+    from edgeprune.evidence.clauses import read_clauses
+    from edgeprune.report.sections import SECTIONS
+
+    profiles = read_clauses().profiles
+    return _table(
+        ("section", "title", "profiles"),
+        [
+            (
+                f"`{each.name}`",
+                each.title,
+                " ".join(profile.name for profile in profiles if each.name in profile.sections),
+            )
+            for each in SECTIONS
         ],
     )
 
@@ -185,6 +266,7 @@ def configuration() -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     "verbs": verbs,
     "flags": flags,
+    "options": options,
     "targets": targets,
     "operators": operators,
     "pruning-methods": pruning_methods,
@@ -193,6 +275,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "error-codes": error_codes,
     "exit-codes": exit_codes,
     "configuration": configuration,
+    "schemas": schemas,
+    "clauses": clauses,
+    "report-sections": report_sections,
 }
 
 
@@ -217,6 +302,12 @@ def _flags(command: Any) -> Iterator[str]:
     for parameter in command.params:
         first = parameter.opts[0]
         yield first if first.startswith("-") else first.upper()
+
+
+def _spelling(parameter: Any) -> str:
+    if parameter.opts[0].startswith("-"):
+        return " ".join(f"`{name}`" for name in parameter.opts)
+    return f"`{parameter.opts[0].upper()}`"
 
 
 def _keys(section: Any, prefix: str) -> Iterator[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""The README's tables of figures, from the last studies: `python -m tests.studies.readme`."""
+"""The tables of figures of the README and the pages: `python -m tests.studies.readme`."""
 
 from __future__ import annotations
 
@@ -170,8 +170,11 @@ def robustness_table(study: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def filled(readme: str) -> str:
-    """Return the README with the tables of the last studies in their places."""
+PAGES = ("README.md", "docs/pruning.md")
+
+
+def filled(page: str) -> str:
+    """Return a page with the tables of the last studies in their places."""
     for name, study, write in (
         ("mit-bih", "build", table),
         ("firmware", "firmware", firmware_table),
@@ -180,20 +183,20 @@ def filled(readme: str) -> str:
         ("pruning", "pruning", pruning_table),
     ):
         path = STUDIES / f"{study}.json"
-        if not path.exists():
-            continue
         begin, end = f"<!-- figures:{name} -->\n", f"<!-- /figures:{name} -->"
-        head, _, rest = readme.partition(begin)
+        if begin not in page or not path.exists():
+            continue
+        head, _, rest = page.partition(begin)
         _, _, tail = rest.partition(end)
         document = json.loads(path.read_text(encoding="utf-8"))
-        readme = head + begin + write(document) + end + tail
-    return readme
+        page = head + begin + write(document) + end + tail
+    return page
 
 
 def main() -> None:
-    """Rewrite the README."""
-    path = CHECKOUT / "README.md"
-    path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+    """Rewrite the pages."""
+    for path in (CHECKOUT / page for page in PAGES):
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,19 @@
-"""The README shows the figures of the last study and no others."""
+"""The README and the pages show the figures of the last studies and no others."""
 
 from __future__ import annotations
 
-from tests.studies.readme import CHECKOUT, filled
+import pytest
+
+from tests.studies.readme import CHECKOUT, PAGES, filled
 
 
-def test_the_readme_has_the_figures_of_the_last_study() -> None:
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    assert filled(readme) == readme, "run: python -m tests.studies.readme"
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_the_figures_of_the_last_study(page: str) -> None:
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    assert filled(text) == text, "run: python -m tests.studies.readme"
+
+
+def test_every_table_of_figures_is_in_one_page() -> None:
+    texts = [(CHECKOUT / page).read_text(encoding="utf-8") for page in PAGES]
+    for name in ("mit-bih", "firmware", "verification", "robustness", "pruning"):
+        assert sum(text.count(f"<!-- figures:{name} -->") for text in texts) == 1
