@@ -36,6 +36,7 @@ from edgeprune.pipeline.store import Stage, stage_inputs
 
 EVIDENCE = "evidence.json"
 REPORT = "report.html"
+PAPER = "report.pdf"
 PROVENANCE = "provenance.intoto.json"
 SHOWN = "replays"
 COMMAND = f"edgeprune build --config {CONFIG}"
@@ -56,6 +57,7 @@ _ROLES = {
     CONFIG: "configuration as resolved",
     EVIDENCE: "evidence",
     REPORT: "report",
+    PAPER: "report on paper, made of report.html",
     PROVENANCE: "provenance: what was made of what, and by which program",
     TFLITE: "the network for TFLite, int8 in and out",
     ONNX: "the network for ONNX runtimes, QDQ",

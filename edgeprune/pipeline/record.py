@@ -53,6 +53,7 @@ from edgeprune.pipeline.attack import ATTACKS_FILE
 from edgeprune.pipeline.bundle_files import (
     COMMAND,
     EVIDENCE,
+    PAPER,
     REPORT,
     copy_files,
     seal,
@@ -74,7 +75,7 @@ from edgeprune.pipeline.seizures import event_scores, what_they_are_not
 from edgeprune.pipeline.standard_scores import standard_scores
 from edgeprune.pipeline.store import Stage
 from edgeprune.pipeline.sweep import sweep_evidence
-from edgeprune.report import write_report
+from edgeprune.report import write_pdf, write_report
 from edgeprune.training import predict
 
 Stages = Mapping[str, Stage]
@@ -128,6 +129,7 @@ def assemble(context: Context, stages: Stages, out: Path) -> Evidence:
         write_evidence(partial / EVIDENCE, evidence)
         write_sboms(partial, evidence)
         write_report(partial / EVIDENCE, partial / REPORT)
+        write_pdf(partial / REPORT, partial / PAPER)
         seal(partial, context, stages, evidence)
         if out.exists():
             shutil.rmtree(out)

@@ -1,5 +1,5 @@
 """The report on paper: the page as PDF."""
 
-from edgeprune.report.paper.document import markup_of, pdf_of, render_pdf, write_pdf
+from edgeprune.report.paper.document import markup_of, render_pdf, write_pdf
 
-__all__ = ["markup_of", "pdf_of", "render_pdf", "write_pdf"]
+__all__ = ["markup_of", "render_pdf", "write_pdf"]

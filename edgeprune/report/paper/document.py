@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from edgeprune.errors import DataError
-from edgeprune.evidence import Evidence, read_evidence
 from edgeprune.files import write_bytes
 from edgeprune.report.paper.blocks import Blocks
 from edgeprune.report.paper.pictures import chart_style, palette_of
 from edgeprune.report.paper.reader import Element, read_page
 from edgeprune.report.paper.words import quoted
-from edgeprune.report.render import render_report
 
 # Tagged for screen readers, every character with a meaning: ISO 14289-1.
 _STANDARD: Final = "ua-1"
@@ -49,30 +47,26 @@ def render_pdf(page: str) -> bytes:
         ) from error
 
 
-def write_pdf(evidence_file: Path, pdf_file: Path, profile: str = "") -> None:
-    """Read evidence.json and write the report as PDF.
+def write_pdf(page_file: Path, pdf_file: Path) -> None:
+    """Write the report as PDF beside its page or elsewhere.
 
     Args:
-        evidence_file: The evidence.
+        page_file: The page that `write_report` wrote.
         pdf_file: The file to write.
-        profile: As in `render_report`.
 
     Raises:
-        DataError: The evidence is absent, damaged or of another version.
-        UnknownNameError: The evidence has no such profile.
+        DataError: The page is absent or none of a report.
         DiskError: The file cannot be written.
     """
-    write_bytes(pdf_file, pdf_of(read_evidence(evidence_file), profile))
-
-
-def pdf_of(evidence: Evidence, profile: str = "") -> bytes:
-    """Return the report of some evidence as PDF.
-
-    Args:
-        evidence: The only source of every figure that is shown.
-        profile: As in `render_report`.
-    """
-    return render_pdf(render_report(evidence, profile))
+    try:
+        page = page_file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            "the page that the PDF is made of cannot be read",
+            where=str(page_file),
+            hint="write the report as HTML first",
+        ) from error
+    write_bytes(pdf_file, render_pdf(page))
 
 
 def markup_of(page: str) -> str:
