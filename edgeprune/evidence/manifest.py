@@ -241,7 +241,9 @@ def parse_manifest(content: bytes, where: str = MANIFEST_NAME) -> Manifest:
     try:
         manifest = decode(Manifest, value)
     except DataError as error:
-        raise DataError(error.what, where=f"{where}: {error.where}", hint=error.hint) from error
+        raise DataError(
+            shown(error.what), where=f"{where}: {shown(error.where)}", hint=error.hint
+        ) from error
     _check(manifest, where)
     return manifest
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgeprune.errors import DataError
 from edgeprune.evidence.codec import decode, encode, json_schema
 from edgeprune.evidence.evidence import READ_VERSIONS, SCHEMA_NAME, SCHEMA_VERSION, Evidence
+from edgeprune.evidence.untrusted import parse_json
 from edgeprune.files import write_bytes
 
 SCHEMA_FILE = Path(__file__).with_name(f"evidence-{SCHEMA_VERSION}.schema.json")
@@ -50,12 +51,7 @@ def parse_evidence(content: bytes, where: str = "evidence.json") -> Evidence:
     Raises:
         DataError: The bytes are not JSON, have another schema or were altered.
     """
-    try:
-        value = json.loads(content, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise DataError(
-            f"the evidence is not valid JSON: {error}", where=where, hint="build it again"
-        ) from error
+    value = parse_json(content, where)
     schema = value.get("schema") if isinstance(value, dict) else None
     name, version = (
         (schema.get("name"), schema.get("version")) if isinstance(schema, dict) else (None, None)
@@ -87,7 +83,3 @@ def schema_bytes() -> bytes:
 def _json_bytes(value: object) -> bytes:
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not a number")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from edgeprune.errors import DataError
 # Far above any JSON file of a bundle, far below what would fill a reader's memory.
 MOST_BYTES = 1 << 26
 _LONGEST_SHOWN = 1024
+_DEEPEST = 64
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def shown(text: str) -> str:
@@ -61,18 +64,31 @@ def parse_json(content: bytes, where: str) -> Any:
     """Return what JSON says, if every reader would understand the same.
 
     Raises:
-        DataError: It is no JSON, nests too deeply, or has a key twice.
+        DataError: It is no JSON, nests too deeply, has a key twice, or a text that is none.
     """
     try:
-        return json.loads(
+        value = json.loads(
             content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
         )
+        _check_depth(value, _DEEPEST)
+        if _SURROGATE.search(content):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{Path(where).name} is not valid JSON: {error!s:.200}",
             where=where,
             hint="it was altered: take the bundle from where it was made",
         ) from error
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left == 0:
+        raise ValueError("it nests too deeply")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            if isinstance(inner, dict | list):
+                _check_depth(inner, left - 1)
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -300,6 +300,6 @@ def _links(folder: Path, manifest: Manifest, damaged: set[str]) -> Iterator[Link
         try:
             yield from follow(opened)
         except EdgepruneError as error:
-            yield Link(name, problem=f"it cannot be read: {error.what}")
+            yield Link(name, problem=f"it cannot be read: {shown(error.what)}")
         except Exception as error:  # a hostile file may break any reader, in any way
             yield Link(name, problem=f"it cannot be read: {type(error).__name__}")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from edgeprune.evidence import Evidence
 from edgeprune.evidence.manifest import (
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
     Manifest,
     StageInput,
     StageRecord,
@@ -116,6 +118,26 @@ def seal(
     write_provenance(folder / PROVENANCE, context, stages["data"], evidence, files, COMMAND)
     files = describe_files(folder, _ROLES, made_by)
     return write_manifest(folder, files, _records(folder, stages), COMMAND)
+
+
+def keep_signature(earlier: Path, folder: Path) -> bool:
+    """Take over the signature of an earlier bundle if it is of the very same manifest.
+
+    Args:
+        earlier: The bundle that is about to be replaced.
+        folder: The bundle that replaces it.
+
+    Returns:
+        Whether no signature is lost.
+    """
+    signature = earlier / SIGNATURE_NAME
+    if not signature.is_file():
+        return True
+    before = earlier / MANIFEST_NAME
+    if not before.is_file() or before.read_bytes() != (folder / MANIFEST_NAME).read_bytes():
+        return False
+    shutil.copyfile(signature, folder / SIGNATURE_NAME)
+    return True
 
 
 def _makers() -> dict[str, str]:

@@ -56,6 +56,7 @@ from edgeprune.pipeline.bundle_files import (
     PAPER,
     REPORT,
     copy_files,
+    keep_signature,
     seal,
 )
 from edgeprune.pipeline.context import Context
@@ -132,6 +133,8 @@ def assemble(context: Context, stages: Stages, out: Path) -> Evidence:
         write_pdf(partial / REPORT, partial / PAPER)
         seal(partial, context, stages, evidence)
         if out.exists():
+            if not keep_signature(out, partial):
+                context.progress.note("the signature was of the result before this: sign it again")
             shutil.rmtree(out)
         partial.rename(out)
     return evidence

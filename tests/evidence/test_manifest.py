@@ -164,7 +164,7 @@ def test_a_manifest_of_another_version_says_what_to_do(folder: Path, version: ob
     [
         *("/etc/passwd", "../evidence.json", "a/../b", "./a", "a//b", "a/", "", ".", "a\\b"),
         *("C:/a", "a\x00b", "a\nb", "a ", "a./b", "con", "LPT1.txt", "manifest.json"),
-        *("Signature.JSON", "a" * 256, "a/" * 600 + "a", "\ud800"),
+        *("Signature.JSON", "a" * 256, "a/" * 600 + "a"),
     ],
 )
 def test_a_path_that_no_bundle_can_hold_is_refused_by_name(folder: Path, path: str) -> None:
@@ -231,3 +231,21 @@ def test_a_manifest_that_is_a_link_or_huge_is_refused(folder: Path) -> None:
         stream.truncate(1 << 30)
     with pytest.raises(DataError, match="none so large"):
         verify_manifest(folder)
+
+
+@pytest.mark.parametrize("depth", [63, 70, 500, 900, 990])
+def test_however_deep_a_field_nests_it_is_refused_as_our_error(folder: Path, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    content = (folder / "manifest.json").read_text().replace('"edgeprune build"', deep)
+    with pytest.raises(DataError):
+        parse_manifest(content.encode())
+
+
+def test_texts_that_are_none_or_steer_a_terminal_are_not_passed_on(folder: Path) -> None:
+    with pytest.raises(DataError, match="not valid JSON"):
+        parse_manifest(_changed(folder, role="\ud800"))
+    assert parse_manifest(_changed(folder, role="\U0001f600")).files[0].role == "\U0001f600"
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"\x1b[2J": 1}
+    with pytest.raises(DataError) as caught:
+        parse_manifest(json.dumps(manifest).encode())
+    assert "\x1b" not in str(caught.value)
