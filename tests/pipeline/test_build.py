@@ -30,10 +30,11 @@ from edgeprune.evidence import (
     read_manifest,
     verify_manifest,
 )
+from edgeprune.evidence.keys import new_key
 from edgeprune.files import sha256_file
 from edgeprune.network import IntegerNetwork, read_qdq
 from edgeprune.pipeline.build import BuildResult
-from edgeprune.pipeline.bundle_check import Kind, check_bundle
+from edgeprune.pipeline.bundle_check import Kind, check_bundle, read_keys, sign_bundle
 from edgeprune.pipeline.learn import windows_of
 from edgeprune.pipeline.record import collect
 from edgeprune.pipeline.reproduce import reproduce
@@ -249,11 +250,19 @@ def test_another_seed_gives_another_network(built: BuildResult, tmp_path: Path) 
     assert _hashes(other.out)["network.safetensors"] != _hashes(built.out)["network.safetensors"]
 
 
-def test_a_repeated_build_keeps_every_stage_and_every_byte(built: BuildResult) -> None:
-    before = _hashes(built.out)
-    again = edgeprune.build(built.context.config, built.out)
-    assert all(stage.reused for stage in again.stages.values())
-    assert _hashes(built.out) == before
+def test_a_repeated_build_keeps_every_stage_every_byte_and_the_signature(
+    built: BuildResult, tmp_path: Path
+) -> None:
+    new_key(tmp_path / "team.pem")
+    sign_bundle(built.out, tmp_path / "team.pem", lambda: "")
+    try:
+        before = _hashes(built.out)
+        again = edgeprune.build(built.context.config, built.out)
+        assert all(stage.reused for stage in again.stages.values())
+        assert _hashes(built.out) == before
+        assert check_bundle(built.out, read_keys([tmp_path / "team.pub.pem"])).passed
+    finally:
+        (built.out / "signature.json").unlink(missing_ok=True)
 
 
 def test_a_failed_requirement_fails_the_build(built: BuildResult, tmp_path: Path) -> None:
