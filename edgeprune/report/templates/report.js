@@ -5,7 +5,8 @@
   const NEAR = 30;
   const SVG = "http://www.w3.org/2000/svg";
   const all = (root, selector) => [...root.querySelectorAll(selector)];
-  const text = (node) => node.textContent.replace(/\s+/g, " ").trim();
+  // What is rendered on lines of its own is told with a space between.
+  const text = (node) => (node.innerText || node.textContent).replace(/\s+/g, " ").trim();
   const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 
   const tools = make("p", { className: "tools" });
