@@ -311,7 +311,9 @@ def _versions() -> Versions:
 def _reproduction(context: Context) -> Reproduction:
     notes = [
         "the same versions, seed and kind of processor give the same bytes",
-        f"the configuration is beside the report: {CONFIG}",
+        f"the configuration is beside the report: {CONFIG}; run it in that folder",
+        "all in one, and every byte compared: edgeprune reproduce BUNDLE"
+        + (" --data-dir DIR" if context.config.data_dir else ""),
     ]
     if not context.card.synthetic:
         notes.append(f"the recordings: edgeprune datasets fetch {context.card.name} DIR")
