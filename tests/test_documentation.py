@@ -104,7 +104,7 @@ def test_no_page_loads_anything_from_the_network(site: Path, built: dict[Path, _
             assert not outside.netloc or outside.scheme == "data", f"{path.name}: {address}"
         # The theme's script fetches these from elsewhere where a page has them.
         assert not page.classes & {"mermaid", "md-source"}
-    for path in site.rglob("*.css"):
+    for path in (*site.rglob("*.css"), *site.rglob("*.svg")):
         for address in re.findall(r"(?:url\(|@import\s+)['\"]?([^'\")]+)", path.read_text()):
             assert not urlsplit(address).netloc, f"{path.name}: {address}"
 
