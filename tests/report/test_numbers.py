@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -68,6 +69,11 @@ EXAMPLES = {
 }
 
 
+@cache
+def page_of(name: str) -> Node:
+    return read_page(render_report(EXAMPLES[name]))
+
+
 def resolve(document: Any, path: str) -> Any:
     if not path:
         return document
@@ -104,7 +110,7 @@ def uncited(root: Node) -> list[str]:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_figure_is_the_one_it_cites(name: str) -> None:
     document = json.loads(evidence_bytes(EXAMPLES[name]))
-    root = read_page(render_report(EXAMPLES[name]))
+    root = page_of(name)
     cited = [node for node in root.walk() if "data-evidence" in node.attributes]
     for node in cited:
         path = node.attributes["data-evidence"]
@@ -118,7 +124,7 @@ def test_every_figure_is_the_one_it_cites(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_no_figure_is_typed_by_hand(name: str) -> None:
-    assert uncited(read_page(render_report(EXAMPLES[name]))) == []
+    assert uncited(page_of(name)) == []
 
 
 def test_a_figure_typed_by_hand_would_be_found() -> None:
@@ -127,7 +133,7 @@ def test_a_figure_typed_by_hand_would_be_found() -> None:
 
 
 def test_axis_marks_are_the_only_free_numbers() -> None:
-    charts = read_page(render_report(example_evidence())).all("svg")
+    charts = page_of("full").all("svg")
     own_scale = ("chart-window-", "chart-coverage", "chart-sweep-")
     for chart in charts:
         marks = [float_of(node.text) for node in chart.walk() if "tick" in node.classes]
@@ -139,7 +145,7 @@ def test_axis_marks_are_the_only_free_numbers() -> None:
 
 def test_every_scored_figure_of_the_evidence_is_shown() -> None:
     """The figures that decide are all on the page, not only in the file."""
-    root = read_page(render_report(example_regulatory()))
+    root = page_of("full")
     shown = {node.attributes.get("data-evidence") for node in root.walk()}
     expected = [
         "identity.network_sha256",
