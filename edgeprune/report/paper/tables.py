@@ -48,11 +48,12 @@ def write_table(table: Element, write: Callable[[Element, Element], str]) -> str
     grid = list(_placed(table))
     layout = _layout(table, grid)
     prose = "prose" in table.classes
+    left = prose or "signatures" in table.classes
     parts: dict[str, list[str]] = {"thead": [], "tbody": [], "tfoot": []}
     for section, cells in grid:
         for cell in cells:
             head = section == "thead"
-            parts[section].append(_cell(cell, write(cell.element, cell.row), prose, head))
+            parts[section].append(_cell(cell, write(cell.element, cell.row), left, head))
     columns = ", ".join(f"{width:.2f}pt" for width in layout.columns)
     pad = next((each for name, each in _PADS.items() if name in table.classes), 2.6)
     written = (
@@ -130,7 +131,7 @@ def _points(need: Need, size: float) -> Need:
 
 def _stated(table: Element, count: int) -> list[float] | None:
     """Return the shares of the width that a table states, from classes like `wide-2`."""
-    if {"signatures", "even"} & {*table.classes}:
+    if "signatures" in table.classes:
         return [1.0] * count
     names = [name for column in table.all("col") for name in column.classes]
     steps = [name.removeprefix("wide-") for name in names if name.startswith("wide-")]
@@ -149,10 +150,10 @@ def _as_stated(
     return columns if fits else None
 
 
-def _cell(cell: _Cell, content: str, prose: bool, head: bool) -> str:
+def _cell(cell: _Cell, content: str, left: bool, head: bool) -> str:
     element, row = cell.element, cell.row
     settings = [f"{name}: {element.attributes[name]}" for name in _spans(element)]
-    settings.append(f"align: {_alignment(cell, prose, head)}")
+    settings.append(f"align: {_alignment(cell, left, head)}")
     share = next((each for each in element.classes if each.startswith("share-")), "")
     if share:
         settings.append(f"fill: shade({5 * int(share.removeprefix('share-'))}%)")
@@ -173,11 +174,11 @@ def _spans(element: Element) -> list[str]:
     ]
 
 
-def _alignment(cell: _Cell, prose: bool, head: bool) -> str:
+def _alignment(cell: _Cell, left: bool, head: bool) -> str:
     classes = cell.element.classes
     if cell.element.attributes.get("scope") == "colgroup":
         side = "center"
-    elif prose or cell.place == 0 or "text" in classes:
+    elif left or cell.place == 0 or "text" in classes:
         side = "left"
     else:
         side = "right"
