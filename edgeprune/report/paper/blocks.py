@@ -189,7 +189,10 @@ class Blocks:
     def _table(self, table: Element) -> str:
         captions = [child for child in table.elements if child.tag == "caption"]
         caption = "".join(self._caption(each) + "\n\n" for each in captions)
-        return caption + write_table(table, self._row_cell)
+        written = write_table(table, self._row_cell)
+        across = written.startswith("#wide[")
+        # A caption goes with its table onto a sheet that is turned.
+        return f"#wide[{caption}{written[6:]}" if across else caption + written
 
     def _row_cell(self, cell: Element, row: Element) -> str:
         first = next(iter(row.elements), None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from html import escape
 
 from edgeprune.report.paper.reader import Element
+from edgeprune.report.paper.widths import text_width
 
 FONT = "Libertinus Serif"
 _COLOUR = re.compile(r"--([a-z-]+): light-dark\((#[0-9a-f]{6}), #[0-9a-f]{6}\);")
@@ -20,6 +21,9 @@ _KEPT = (
     *("width", "height", "points", "d", "transform"),
 )
 _LEFT_OUT = ("title", "desc")
+# Of a label's width, what lies to the left of its place.
+_ANCHORS = {"end": 1.0, "middle": 0.5}
+_LABEL_SIZE = 12.0
 
 
 def palette_of(style: str) -> dict[str, str]:
@@ -55,7 +59,7 @@ def picture(chart: Element, style: str) -> str:
         chart: The element `svg` of the page.
         style: What `chart_style` returned.
     """
-    box = chart.attributes.get("viewbox", "0 0 760 300")
+    box = _box(chart)
     names = escape(chart.attributes.get("class", "chart"))
     parts = "".join(_drawn(child) for child in chart.elements)
     return (
@@ -67,6 +71,18 @@ def picture(chart: Element, style: str) -> str:
 def told(chart: Element) -> str:
     """Return what a chart shows in words, for those who cannot see it."""
     return next((child.text for child in chart.elements if child.tag == "title"), "chart")
+
+
+def _box(chart: Element) -> str:
+    """Return the chart's frame, wide enough for its labels: a picture is cut at its edges."""
+    stated = chart.attributes.get("viewbox", "0 0 760 300")
+    left, top, width, height = map(float, stated.split())
+    right = left + width
+    for label in chart.all("text"):
+        at, wide = float(label.attributes.get("x", "0")), text_width(label.text) * _LABEL_SIZE
+        share = next((_ANCHORS[name] for name in label.classes if name in _ANCHORS), 0.0)
+        left, right = min(left, at - share * wide), max(right, at + (1 - share) * wide)
+    return f"{left:.4g} {top:g} {right - left:.4g} {height:g}"
 
 
 def _drawn(element: Element) -> str:
