@@ -35,6 +35,9 @@ HEAVY = [
     "unicorn",
     "capstone",
     "jinja2",
+    "typst",
+    "cyclonedx",
+    "cryptography",
     "rich.progress",
 ]
 

@@ -42,8 +42,8 @@ _FIRMWARE = ("firmware/", "package/", "linux/")
 # Arrays of windows, and no certificates.
 _WINDOWS = ("certificates/held.npz", "certificates/windows.npz")
 # What not every bundle holds.
-OPTIONAL = (IMAGE, PAPER)
-_NEEDED = (CONFIG, EVIDENCE, REPORT, PROVENANCE, NETWORK, TFLITE, ONNX)
+OPTIONAL = (IMAGE,)
+_NEEDED = (CONFIG, EVIDENCE, REPORT, PAPER, PROVENANCE, NETWORK, TFLITE, ONNX)
 _OUTCOMES = ("n", "proved", "falsified", "unknown", "timeout", "proved_and_right")
 _LARGEST_HEADER = 1 << 24
 
@@ -218,8 +218,6 @@ def _report(bundle: Opened) -> Iterator[Link]:
 
 
 def _paper(bundle: Opened) -> Iterator[Link]:
-    if PAPER not in bundle.digests:
-        return
     from edgeprune.report.paper.document import render_pdf
 
     words = "report.pdf is the page on paper"
