@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from edgeprune.cli import options
 from edgeprune.cli.console import Answer, Console, run_verb
-
-if TYPE_CHECKING:
-    from edgeprune.targets import Target
 
 _SUMMARY = "List the supported operators and how each target runs them."
 
@@ -30,20 +25,17 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _ops(console: Console, target: str | None) -> Answer:
+    from edgeprune.firmware.assembled import OR_C, how_computed
     from edgeprune.network import OPERATORS
     from edgeprune.targets import list_targets, load_target
 
     targets = [load_target(name) for name in ([target] if target else list_targets())]
     rows = [
         {"operator": name, "what": OPERATORS.get(name).summary}
-        | {each.name: _how(each) for each in targets}
+        | {each.name: how_computed(name, each) for each in targets}
         for name in OPERATORS
     ]
     console.table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    if any(str(cell).endswith("or C") for row in rows for cell in row.values()):
+        console.line(OR_C)
     return Answer({"operators": rows}, verdict=f"{len(rows)} operators")
-
-
-def _how(target: Target) -> str:
-    if target.is_linux:
-        return "C, NEON by the compiler"
-    return "SMLAD C" if target.has_dsp else "C"

@@ -18,8 +18,9 @@ from edgeprune.network.windows import Sliding
 
 _LONGEST_CHAIN = 3
 _FUSED = frozenset({"max_pool1d", "average_pool1d", "add"})
-# What may follow two convolutions that take turns: a table is looked up row by row.
-_AFTER_PAIR = frozenset({"average_pool1d", "reshape", "table"})
+# What may follow a table, and two convolutions that take turns.
+_AFTER_TABLE = frozenset({"average_pool1d", "reshape"})
+_AFTER_PAIR = _AFTER_TABLE | {"table"}
 # Portable kernels that read element i only before they write element i.
 _ELEMENTWISE = frozenset({"add", "mul", "requantize", "sub", "table"})
 _WEIGHTED = frozenset({"conv1d", "depthwise_conv1d", "dense"})
@@ -233,6 +234,8 @@ def choices(
         chain: tuple[int, ...] = (index,)
         if operation.kind in _WEIGHTED:
             chain = _chain(network, readers, index, taken, _FUSED, _LONGEST_CHAIN)
+        elif operation.kind == "table":
+            chain = _chain(network, readers, index, taken, _AFTER_TABLE, _LONGEST_CHAIN)
         elif pair is not None:
             chain = (
                 index,

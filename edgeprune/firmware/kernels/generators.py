@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgeprune.firmware.kernels.code import Generator, InstructionSet, KernelCode, KernelRequest
-from edgeprune.firmware.kernels.dsp import DSP_GENERATORS, filter_bank
+from edgeprune.firmware.kernels.dsp import DSP_GENERATORS, filter_bank, tables
 from edgeprune.firmware.kernels.flattening import flattened
 from edgeprune.firmware.kernels.mve import MVE_GENERATORS
 from edgeprune.firmware.kernels.thumb import THUMB_1_GENERATORS, THUMB_2_GENERATORS
@@ -30,7 +30,7 @@ def _on_helium(request: KernelRequest) -> tuple[KernelCode, ...]:
 
 _GENERATORS: Mapping[InstructionSet, tuple[Generator, ...]] = {
     InstructionSet.THUMB_1: THUMB_1_GENERATORS,
-    InstructionSet.THUMB_2: THUMB_2_GENERATORS,
+    InstructionSet.THUMB_2: (*THUMB_2_GENERATORS, tables.generate),
     InstructionSet.DSP: (*DSP_GENERATORS, *THUMB_2_GENERATORS),
     InstructionSet.MVE: (_on_helium,),
 }

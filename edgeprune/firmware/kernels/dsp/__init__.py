@@ -10,6 +10,7 @@ from edgeprune.firmware.kernels.dsp import (
     pools,
     sparse,
     sparse_dense,
+    tables,
     toom_cook,
 )
 
@@ -24,4 +25,5 @@ DSP_GENERATORS: tuple[Generator, ...] = (
     elementwise.generate_add,
     elementwise.generate_requantize,
     filter_bank.generate,
+    tables.generate,
 )

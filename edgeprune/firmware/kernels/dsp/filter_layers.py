@@ -59,8 +59,8 @@ class FilterLayers:
         length, height, depth = tensors[first.inputs[0]].shape
         alone = first.windows.axes[1] == Sliding(1) and first.groups == 1
         whole = second.windows.axes == (Sliding(1), Sliding(height))
-        following = _following(rest, tensors[second.output].row_size, request)
-        if not (alone and whole and following) or second.channel_multiplier > _MOST_MULTIPLIER:
+        after = following(rest, tensors[second.output].row_size, request)
+        if not (alone and whole and after) or second.channel_multiplier > _MOST_MULTIPLIER:
             return None
         line = Conv1d(
             name=first.name,
@@ -82,7 +82,7 @@ class FilterLayers:
             return None
         if len(geometry.visits) * min(first.outputs, 2) > _MOST_UNROLLED_WORDS:
             return None
-        return FilterLayers(geometry, filters, sums, second, height, *following)
+        return FilterLayers(geometry, filters, sums, second, height, *after)
 
     @property
     def multiplier(self) -> int:
@@ -110,10 +110,16 @@ class FilterLayers:
         return self.table is None and self.pool is None
 
 
-def _following(
+def following(
     operations: Sequence[Operation], channels: int, request: KernelRequest
 ) -> tuple[Table | None, AveragePool1d | None] | None:
-    """Return table and pool of what follows the sums; None where it is something else."""
+    """Return the table and the mean that some operations are; None where they are others.
+
+    Args:
+        operations: In order, reshapes that keep the rows among them.
+        channels: Bytes of a row.
+        request: What they are part of.
+    """
     table: Table | None = None
     pool: AveragePool1d | None = None
     for operation in operations:
