@@ -33,6 +33,8 @@ from edgeprune.firmware.kernels.dsp.rescaling import clamp
 from edgeprune.firmware.kernels.dsp.sliding import ACCUMULATORS
 
 _CHUNKS = (1, 2, 4, 8)
+# With two sums of each filter, both weights lie in one register.
+_PAIRED = 2
 
 # The stack frame below the factors, the record and the weights, in bytes from sp. While filters
 # slide, the first word is the address of the sums and the second counts blocks.
@@ -217,8 +219,12 @@ class _Kernel:
         asm.emit(f"addw lr, sp, #{self._record_end(channels)}")
         emit_weights(asm, len(self._geometry.visits) * channels)
         asm.emit(f"str.w r12, [sp, #{_CONSTANTS}]", f"ldr r1, [sp, #{_SPATIAL}]")
-        for number in range(channels * self.plan.layers.multiplier):
-            asm.emit("ldrsb.w r0, [r1], #1", f"str r0, [sp, #{_FACTORS + 4 * number}]")
+        paired = self.plan.layers.multiplier == _PAIRED
+        for number in range(channels * (1 if paired else self.plan.layers.multiplier)):
+            asm.emit("ldrsb.w r0, [r1], #1")
+            if paired:
+                asm.emit("ldrsb.w r2, [r1], #1", "pkhbt r0, r0, r2, lsl #16")
+            asm.emit(f"str r0, [sp, #{_FACTORS + 4 * number}]")
         asm.emit(f"str r1, [sp, #{_SPATIAL}]", f"ldr r0, [sp, #{_SUMS}]")
         asm.emit(f"ldr r1, [sp, #{_BLOCKS}]", f"strd r0, r1, [sp, #{_OUTPUT}]")
         asm.emit(f"ldr.w lr, [sp, #{_SCRATCH}]")
@@ -233,26 +239,58 @@ class _Kernel:
     def _accumulate(self, asm: Assembler, channels: int) -> None:
         """Add a block's values, multiplied, to the sums; set the zero flag after the last block."""
         asm.emit(f"ldr.w r12, [sp, #{_OUTPUT}]")
+        if self.plan.layers.multiplier == _PAIRED:
+            self._accumulate_pairs(asm, channels)
+            add_constant(asm, "r12", self.plan.block_bytes, "r0")
+        else:
+            self._accumulate_any(asm, channels)
+            back = (channels - 1) * self.plan.filter_bytes
+            add_constant(asm, "r12", self.plan.block_bytes - back, "r0")
+        asm.emit(f"ldr r3, [sp, #{_OUTPUT + 4}]", "subs.w r3, r3, #1")
+        asm.emit(f"strd r12, r3, [sp, #{_OUTPUT}]")
+
+    def _accumulate_pairs(self, asm: Assembler, channels: int) -> None:
+        """Two sums of each value: loads and stores of two neighbours overlap.
+
+        Both factors lie in r2. A value's register is free once it has been multiplied.
+        """
+        cells = [
+            (channel, position, value)
+            for channel, registers in enumerate(ACCUMULATORS[:channels])
+            for position, value in enumerate(registers)
+        ]
+        before, stored = "", ""
+        for number, (channel, position, value) in enumerate(cells):
+            totals = ("r3", before) if number % 2 else ("r0", "r1")
+            at = f"[r12, #{channel * self.plan.filter_bytes + 8 * position}]"
+            if position == 0:
+                asm.emit(f"ldr r2, [sp, #{_FACTORS + 4 * channel}]")
+            asm.emit(_several("ldr", totals, at))
+            if number:
+                asm.emit(stored)
+            asm.emit(f"smlabb {totals[0]}, {value}, r2, {totals[0]}")
+            asm.emit(f"smlabt {totals[1]}, {value}, r2, {totals[1]}")
+            stored, before = _several("str", totals, at), value
+        asm.emit(stored)
+
+    def _accumulate_any(self, asm: Assembler, channels: int) -> None:
+        """Any number of sums of each value; leaves r12 at the last filter's."""
+        multiplier = self.plan.layers.multiplier
         for channel, registers in enumerate(ACCUMULATORS[:channels]):
             if channel:
                 add_constant(asm, "r12", self.plan.filter_bytes, "r0")
-            for first in range(0, self.plan.layers.multiplier, 2):
-                count = min(self.plan.layers.multiplier - first, 2)
+            for first in range(0, multiplier, 2):
+                count = min(multiplier - first, 2)
                 factors = ("r2", "r3")[:count]
-                place = _FACTORS + 4 * (channel * self.plan.layers.multiplier + first)
+                place = _FACTORS + 4 * (channel * multiplier + first)
                 asm.emit(_several("ldr", factors, f"[sp, #{place}]"))
                 for position, value in enumerate(registers):
                     totals = ("r0", "r1")[:count]
-                    at = f"[r12, #{4 * (position * self.plan.layers.multiplier + first)}]"
+                    at = f"[r12, #{4 * (position * multiplier + first)}]"
                     asm.emit(_several("ldr", totals, at))
                     for total, factor in zip(totals, factors, strict=True):
                         asm.emit(f"mla {total}, {value}, {factor}, {total}")
                     asm.emit(_several("str", totals, at))
-        add_constant(
-            asm, "r12", self.plan.block_bytes - (channels - 1) * self.plan.filter_bytes, "r0"
-        )
-        asm.emit(f"ldr r3, [sp, #{_OUTPUT + 4}]", "subs.w r3, r3, #1")
-        asm.emit(f"strd r12, r3, [sp, #{_OUTPUT}]")
 
     def _finish(self, asm: Assembler) -> None:
         """The chunk's sums become the output."""

@@ -151,8 +151,12 @@ class Rescaling:
                 factor = multiplier
             if self.right is None:
                 asm.emit(f"ldrd {offset}, {shift}, [{base}, #{at + 4 * count + 8 * index}]")
-            for register in registers:
-                self._value(asm, register, factor, offset, shift, temporary)
+            # A value is shifted behind the product of the next one: it is not ready before.
+            for register, before in zip(registers, ["", *registers], strict=False):
+                self._product(asm, register, factor, offset, shift, temporary)
+                if before:
+                    self._shift(asm, before, offset, shift)
+            self._shift(asm, registers[-1], offset, shift)
 
     def _offset(self, channel: int) -> int:
         right = self.rights[channel]
@@ -160,17 +164,16 @@ class Rescaling:
             return self.zero_point
         return (self.zero_point << right) + ((1 << right) >> 1)
 
-    def _value(
+    def _product(
         self, asm: Assembler, value: str, factor: str, offset: str, shift: str, temporary: str
     ) -> None:
-        """Turn one accumulator into an int8."""
+        """Multiply one accumulator; `_shift` makes an int8 of it."""
         addend = offset
         if self.corrects_sign:
             # The accumulator's sign is the product's, or the product is 0 and rounds to 0 anyway.
             if self.form is Form.DOUBLED and 0 not in self.rights:
                 asm.emit(f"add.w {temporary}, {offset}, {value}, asr #31")
                 asm.emit(f"smmlar {value}, {value}, {factor}, {temporary}")
-                self._shift(asm, value, offset, shift)
                 return
             if 0 in self.rights:
                 # A channel without a right shift rounds once only.
@@ -189,7 +192,6 @@ class Rescaling:
                 asm.emit(f"add.w {value}, {value}, {temporary}")
             if self.form is Form.PLAIN:
                 asm.emit(f"qadd {value}, {value}, {offset}")
-        self._shift(asm, value, offset, shift)
 
     def _shift(self, asm: Assembler, value: str, offset: str, shift: str) -> None:
         right, saturate = self.right, self.saturation

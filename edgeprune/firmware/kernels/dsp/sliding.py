@@ -72,6 +72,9 @@ class _Writer:
         self.at = 0
         self._layout, self._channels, self._weights = layout, channels, weights
         self._held: dict[str, _Key] = {}
+        # The register that was read longest ago comes first: what is loaded into it can be loaded
+        # before the last products of the others.
+        self._order = list(_FREE)
         self._started = False
 
     def plane(self, plane: int, visits: Sequence[tuple[int, Visit]]) -> None:
@@ -109,6 +112,9 @@ class _Writer:
             self.lines.append(
                 f"smlad {accumulator}, {registers[data]}, {registers[weight]}, {addend}"
             )
+            for register in (registers[data], registers[weight]):
+                self._order.remove(register)
+                self._order.append(register)
             if index == self._channels * LANES - 1:
                 self._started = True
             self._forget(steps[index + 1 :])
@@ -120,7 +126,7 @@ class _Writer:
 
     def _load(self, key: _Key, other: _Key, ahead: Sequence[_Step]) -> None:
         """Bring a word into a register, with its neighbour if that is missing too."""
-        free = [register for register in _FREE if register not in self._held]
+        free = [register for register in self._order if register not in self._held]
         if not free:
             free = [self._evict(other, ahead)]
         neighbour = (key[0], key[1], key[2] + 1)
