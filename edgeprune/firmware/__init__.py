@@ -8,7 +8,7 @@ from edgeprune.firmware.lowering import Layer, Program, lower
 from edgeprune.firmware.plan import MemoryPlan, Place, memory_plan
 from edgeprune.firmware.programs import PROGRAMS
 from edgeprune.firmware.selection import OBJECTIVES, implement, implement_portably
-from edgeprune.firmware.sources import FirmwareSources, Golden, generate
+from edgeprune.firmware.sources import FirmwareSources, Golden, generate, require_front_end
 from edgeprune.firmware.symbols import SymbolSize
 from edgeprune.firmware.toolchains import TOOLCHAINS
 from edgeprune.firmware.writer import Labels
@@ -40,4 +40,5 @@ __all__ = [
     "memory_plan",
     "package",
     "predict_footprint",
+    "require_front_end",
 ]

@@ -172,7 +172,7 @@ def generate(
         DiskError: A file cannot be written.
     """
     if front_end is not None:
-        _require_front_end(network, front_end)
+        require_front_end(network, front_end)
     if monitor is not None:
         require_monitor(network, front_end, monitor)
     stream = None if hop is None else _stream(network, hop)
@@ -323,8 +323,12 @@ def _is_smaller(
     return sizes[0] < sizes[1]
 
 
-def _require_front_end(network: IntegerNetwork, front_end: FrontEnd) -> None:
-    """Raise a NetworkError unless the front end makes what the network reads."""
+def require_front_end(network: IntegerNetwork, front_end: FrontEnd) -> None:
+    """Refuse a network that reads its integers otherwise than the front end means them.
+
+    Raises:
+        NetworkError: An input has another shape, scale or zero point.
+    """
     made = (
         (front_end.signal_shape, front_end.signal_scale, front_end.signal_zero_point),
         ((front_end.rhythm_features,), front_end.rhythm_scale, front_end.rhythm_zero_point),

@@ -20,6 +20,7 @@ from edgeprune.data import Dataset, Windows, prepare
 from edgeprune.data.own_files import data_files
 from edgeprune.errors import DataError
 from edgeprune.files import sha256_file, write_bytes
+from edgeprune.firmware import require_front_end
 from edgeprune.network import IntegerNetwork, load_onnx, read_qdq
 from edgeprune.pipeline import describe
 from edgeprune.pipeline.context import Context
@@ -285,6 +286,8 @@ def quantize_stage(context: Context, data: Stage | None, pruned: Stage | None) -
             if given is not None:
                 network = fitted_to_front_end(network, context)
             evidence = describe.quantization_evidence(context, result, network)
+        # Not the generator's alone to find out: scores come before any firmware.
+        require_front_end(network, context.front_end)
         network.save(folder / NETWORK)
         save_record(folder / "quantization.json", evidence)
 

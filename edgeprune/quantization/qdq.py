@@ -20,6 +20,7 @@ _INFERRED = ("onnx.infer", "onnxruntime.quant")
 _SYMMETRIC: Mapping[str, object] = {"quant_type": QuantType.QInt8, "symmetric": True}
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 _ACTIVATIONS = ("Relu", "Clip")
+_LAYOUT = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 _BIAS_STEPS = 1024  # of a step of the output
 
 
@@ -48,6 +49,7 @@ def make_qdq(
             where="quantization",
             hint="calibrate with windows that reach these layers",
         )
+    ranges = _carried(float_model, ranges)
     overrides = {name: [_override(ranges[name])] for name in needed}
     for node in float_model.graph.node:
         if node.op_type in ("Gemm", "MatMul"):
@@ -81,6 +83,20 @@ def make_qdq(
     del quantized.metadata_props[:]
     del quantized.graph.value_info[:]
     return quantized
+
+
+def _carried(
+    model: onnx.ModelProto, ranges: Mapping[str, ActivationRange]
+) -> Mapping[str, ActivationRange]:
+    """Return the ranges with those of layout changes taken over from what they move.
+
+    Where an input is flattened or turned first, onnxruntime quantizes it behind that.
+    """
+    carried = dict(ranges)
+    for node in model.graph.node:
+        if node.op_type in _LAYOUT and node.input[0] in carried:
+            carried[node.output[0]] = carried[node.input[0]]
+    return carried
 
 
 def _ranges_of_zeros(

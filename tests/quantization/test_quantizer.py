@@ -12,6 +12,7 @@ import torch
 from onnx import numpy_helper
 
 from edgeprune.classifiers import create
+from edgeprune.classifiers.eegnet import EegNet
 from edgeprune.config import QuantizationSettings
 from edgeprune.errors import DataError, MissingRangeError, ModelError, UnknownNameError
 from edgeprune.network import read_qdq
@@ -99,6 +100,30 @@ def test_every_value_is_int8_and_inputs_are_the_front_end_s() -> None:
             )
             assert len(values[scale]) == len(values[weight])
             assert values[producers[node.input[2]].input[0]].dtype == np.int32
+
+
+class FlattensFirst(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = torch.nn.Linear(32, 3)
+
+    def forward(self, signal: torch.Tensor) -> torch.Tensor:
+        return self.dense(signal.transpose(1, 2).flatten(1))
+
+
+@pytest.mark.parametrize("first", ["dense", "conv2d"])
+def test_what_changes_its_layout_first_keeps_the_scale_of_the_front_end(first: str) -> None:
+    if first == "dense":
+        model: torch.nn.Module = FlattensFirst()
+    else:
+        model = EegNet((32, 1), 3, temporal_filters=2, kernel=9)
+        model(torch.randn(8, 1, 32))  # fills the normalizations
+    graph = to_float_onnx(model.eval(), (32, 1), 0)
+    network = read_qdq(quantize(graph, WINDOWS, FRONT_END, SETTINGS, Silent(), seed=1).model)
+    (tensor,) = network.input_tensors
+    assert tensor.shape == FRONT_END.signal_shape
+    found = tensor.scale, tensor.zero_point
+    assert found == (FRONT_END.signal_scale, FRONT_END.signal_zero_point)
 
 
 def test_quantizing_the_inputs_loses_nothing() -> None:
