@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from edgeprune.config import load_config
+from edgeprune.data.protocols import LEAVE_ONE_OUT
 from edgeprune.pipeline.build import build
 from edgeprune.pipeline.learn import network_of, windows_of
 from edgeprune.pipeline.products import inputs_of, stratified
@@ -62,7 +63,8 @@ class ReachStudy:
 
     def synthetic_seizures(self) -> Iterator[Figure]:
         """Yield what times make possible: events and false alarms, on data that have both."""
-        yield from Seizures(SYNTHETIC, "eeg-tcn", self._work / "seizures", "", SEED).figures()
+        study = Seizures(SYNTHETIC, "eeg-tcn", self._work / "seizures", "", SEED)
+        yield from study.figures((LEAVE_ONE_OUT,))
 
     def agreement(self) -> Iterator[Figure]:
         """Yield how many DS2 windows each implementation on aarch64 computes to the bit."""
