@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from edgeprune.report.paper.pictures import picture, told
 from edgeprune.report.paper.reader import Element
@@ -162,8 +163,13 @@ class Blocks:
 
     def _inside(self, element: Element) -> str:
         """Write what is in a cell: lines of text, or blocks where there are any."""
-        words = self._mono(element, self._in_cell(element))
-        return citation(element) + words
+        notes = [each for each in element.elements if "note" in each.classes]
+        if "fixed" not in element.classes or not notes:
+            return citation(element) + self._mono(element, self._in_cell(element))
+        # What is said beside a figure is folded, the figure is not.
+        figure = replace(element, children=[each for each in element.children if each not in notes])
+        words = self._mono(figure, self._in_cell(figure))
+        return f"{citation(element)}{words}#linebreak();{self._words(notes, below=True)}"
 
     def _in_cell(self, element: Element) -> str:
         if not any(child.tag in _BLOCKS for child in element.elements):

@@ -211,7 +211,7 @@ class Ruler:
         if node.tag == "li":
             self._atom += _INDENT
         for child in node.children:
-            self._node(child, size * smaller, mono or other, whole or is_whole(node))
+            self._node(child, size * smaller, mono or other, is_whole(node) or (whole and not note))
         if own_line:
             self._end_line()
         if note:
