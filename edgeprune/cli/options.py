@@ -130,6 +130,10 @@ Privacy = Annotated[
     bool | None,
     typer.Option("--privacy", help="Withhold whatever belongs to one patient or recording."),
 ]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="Sections and clauses of the report: fda, eu or research."),
+]
 Workers = Annotated[
     int | None, typer.Option(help="Processes that verify; 0 takes one for each processor.")
 ]

@@ -77,6 +77,7 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
         disturbance: options.Disturbances = None,
         noise_dir: options.NoiseDir = None,
         privacy: options.Privacy = None,
+        profile: options.Profile = None,
         from_sweep: options.FromSweep = None,
         point: options.Point = None,
         workers: options.Workers = None,
@@ -124,6 +125,7 @@ def _add_verb(register: Callable[[Callable[..., None]], Any], verb: str) -> None
             "disturbances.cases": disturbance,
             "disturbances.noise_dir": noise_dir,
             "evaluation.privacy": privacy or None,
+            "profile": profile,
             "seed": seed,
         }
 
