@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.studies.readme_pruning import pruning_table
+from tests.studies.readme_reach import agreement_table, eeg_table
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 STUDIES = CHECKOUT / "tests" / "studies"
@@ -170,18 +171,21 @@ def robustness_table(study: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-PAGES = ("README.md", "docs/pruning.md")
+PAGES = ("README.md", "docs/pruning.md", "docs/eeg.md", "docs/boards.md")
+TABLES = (
+    ("mit-bih", "build", table),
+    ("firmware", "firmware", firmware_table),
+    ("verification", "verification", verification_table),
+    ("robustness", "robustness", robustness_table),
+    ("pruning", "pruning", pruning_table),
+    ("eeg", "reach", eeg_table),
+    ("agreement", "reach", agreement_table),
+)
 
 
 def filled(page: str) -> str:
     """Return a page with the tables of the last studies in their places."""
-    for name, study, write in (
-        ("mit-bih", "build", table),
-        ("firmware", "firmware", firmware_table),
-        ("verification", "verification", verification_table),
-        ("robustness", "robustness", robustness_table),
-        ("pruning", "pruning", pruning_table),
-    ):
+    for name, study, write in TABLES:
         path = STUDIES / f"{study}.json"
         begin, end = f"<!-- figures:{name} -->\n", f"<!-- /figures:{name} -->"
         if begin not in page or not path.exists():
