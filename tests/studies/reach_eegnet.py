@@ -31,7 +31,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Published:
-    """EEGNet on a Cortex-M7 as its authors report it, in float32 through X-CUBE-AI.
+    """EEGNet on a Cortex-M7 as its authors report it.
 
     Q-EEGNet (arXiv 2004.11690) compares itself by energy with the scaled EEGNet of Wang et al.
     (arXiv 2004.00077), whose abstract has the time and the energy; the multiplications follow.
@@ -106,7 +106,7 @@ def eegnet_figures() -> Iterator[Figure]:
         "published EEGNet on a Cortex-M7",
         published.milliseconds,
         unit="ms",
-        note=f"measured on a board, float32; {published.macs / 1e6:.2f} million MACs follow from "
+        note=f"measured on a board; {published.macs / 1e6:.2f} million MACs follow from "
         f"{published.gmac_per_joule} GMAC/s/W and {published.millijoules} mJ; "
         f"{published.milliseconds * 1e-3 * clock / published.macs:.2f} cycles a MAC if its clock "
         f"was {clock // 10**6} MHz too; arXiv 2004.00077 and 2004.11690",
