@@ -195,7 +195,12 @@ def _sum_at(step: Step, side: Side) -> int:
 
 
 def _reads_front(region: Region, step: Step) -> bool:
-    return [name for name, _ in step.terms] == [region.front.output]
+    """Say whether a step reads the first input alone, as it is or moved."""
+    moved = {region.front.output}
+    for node in region.network.nodes:
+        if isinstance(node, Copy) and {name for name, _ in node.terms} <= moved:
+            moved.add(node.output)
+    return len(step.terms) == 1 and step.terms[0][0] in moved
 
 
 def nodes(region: Region) -> tuple[Node, ...]:
